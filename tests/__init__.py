@@ -1,0 +1,1 @@
+"""What Vigie promises, as sentences that can be run."""
