@@ -1,0 +1,171 @@
+"""What a caller may do, and what a caller may know about."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from vigie.core.refusals import PermissionMissing
+
+DeviceGroupLabel = int | str
+"""How a device names its group: by `rbacGroupId` when that is not zero, else by `rbacGroupName`."""
+
+UNGROUPED_DEVICES = "Ungrouped devices"
+
+
+class RolePermission(StrEnum):
+    """What a role allows a user to do with the incidents in its scope."""
+
+    VIEW_DATA = "view-data"
+    MANAGE_INCIDENTS = "manage-incidents"
+
+
+class CallerKind(Enum):
+    """Whose token it is."""
+
+    APPLICATION = "application"
+    USER = "user"
+
+
+READ_PERMISSIONS = {
+    CallerKind.APPLICATION: ("Incident.Read.All", "Incident.ReadWrite.All"),
+    CallerKind.USER: ("Incident.Read", "Incident.ReadWrite"),
+}
+"""The token permissions of which any one allows reading. Source: contract 3.2."""
+
+WRITE_PERMISSIONS = {kind: names[1:] for kind, names in READ_PERMISSIONS.items()}
+"""Those of which any one allows updating too."""
+
+APPLICATION_PERMISSIONS = READ_PERMISSIONS[CallerKind.APPLICATION]
+DELEGATED_PERMISSIONS = READ_PERMISSIONS[CallerKind.USER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What a caller may know about: alerts without devices, and alerts with a device in `device_groups`."""
+
+    device_groups: frozenset[DeviceGroupLabel] = frozenset()
+    whole_tenant: bool = False
+
+
+WHOLE_TENANT = Exposure(whole_tenant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A role given to a user, over the whole tenant or over some device groups."""
+
+    role: str
+    permissions: frozenset[RolePermission]
+    device_groups: frozenset[DeviceGroupLabel] = frozenset()
+    whole_tenant: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever sent the request, as far as a checked token and the directory prove it.
+
+    `granted` are the permissions that the token states, whatever they are; of one of our own, those that its
+    application still has. `exposure` is None for a user
+    without any assignment that carries view-data, `manages` for one without manage-incidents. `issuer` is whose
+    token it was, empty for this installation's own, and `subject` who a user is there.
+    """
+
+    tenant_id: int
+    tenant_guid: str
+    kind: CallerKind
+    application_id: str
+    name: str
+    granted: tuple[str, ...]
+    exposure: Exposure | None
+    manages: Exposure | None = None
+    issuer: str = ""
+    subject: str = ""
+
+    @property
+    def account(self) -> tuple[int, str]:
+        """What the caller's calls are counted under. Two issuers may each have an application of one id."""
+        application = self.application_id
+        return self.tenant_id, f"{application} {self.issuer}" if self.issuer else application
+
+
+def still_granted(stated: tuple[str, ...], present: tuple[str, ...]) -> tuple[str, ...]:
+    """What a token may still be used for: of what it states, what its application has at present.
+
+    To write implies to read: an application that may write no longer, or writes from now on, goes on reading.
+    """
+    kept = [each for each in stated if each in _implied(present)]
+    return tuple(dict.fromkeys([*kept, *(each for each in present if each in _implied(stated))]))
+
+
+def _implied(permissions: tuple[str, ...]) -> set[str]:
+    implied = set(permissions)
+    for kind, names in WRITE_PERMISSIONS.items():
+        if implied.intersection(names):
+            implied.update(READ_PERMISSIONS[kind])
+    return implied
+
+
+def overlap(one: Exposure, other: Exposure) -> Exposure:
+    """What both exposures let know about."""
+    if one.whole_tenant:
+        return other
+    if other.whole_tenant:
+        return one
+    return Exposure(device_groups=one.device_groups & other.device_groups)
+
+
+def exposure_of(
+    assignments: Iterable[Assignment], permission: RolePermission = RolePermission.VIEW_DATA
+) -> Exposure | None:
+    """The union over the assignments that carry the permission; None when none does.
+
+    None is not an empty exposure: someone who may view data, but of no device group, still sees alerts
+    without devices.
+    """
+    carrying = [each for each in assignments if permission in each.permissions]
+    if not carrying:
+        return None
+    if any(each.whole_tenant for each in carrying):
+        return WHOLE_TENANT
+    return Exposure(device_groups=frozenset().union(*(each.device_groups for each in carrying)))
+
+
+def require_read(caller: Caller) -> Exposure:
+    """The exposure with which the caller may read incidents. Raises PermissionMissing when it may not.
+
+    Source: contract 3.2 and 4.1: a token permission, and for users also view-data. An application sees the
+    whole tenant.
+    """
+    return _require(caller, READ_PERMISSIONS[caller.kind])
+
+
+def require_write(caller: Caller) -> Exposure:
+    """The exposure with which the caller may read what it updates. Raises PermissionMissing when it may not.
+
+    Whether it may also manage the incident in question is for `caller.manages` to say: that may reach less far.
+    """
+    exposure = _require(caller, WRITE_PERMISSIONS[caller.kind])
+    if caller.manages is None:
+        raise PermissionMissing(
+            "The user has no role that allows managing incidents.",
+            detail="no assignment of the user carries manage-incidents",
+        )
+    return exposure
+
+
+def _require(caller: Caller, required: tuple[str, ...]) -> Exposure:
+    if not any(permission in required for permission in caller.granted):
+        raise PermissionMissing(_missing(caller, required), detail="the token grants no such permission")
+    if caller.exposure is None:
+        raise PermissionMissing(
+            "The user has no role that allows viewing security data.",
+            detail="no assignment of the user carries view-data",
+        )
+    return caller.exposure
+
+
+def _missing(caller: Caller, required: tuple[str, ...]) -> str:
+    names = ",".join(required), ",".join(caller.granted)
+    if caller.kind is CallerKind.APPLICATION:
+        return "Missing application roles. API required roles: {}, application roles: {}.".format(*names)
+    return "Missing scope permissions. API required scopes: {}, token scopes: {}.".format(*names)

@@ -1,0 +1,151 @@
+"""The answers that are not what a caller asked for. Whatever else is raised is a defect.
+
+`message` is for the caller; `detail` is for the log and never leaves. Where nothing more is known, it is the
+message without what the caller had `said`. Which status a refusal becomes is decided in one table,
+`web/problems.py`.
+"""
+
+import re
+
+_FIRST, _LAST = "\ue000", "\ue001"
+_SAID = re.compile(f"{_FIRST}[^{_LAST}]*{_LAST}")
+_MARKS = str.maketrans("", "", _FIRST + _LAST)
+
+
+def said(text: str) -> str:
+    """A caller's own words inside a message: they go back to the caller, and not into the log."""
+    return f"{_FIRST}{text.translate(_MARKS)}{_LAST}"
+
+
+def for_caller(message: str) -> str:
+    """A message as the caller reads it."""
+    return message.translate(_MARKS)
+
+
+def for_log(message: str) -> str:
+    """A message as the log has it."""
+    return _SAID.sub("…", message)
+
+
+class Refusal(Exception):
+    """A request that is answered, but not granted."""
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        self.message = for_caller(message)
+        super().__init__(self.message)
+        self.detail = detail or for_log(message)
+
+
+class InvalidToken(Refusal):
+    """No token, or one that proves nothing. Why it proves nothing is for the log alone."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Invalid Authorization payload.", detail=detail)
+
+
+class WrongAudience(Refusal):
+    """A token that is good, but for another API."""
+
+    def __init__(self, audience: str) -> None:
+        super().__init__(
+            "The token was issued for another resource; ask for one for https://api.security.microsoft.com.",
+            detail=f"audience {audience[:200]!r}",
+        )
+
+
+class PermissionMissing(Refusal):
+    """A caller whose token, or whose role, does not allow the call."""
+
+
+class QuotaExceeded(Refusal):
+    """A caller who has spent a quota; `retry_after_seconds` is enough, and at most one second too long."""
+
+    def __init__(self, message: str, *, quota_name: str, retry_after_seconds: int) -> None:
+        super().__init__(message, detail=f"quota {quota_name}, retry after {retry_after_seconds} s")
+        self.quota_name = quota_name
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BadRequest(Refusal):
+    """A request that is not one: no or several hosts, for example."""
+
+
+class InvalidInput(Refusal):
+    """A value in the path or the query that cannot be what it should be."""
+
+
+class InvalidQuery(Refusal):
+    """A query option that the route does not know, or cannot read."""
+
+
+class InvalidBody(Refusal):
+    """A body that is not JSON of the right shape, or says what cannot be."""
+
+
+class DisallowedOperation(Refusal):
+    """Something that cannot be done to this incident, whoever asks."""
+
+
+class BodyTooLarge(Refusal):
+    """A body over the stated size."""
+
+
+class IncidentNotFound(Refusal):
+    """No such incident, or none that this caller may know about: the answers are alike."""
+
+    def __init__(self, incident_id: int, *, detail: str = "") -> None:
+        super().__init__(f"Incident {incident_id} was not found", detail=detail)
+
+
+class RouteNotFound(Refusal):
+    """A path that nothing answers at."""
+
+
+class MethodNotAllowed(Refusal):
+    """A method that the path does not answer; `allowed` are those it does."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The method {said(method[:20])} is not allowed here; allowed: {', '.join(allowed)}."
+        )
+        self.allowed = allowed
+
+
+class StoreUnavailable(Refusal):
+    """The store does not answer now: busy, full or gone. Nothing acknowledged is lost; try again."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        message: str = "The store cannot answer at the moment. Try again.",
+        retry_after_seconds: int = 5,
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaStoreUnavailable(Refusal):
+    """What counts the calls for all servers does not answer, and none may count for itself. Try again."""
+
+    def __init__(self, *, retry_after_seconds: int) -> None:
+        super().__init__("Calls cannot be counted at the moment. Try again.", detail="no quota store")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class IssuerUnavailable(Refusal):
+    """A token that cannot be judged now: its issuer does not say with which keys it signs."""
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__("The issuer of the token cannot be reached at the moment. Try again.", detail=detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueryTooSlow(Refusal):
+    """A question that the store cannot answer within the stated time."""
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(
+            "The query takes too long. Ask for less, for example by a range of lastUpdateTime.", detail=detail
+        )
+        self.retry_after_seconds = retry_after_seconds
