@@ -1,0 +1,17 @@
+"""How far a database has come: all that was committed up to there, and nothing that came after."""
+
+from typing import NewType
+
+Position = NewType("Position", int)
+"""Later is greater. Two of them compare only within one cluster of databases."""
+
+_OFFSET_BITS = 64
+
+
+def position_of(timeline: int, offset: int) -> Position:
+    """A place in the log of a cluster: how often another database has become the primary, then the byte.
+
+    The timeline goes first: on a new one the bytes are counted on from where it left the one before, and what
+    the old primary may have written behind that place is no part of it.
+    """
+    return Position(timeline << _OFFSET_BITS | offset)

@@ -1,0 +1,214 @@
+"""An update of an incident: what a request body may say, and what it makes of the incident.
+
+Source: contract section 9; docs/errors.md, "Updating an incident".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from vigie.core import lossless
+from vigie.core.filters import STATUSES
+from vigie.core.grading import NOT_AVAILABLE, UNKNOWN, check_pair, classification_named, determination_named
+from vigie.core.grading import may_stay as determination_may_stay
+from vigie.core.instants import Instant, format_instant
+from vigie.core.json_words import in_words_of_json
+from vigie.core.refusals import InvalidBody, InvalidInput, said
+
+COMMENT_LENGTH_MAX = 10_000
+COMMENTS_COUNT_MAX = 1_000
+COMMENTS_BYTES_MAX = 2 * 1024 * 1024
+"""Of all comments of an incident together: each reader gets them all, each time."""
+
+TAGS_COUNT_MAX = 200
+TEXT_LENGTH_MAX = 320
+REDIRECTED = "Redirected"
+
+_BOM = b"\xef\xbb\xbf"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """The keys of a request body, under the API's own names."""
+
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    assignedTo: str | msgspec.UnsetType | None = msgspec.UNSET  # noqa: N815
+    classification: str | msgspec.UnsetType = msgspec.UNSET
+    determination: str | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    comment: str | msgspec.UnsetType = msgspec.UNSET
+
+
+UPDATABLE = _Body.__struct_fields__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What is to become of an incident; None leaves as it is.
+
+    `assigned_to` is the empty text to unassign. `tags` replace all of them.
+    """
+
+    status: str | None = None
+    assigned_to: str | None = None
+    classification: str | None = None
+    determination: str | None = None
+    tags: tuple[str, ...] | None = None
+    comment: str | None = None
+
+
+def parse_update(body: bytes) -> Update:
+    """The update that a request body asks for. Raises InvalidBody or InvalidInput, naming the key."""
+    parsed = _parse(body)
+    return Update(
+        status=None if parsed.status is msgspec.UNSET else _status(parsed.status),
+        assigned_to=None if parsed.assignedTo is msgspec.UNSET else _assignee(parsed.assignedTo),
+        classification=(
+            None if parsed.classification is msgspec.UNSET else classification_named(parsed.classification)
+        ),
+        determination=(
+            None if parsed.determination is msgspec.UNSET else determination_named(parsed.determination)
+        ),
+        tags=None if parsed.tags is msgspec.UNSET else _tags(parsed.tags),
+        comment=None if parsed.comment is msgspec.UNSET else _comment(parsed.comment),
+    )
+
+
+def updated(head: Mapping[str, Any], update: Update, *, at: Instant, author: str) -> dict[str, Any]:
+    """The incident's own keys after the update, the others and their order as they were.
+
+    `head` may or may not have its alerts; they are not looked at. A key that is missing comes before the alerts.
+    Raises InvalidBody for a determination that does not go with the classification.
+    """
+    changes: dict[str, Any] = {"lastUpdateTime": format_instant(at), **_grading(head, update)}
+    if update.status is not None:
+        changes["status"] = update.status
+    if update.assigned_to is not None:
+        changes["assignedTo"] = update.assigned_to or None
+    if update.tags is not None:
+        changes["tags"] = list(update.tags)
+    if update.comment is not None:
+        comment = {"comment": update.comment, "createdBy": author, "createdTime": format_instant(at)}
+        changes["comments"] = _with_room([*_comments(head), comment])
+    return _merged(head, changes)
+
+
+def _with_room(comments: list[Any]) -> list[Any]:
+    """The comments, if they are not too many. Raises InvalidBody."""
+    if len(comments) > COMMENTS_COUNT_MAX:
+        raise InvalidBody(f"An incident may have at most {COMMENTS_COUNT_MAX} comments.")
+    if len(lossless.encode(comments)) > COMMENTS_BYTES_MAX:
+        mebibytes = COMMENTS_BYTES_MAX // 1024**2
+        raise InvalidBody(f"The comments of an incident may have at most {mebibytes} MiB together.")
+    return comments
+
+
+# The body
+
+
+def _parse(body: bytes) -> _Body:
+    if not body.strip():
+        raise _incorrect(f"there is none; it is a JSON object of {', '.join(UPDATABLE)}")
+    try:
+        value = lossless.decode(body.removeprefix(_BOM))
+        if isinstance(value, dict):
+            _check_keys(value)
+        return msgspec.convert(value, _Body)
+    except lossless.NotJson as error:
+        raise _incorrect(str(error).replace("`", "'")) from error
+    except msgspec.ValidationError as error:
+        complaint = in_words_of_json(str(error))
+        raise _incorrect(re.sub("^it", complaint.path or "it", complaint.reason)) from error
+
+
+def _check_keys(body: Mapping[str, Any]) -> None:
+    # Ours rather than the decoder's: its message would repeat a key of any length, and not say which there are.
+    unknown = next((key for key in body if key not in UPDATABLE), None)
+    if unknown is not None:
+        raise _incorrect(f"there is no key '{unknown[:60]}'; there are {', '.join(UPDATABLE)}")
+    if not body:
+        raise _incorrect(f"it says nothing; there are {', '.join(UPDATABLE)}")
+
+
+def _incorrect(reason: str) -> InvalidBody:
+    return InvalidBody(f"Request body is incorrect: {reason}.")
+
+
+def _status(name: str) -> str:
+    if name == REDIRECTED:
+        raise InvalidInput("The status 'Redirected' comes from merging alone; it cannot be set.")
+    if name not in STATUSES:
+        allowed = ", ".join(status for status in STATUSES if status != REDIRECTED)
+        raise InvalidBody(f"'{said(name[:60])}' is not a status; there are {allowed}.")
+    return name
+
+
+def _assignee(name: str | None) -> str:
+    return _short("assignedTo", name or "")
+
+
+def _tags(tags: list[str]) -> tuple[str, ...]:
+    if len(tags) > TAGS_COUNT_MAX:
+        raise InvalidBody(f"There may be at most {TAGS_COUNT_MAX} tags; there were {len(tags)}.")
+    if not all(tags):
+        raise InvalidBody("A tag may not be empty.")
+    return tuple(_short("A tag", tag) for tag in tags)
+
+
+def _comment(text: str) -> str:
+    if not text.strip():
+        raise InvalidBody("A comment may not be empty.")
+    return _checked("A comment", text, COMMENT_LENGTH_MAX, _CONTROL_IN_LINES)
+
+
+def _short(name: str, text: str) -> str:
+    return _checked(name, text, TEXT_LENGTH_MAX, _CONTROL)
+
+
+def _checked(name: str, text: str, length_max: int, forbidden: re.Pattern[str]) -> str:
+    if len(text) > length_max:
+        raise InvalidBody(f"{name} may have at most {length_max} characters; it had {len(text)}.")
+    if found := forbidden.search(text):
+        raise InvalidBody(f"{name} may not contain the control character U+{ord(found[0]):04X}.")
+    return text
+
+
+# The incident
+
+
+def _grading(head: Mapping[str, Any], update: Update) -> dict[str, str]:
+    """What becomes of classification and determination; what was not asked for stays in its spelling."""
+    changes: dict[str, str] = {}
+    classification = update.classification or _text(head, "classification", UNKNOWN)
+    if update.classification is not None:
+        changes["classification"] = classification
+    if update.determination is not None:
+        check_pair(classification, update.determination)
+        changes["determination"] = update.determination
+    elif changes and not determination_may_stay(classification, _text(head, "determination", NOT_AVAILABLE)):
+        changes["determination"] = NOT_AVAILABLE
+    return changes
+
+
+def _merged(head: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    missing = {key: value for key, value in changes.items() if key not in head}
+    merged: dict[str, Any] = {}
+    for key, value in head.items():
+        if key == "alerts":
+            merged |= missing
+        merged[key] = changes.get(key, value)
+    return {**merged, **missing}
+
+
+def _text(head: Mapping[str, Any], key: str, default: str) -> str:
+    value = head.get(key)
+    return value if isinstance(value, str) else default
+
+
+def _comments(head: Mapping[str, Any]) -> list[Any]:
+    value = head.get("comments")
+    return value if isinstance(value, list) else []
