@@ -1,0 +1,1 @@
+"""What Vigie remembers: incidents and the directory, in SQLite."""

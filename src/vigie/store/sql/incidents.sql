@@ -1,0 +1,146 @@
+-- name: find_incident
+-- One incident with what decides who may see it; whether this caller may is decided from the spans.
+SELECT document, alerts_at, spans, last_update_at
+  FROM incident
+ WHERE tenant_id = :tenant_id
+   AND incident_id = :incident_id;
+
+-- name: put_incident!
+-- One incident per number: writing it again replaces it.
+INSERT INTO incident (tenant_id, incident_id, status, severity, assigned_to, created_at, last_update_at,
+                      alerts_at, spans, document)
+VALUES (:tenant_id, :incident_id, :status, :severity, :assigned_to, :created_at, :last_update_at,
+        :alerts_at, :spans, :document)
+    ON CONFLICT (tenant_id, incident_id) DO UPDATE
+   SET status = excluded.status,
+       severity = excluded.severity,
+       assigned_to = excluded.assigned_to,
+       created_at = excluded.created_at,
+       last_update_at = excluded.last_update_at,
+       alerts_at = excluded.alerts_at,
+       spans = excluded.spans,
+       document = excluded.document;
+
+-- name: update_incident!
+-- What an update may touch; the alerts and their spans stay.
+UPDATE incident
+   SET status = :status,
+       assigned_to = :assigned_to,
+       last_update_at = :last_update_at,
+       alerts_at = :alerts_at,
+       document = :document
+ WHERE tenant_id = :tenant_id
+   AND incident_id = :incident_id;
+
+-- name: has_incidents
+SELECT 1
+  FROM incident
+ WHERE tenant_id = :tenant_id
+ LIMIT 1;
+
+-- name: latest_update
+-- The last update that a reader may have seen of a tenant.
+SELECT at
+  FROM latest_update
+ WHERE tenant_id = :tenant_id;
+
+-- name: advance_latest_update!
+-- It never goes back, whatever is imported or removed.
+INSERT INTO latest_update (tenant_id, at)
+VALUES (:tenant_id, :at)
+    ON CONFLICT (tenant_id) DO UPDATE
+   SET at = excluded.at
+ WHERE latest_update.at < excluded.at;
+
+-- name: add_sight!
+INSERT INTO incident_sight (tenant_id, label, last_update_at, incident_id, created_at, status, assigned_to)
+VALUES (:tenant_id, :label, :last_update_at, :incident_id, :created_at, :status, :assigned_to);
+
+-- name: move_sight!
+UPDATE incident_sight
+   SET last_update_at = :at,
+       status = :status,
+       assigned_to = :assigned_to
+ WHERE tenant_id = :tenant_id
+   AND label = :label
+   AND last_update_at = :last_update_at
+   AND incident_id = :incident_id;
+
+-- name: remove_sight!
+DELETE FROM incident_sight
+ WHERE tenant_id = :tenant_id
+   AND label = :label
+   AND last_update_at = :last_update_at
+   AND incident_id = :incident_id;
+
+-- name: remove_incident!
+DELETE FROM incident
+ WHERE tenant_id = :tenant_id
+   AND incident_id = :incident_id;
+
+-- name: incidents_after
+-- The next incidents in the order of their numbers, for an export.
+SELECT incident_id, document
+  FROM incident
+ WHERE tenant_id = :tenant_id
+   AND incident_id > :after
+ ORDER BY incident_id
+ LIMIT :count;
+
+-- name: some_incidents_before
+-- Some of the incidents whose last update is before a moment: a few at a time, so that others can write between.
+SELECT incident_id
+  FROM incident_sight
+ WHERE tenant_id = :tenant_id
+   AND label = :label
+   AND last_update_at < :before
+ LIMIT :count;
+
+-- name: add_history!
+-- The next entry of an incident's history. It outlives the incident.
+INSERT INTO history (tenant_id, incident_id, entry, at, action, actor, request_id, changes)
+SELECT :tenant_id, :incident_id, coalesce(max(entry), 0) + 1, :at, :action, :actor, :request_id, :changes
+  FROM history
+ WHERE tenant_id = :tenant_id
+   AND incident_id = :incident_id;
+
+-- name: history
+-- All entries of one incident.
+SELECT incident_id, entry, at, action, actor, request_id, changes
+  FROM history
+ WHERE tenant_id = :tenant_id
+   AND incident_id = :incident_id
+ ORDER BY entry;
+
+-- name: history_after
+-- The next entries of all incidents, those included that are gone, for an export.
+SELECT incident_id, entry, at, action, actor, request_id, changes
+  FROM history
+ WHERE tenant_id = :tenant_id
+   AND (incident_id, entry) > (:incident_id, :entry)
+ ORDER BY incident_id, entry
+ LIMIT :count;
+
+-- name: request_is_done
+SELECT 1
+  FROM request_done
+ WHERE tenant_id = :tenant_id
+   AND fingerprint = :fingerprint
+   AND at > :since;
+
+-- name: add_request_done!
+INSERT INTO request_done (tenant_id, fingerprint, at)
+VALUES (:tenant_id, :fingerprint, :at)
+    ON CONFLICT (tenant_id, fingerprint) DO UPDATE
+   SET at = excluded.at;
+
+-- name: forget_requests_done!
+-- Requests that nobody will repeat any more: a few at a time, as each new one forgets some.
+DELETE FROM request_done
+ WHERE tenant_id = :tenant_id
+   AND fingerprint IN (SELECT fingerprint
+                         FROM request_done
+                        WHERE tenant_id = :tenant_id
+                          AND at <= :since
+                        ORDER BY at
+                        LIMIT :count);

@@ -1,0 +1,18 @@
+"""What is a bad minute of the store, and what is a defect."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vigie.core.refusals import StoreUnavailable
+
+
+@contextmanager
+def unavailable_when_it_fails() -> Iterator[None]:
+    """What the file or the disk refuses is a bad minute; a broken promise of ours is a defect."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise
+    except sqlite3.DatabaseError as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,162 @@
+"""The file of an embedded store: made, recognised, and brought up to this version."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from vigie.core.refusals import StoreUnavailable
+from vigie.store.database import OnLost, StoreError
+from vigie.store.sqlite.connection import connect
+from vigie.store.statements import migrations
+
+APPLICATION_ID = 0x56494749
+"""`VIGI`, in the header of every store file, so that another program's file is never taken for one."""
+
+
+class OpenedFile:
+    """A file as it was opened, and whether its path still leads to it.
+
+    What is written to one that has been removed or replaced is gone with the process, whatever a commit says.
+    """
+
+    def __init__(self, path: Path, on_lost: OnLost) -> None:
+        self._path = path
+        self._opened = _identity(path)
+        self._is_in_place = True
+        self._on_lost = on_lost
+
+    def check(self) -> None:
+        """Raises StoreUnavailable when the path leads elsewhere; the first time that is told to `on_lost`."""
+        try:
+            found = _identity(self._path)
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path} cannot be looked at: {error.strerror}") from error
+        if found == self._opened:
+            self._is_in_place = True
+            return
+        reason = f"{self._path} was {'replaced' if found else 'removed'} while it was open"
+        if self._is_in_place:
+            self._is_in_place = False
+            self._on_lost(reason)
+        raise StoreUnavailable(reason)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def left_behind(path: Path) -> list[Path]:
+    """The log of a store and its index, where they lie beside a path."""
+    return [file for end in ("-wal", "-shm") if (file := path.with_name(f"{path.name}{end}")).exists()]
+
+
+def make_file(path: Path) -> None:
+    """An empty file that only its owner can read: WAL and its index inherit that."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Another process may be making the same store at this moment.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def check_is_ours(path: Path) -> None:
+    """Raise StoreError for a store that somebody else has made or can write: it says who may do what.
+
+    An empty file that was made beforehand is closed to others first.
+    """
+    if path.stat().st_size == 0:
+        # Not ours to close: the check says so.
+        with suppress(PermissionError):
+            path.chmod(0o600)
+    # What is written ahead, or was to be undone, counts as much as the file itself.
+    for end in ("", "-wal", "-shm", "-journal"):
+        file = path.with_name(f"{path.name}{end}")
+        # Whoever closes the store meanwhile takes them away.
+        with suppress(FileNotFoundError):
+            if _mode_of_ours(file) & stat.S_IWOTH:
+                raise StoreError(f"{file} can be written by everybody; run `chmod 600 {file}`")
+    for folder in {path.absolute().parent, path.resolve().parent}:
+        # In a sticky one, such as /tmp, nobody can replace the files of others.
+        if _mode_of_ours(folder) & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise StoreError(
+                f"the folder of the store, {folder}, can be written by everybody; run `chmod o-w {folder}`, "
+                "or keep the store elsewhere"
+            )
+
+
+def _mode_of_ours(path: Path) -> int:
+    """The mode of what belongs to us, or to root. Raises StoreError for what does not."""
+    found = path.stat()
+    if found.st_uid not in (0, os.geteuid()):
+        raise StoreError(
+            f"{path} belongs to another user (number {found.st_uid}), who could change the store; run this as that "
+            f"user, or, if you trust what is in it, `chown -R {os.geteuid()} {path}`"
+        )
+    return found.st_mode
+
+
+def migrate(path: Path) -> bool:
+    """Bring the file up to this version; False when it cannot be written and is up to date all the same."""
+    can_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    connection = connect(path, is_read_only=not can_write)
+    try:
+        _check_identity(connection, path)
+        newest = migrations()[-1][0]
+        version = _check_version(connection, path, newest)
+        if version < newest and not can_write:
+            raise StoreError(f"the store at {path} is of an older version and cannot be written")
+        if version < newest:
+            _apply_migrations(connection, path, newest)
+        return can_write
+    finally:
+        connection.close()
+
+
+def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
+    identity = connection.execute("PRAGMA application_id").fetchone()[0]
+    if identity == APPLICATION_ID:
+        return
+    # The number and the tables of a new store come in one transaction: a file with neither is ours to fill.
+    has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if identity != 0 or has_tables:
+        raise StoreError(f"{path} is the database of another program; name another file")
+
+
+def _check_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > newest:
+        raise StoreError(
+            f"the store at {path} was made by a newer Vigie (schema {version}, this one knows {newest}); "
+            "use that version"
+        )
+    return version
+
+
+def _apply_migrations(connection: sqlite3.Connection, path: Path, newest: int) -> None:
+    """Apply what is missing in one transaction; of several processes that start at once one does the work."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    version = _check_version(connection, path, newest)
+    for number, script in migrations():
+        if number > version:
+            for statement in _split(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("COMMIT")
+
+
+def _split(script: str) -> Iterator[str]:
+    """The statements of a script: `executescript` would commit after each."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,103 @@
+"""The rows of a store file as they are, for a copy of the whole, and a backup of the file."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from vigie.store.copying import COPYING, INSTALLATION, Rows, Table
+from vigie.store.database import Row, StoreError
+from vigie.store.sqlite.connection import connect
+
+_ROWS_AT_ONCE = 200
+_NOT_COPIED = {"incident_key"}
+
+
+class SqliteShelf:
+    """One store file that nobody else writes to."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def columns(self, table: Table) -> tuple[str, ...]:
+        """The columns that count."""
+        found = self._connection.execute(f"PRAGMA table_info({table.name})").fetchall()
+        return tuple(name for _, name, *_ in found if name not in _NOT_COPIED)
+
+    async def count(self, table: Table) -> int:
+        """How many rows there are."""
+        (found,) = self._connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()
+        return int(found)
+
+    async def last(self, table: Table) -> Row | None:
+        """The greatest key."""
+        key = ", ".join(table.key)
+        backwards = ", ".join(f"{each} DESC" for each in table.key)
+        found: Row | None = self._connection.execute(
+            f"SELECT {key} FROM {table.name} ORDER BY {backwards} LIMIT 1"
+        ).fetchone()
+        return found
+
+    async def rows(self, table: Table, columns: Sequence[str], after: Row | None) -> AsyncIterator[list[Row]]:
+        """The rows behind a key in the order of keys; all of them, in any order, without one."""
+        text = f"SELECT {', '.join(columns)} FROM {table.name}"
+        if after:
+            text += f" WHERE ({', '.join(table.key)}) > ({', '.join('?' * len(after))})"
+        if after is not None:
+            text += f" ORDER BY {', '.join(table.key)}"
+        cursor = self._connection.execute(text, after or ())
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield rows
+
+    async def put(self, rows: Sequence[Rows]) -> None:
+        """Add rows, all or none."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for table, columns, some in rows:
+                verb = "INSERT OR REPLACE" if table is INSTALLATION else "INSERT"
+                places = ", ".join("?" * len(columns))
+                self._connection.executemany(
+                    f"{verb} INTO {table.name} ({', '.join(columns)}) VALUES ({places})", some
+                )
+        except sqlite3.Error:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    async def finish(self) -> None:
+        """Forget that this was a copy under way; SQLite goes on numbering by itself."""
+        self._connection.execute("DELETE FROM installation WHERE name = ?", (COPYING,))
+
+
+@contextmanager
+def sqlite_shelf(path: Path) -> Iterator[SqliteShelf]:
+    """The rows of a file that is a store of this version."""
+    with closing(connect(path, is_read_only=False)) as connection:
+        yield SqliteShelf(connection)
+
+
+def back_up(path: Path, file: Path) -> int:
+    """Write a store as of one moment to a new file, while others go on; its size in bytes. Raises StoreError."""
+    if file.exists():
+        raise StoreError(f"{file} is there already and was not touched; name another file")
+    # Under another name until all is there: what fails half-way leaves nothing that looks like a backup.
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        with closing(connect(path, is_read_only=True)) as source, closing(sqlite3.connect(beside)) as copy:
+            source.backup(copy)
+            # One whole file, without a log beside it.
+            copy.execute("PRAGMA journal_mode = DELETE")
+            (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise StoreError(f"the store at {path} is damaged: {verdict}")
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        os.link(beside, file)
+    except sqlite3.Error as error:
+        raise StoreError(f"the store at {path} cannot be copied: {error}") from error
+    finally:
+        beside.unlink()
+    return file.stat().st_size

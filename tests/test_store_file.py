@@ -1,0 +1,193 @@
+"""The file of an embedded store, removed or replaced while it is in use: no change is acknowledged and lost."""
+
+import asyncio
+import json
+import os
+import shutil
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.builders import an_incident, to_json
+from tests.commands import done, run, served
+from vigie.core.refusals import StoreUnavailable
+from vigie.store.database import Session, StoreError
+from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
+
+STORE = Path(".vigie/vigie.sqlite3")
+OF_CONTOSO = ("--tenant", "contoso")
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# Whose it is
+
+
+SOMEBODY_ELSE = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["vigie.sqlite3", "vigie.sqlite3-wal", "."])
+def test_a_store_that_belongs_to_somebody_else_is_refused(name: str) -> None:
+    with a_store(STORE):
+        os.chown(STORE.parent / name, SOMEBODY_ELSE, -1)
+        with pytest.raises(StoreError, match=rf"belongs to another user \(number {SOMEBODY_ELSE}\).*chown"):
+            open_sqlite(STORE, create=True)
+
+
+def test_a_store_that_everybody_can_write_is_refused() -> None:
+    done("tenant", "add", "Contoso")
+    STORE.chmod(0o666)
+
+    assert "can be written by everybody; run `chmod 600" in run("tenant", "list").refusal
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_refused"), [(0o777, True), (0o757, True), (0o1777, False), (0o775, False), (0o755, False)]
+)
+def test_a_folder_that_everybody_can_write_is_refused(mode: int, is_refused: bool) -> None:
+    STORE.parent.mkdir()
+    STORE.parent.chmod(mode)
+
+    ended = run("tenant", "add", "Contoso")
+
+    assert ("run `chmod o-w" in ended.err) == is_refused
+    assert ended.code == (1 if is_refused else 0)
+
+
+def test_an_empty_file_that_was_made_beforehand_is_closed_to_others() -> None:
+    STORE.parent.mkdir()
+    STORE.touch()
+    STORE.chmod(0o666)
+
+    done("tenant", "add", "Contoso")
+
+    assert stat.S_IMODE(STORE.stat().st_mode) == 0o600
+
+
+@needs_root
+def test_root_uses_no_folder_that_somebody_has_planted() -> None:
+    STORE.parent.mkdir()
+    os.chown(STORE.parent, SOMEBODY_ELSE, SOMEBODY_ELSE)
+
+    assert "belongs to another user" in run("tenant", "add", "Contoso").refusal
+
+
+# Below
+
+
+@contextmanager
+def a_store(path: Path) -> Iterator[SqliteDatabase]:
+    database = open_sqlite(path, create=True)
+    try:
+        yield database
+    finally:
+        asyncio.run(database.close())
+
+
+async def count_up(session: Session) -> int:
+    return await session.run("touch_directory", {})
+
+
+async def several(database: SqliteDatabase, count: int) -> list[int | BaseException]:
+    return await asyncio.gather(*(database.write(count_up) for _ in range(count)), return_exceptions=True)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("has_written", [False, True])
+def test_no_change_is_acknowledged_once_the_file_is_gone(has_written: bool, count: int) -> None:
+    with a_store(STORE) as database:
+        if has_written:
+            asyncio.run(several(database, 1))
+        STORE.unlink()
+
+        outcomes = asyncio.run(several(database, count))
+
+        assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * count
+
+
+def test_a_file_in_the_place_of_another_is_not_taken_for_it() -> None:
+    with a_store(STORE) as database:
+        shutil.copyfile(STORE, "copy")
+        Path("copy").replace(STORE)
+
+        (outcome,) = asyncio.run(several(database, 1))
+
+        assert isinstance(outcome, StoreUnavailable)
+        assert "was replaced while it was open" in outcome.detail
+
+
+def test_it_is_told_once_and_again_when_it_happens_again() -> None:
+    told: list[str] = []
+    with a_store(STORE) as database:
+        database.on_lost = told.append
+
+        for _ in range(2):
+            STORE.rename("elsewhere")
+            asyncio.run(several(database, 2))
+            asyncio.run(several(database, 2))
+            Path("elsewhere").rename(STORE)
+            (outcome,) = asyncio.run(several(database, 1))
+            assert outcome == 1
+
+    assert told == [f"{STORE} was removed while it was open"] * 2
+
+
+# As a process
+
+
+def test_a_server_whose_file_is_removed_takes_no_updates_and_says_so() -> None:
+    done("tenant", "add", "contoso")
+    done("app", "add", "writer", *OF_CONTOSO, "--permission", "Incident.ReadWrite.All")
+    Path("incidents").write_bytes(to_json(an_incident(incidentId=1)))
+    done("import", "incidents", *OF_CONTOSO)
+    with served("--port", "0") as (process, said):
+        token = done("token", *OF_CONTOSO, "--app", "writer")["access_token"]
+        incident = f"{said['url']}/api/incidents/1"
+        assert call("PATCH", incident, token) == (200, None)
+        STORE.unlink()
+
+        assert call("PATCH", incident, token) == (503, "5")
+        assert call("GET", f"{said['url']}/readyz") == (503, "5")
+        assert call("GET", incident, token) == (200, None)
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+
+    events = [json.loads(line) for line in err.splitlines()]
+    (lost,) = (event for event in events if event["event"] == "store_file_lost")
+    assert (lost["level"], lost["reason"]) == ("error", f"{STORE} was removed while it was open")
+
+
+@pytest.mark.parametrize("command", [("tenant", "list"), ("tenant", "add", "contoso")])
+def test_a_command_that_meets_a_log_without_its_store_refuses(command: tuple[str, ...]) -> None:
+    STORE.parent.mkdir()
+    logs = [STORE.with_name(f"{STORE.name}{end}") for end in ("-wal", "-shm")]
+    for log in logs:
+        log.touch()
+
+    ended = run(*command)
+
+    assert (ended.code, STORE.exists()) == (1, False)
+    assert "vigie.sqlite3-wal and vigie.sqlite3-shm of one beside it; stop whoever uses that" in ended.refusal
+
+
+def call(method: str, address: str, token: str = "") -> tuple[int, str | None]:
+    body = json.dumps({"status": "Resolved"}).encode() if method == "PATCH" else None
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(address, data=body, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status), answer.headers["Retry-After"]
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code, error.headers["Retry-After"]
