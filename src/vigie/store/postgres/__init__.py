@@ -1,0 +1,1 @@
+"""The store in PostgreSQL, for any number of servers at once. Needs the extra `vigie[postgres]`."""
