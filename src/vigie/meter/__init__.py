@@ -1,0 +1,1 @@
+"""Who has called how often: the quotas' memory."""

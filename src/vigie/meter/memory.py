@@ -1,0 +1,73 @@
+"""The meter of one process: an exact log of admitted calls for each caller, in memory."""
+
+from array import array
+from bisect import bisect_right
+
+from vigie.core.instants import Instant
+from vigie.core.quotas import Overdraft, Quota, overdraft
+
+_IDLE_CALLERS_SWEPT_AT = 1024
+_CALLS_SWEPT_AT = 256
+
+CallerKey = tuple[int, str]
+"""Tenant and application: quotas are counted for both together. Source: contract section 10."""
+
+
+class _Calls:
+    """The moments of one caller's admitted calls, oldest first, eight bytes each; one log for all windows."""
+
+    __slots__ = ("moments", "swept_at")
+
+    def __init__(self) -> None:
+        self.moments = array("q")
+        self.swept_at = _CALLS_SWEPT_AT
+
+    def sweep(self, quota: Quota, now: Instant) -> None:
+        """Forget the calls that no window reaches, each time their number has doubled."""
+        gone = bisect_right(self.moments, now - quota.longest_ticks)
+        del self.moments[: max(gone, len(self.moments) - quota.calls_max)]
+        self.swept_at = max(_CALLS_SWEPT_AT, 2 * len(self.moments))
+
+
+class MemoryMeter:
+    """Counts calls by quota and caller. Callers that no window reaches are forgotten."""
+
+    is_at_hand = True
+
+    def __init__(self) -> None:
+        self._logs: dict[str, dict[CallerKey, _Calls]] = {}
+        self._sweep_at: dict[str, int] = {}
+
+    def spend(self, quota: Quota, caller: CallerKey, now: Instant) -> Overdraft | None:
+        """Admit and count a call at `now`, or say why it does not fit; then it is not counted.
+
+        `now` comes from a clock that never steps back.
+        """
+        logs = self._logs.get(quota.name)
+        if logs is None:
+            logs = self._logs[quota.name] = {}
+        calls = logs.get(caller)
+        if calls is None:
+            self._sweep(quota, logs, now)
+            calls = logs[caller] = _Calls()
+        moments = calls.moments
+        refusal = overdraft(quota, moments, now)
+        if refusal is None:
+            moments.append(now)
+            if len(moments) >= calls.swept_at:
+                calls.sweep(quota, now)
+        return refusal
+
+    def caller_count(self) -> int:
+        """How many callers are remembered, over all quotas."""
+        return sum(len(logs) for logs in self._logs.values())
+
+    def _sweep(self, quota: Quota, logs: dict[CallerKey, _Calls], now: Instant) -> None:
+        """Forget callers whose last call is out of every window, each time their number has doubled."""
+        if len(logs) < self._sweep_at.get(quota.name, _IDLE_CALLERS_SWEPT_AT):
+            return
+        oldest = now - quota.longest_ticks
+        gone = [caller for caller, calls in logs.items() if not calls.moments or calls.moments[-1] <= oldest]
+        for caller in gone:
+            del logs[caller]
+        self._sweep_at[quota.name] = max(_IDLE_CALLERS_SWEPT_AT, 2 * len(logs))

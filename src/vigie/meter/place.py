@@ -1,0 +1,53 @@
+"""Where the servers that share quotas keep them: the address of a Valkey or Redis server."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+PORT = 6379
+
+# With TLS or without.
+_SCHEMES = {"valkey": False, "valkeys": True, "redis": False, "rediss": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaPlace:
+    """A server, one of its numbered databases, and who asks. `user` and `password` may be empty."""
+
+    host: str
+    port: int = PORT
+    number: int = 0
+    has_tls: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """As logs name it: without the password."""
+        return f"{self.host}:{self.port}"
+
+
+def quota_place(url: str) -> QuotaPlace:
+    """Read `valkey://[user:password@]host[:port][/number]`; `redis` is the same, and an s more is TLS.
+
+    Raises ValueError, without a word of the URL in it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("no host, or a port that cannot be") from None
+    number = re.fullmatch(r"/?([0-9]{0,5})", parts.path)
+    is_whole = url.isprintable() and " " not in url and not parts.query and not parts.fragment
+    if parts.scheme not in _SCHEMES or not number or not is_whole:
+        raise ValueError("not the address of a Valkey or Redis server")
+    if not host or port == 0:
+        raise ValueError("no host, or a port that cannot be")
+    return QuotaPlace(
+        host=host,
+        port=PORT if port is None else port,
+        number=int(number[1] or 0),
+        has_tls=_SCHEMES[parts.scheme],
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
