@@ -1,0 +1,105 @@
+"""The resources that tokens are issued for, and which of them open the incidents API.
+
+Source: contract 3.1 and clients.md, rule 3.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+INCIDENTS_RESOURCES = frozenset(
+    {
+        "https://api.security.microsoft.com",
+        "8ee8fdad-f234-4243-8f3b-15c294843740",
+        "https://security.microsoft.com/mtp",
+        "https://api-gcc.security.microsoft.us",
+        "https://api-gov.security.microsoft.us",
+        # The neighbouring Endpoint API, whose tokens old clients bring.
+        "https://api.securitycenter.microsoft.com",
+        "https://api.securitycenter.windows.com",
+        "https://api-gcc.securitycenter.microsoft.us",
+        "https://api-gov.securitycenter.microsoft.us",
+        "https://securitycenter.onmicrosoft.com/windowsatpservice",
+        "fc780465-2017-40d4-a0c5-307022471b92",
+    }
+)
+
+OTHER_RESOURCES = frozenset(
+    {
+        "https://graph.microsoft.com",
+        "00000003-0000-0000-c000-000000000000",
+    }
+)
+
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audiences:
+    """What this installation issues tokens for: the vendor's resources and its own origins.
+
+    `origins` are those own ones as URLs of its endpoints begin; `own` has them without their ports too.
+    """
+
+    own: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
+
+    def is_known(self, resource: str) -> bool:
+        """Whether a token may be issued for the resource; slashes at its end do not matter."""
+        return self.opens_incidents(resource) or bare(resource) in OTHER_RESOURCES
+
+    def opens_incidents(self, audience: str) -> bool:
+        """Whether a token for this audience is one for the incidents API."""
+        return bare(audience) in INCIDENTS_RESOURCES or bare(audience) in self.own
+
+    def are_one_api(self, resource: str, other: str) -> bool:
+        """Whether two resources are names of the same API."""
+        return bare(resource) == bare(other) or (
+            self.opens_incidents(resource) and self.opens_incidents(other)
+        )
+
+
+def own_audiences(public_url: str, aliases: Iterable[str], tls_names: Iterable[str] = ()) -> Audiences:
+    """The installation's own origins: each with and without its port, a loopback one under all its names.
+
+    Clients derive a scope from the address they call, and some drop the port (graph contract 9.1). The names
+    that its certificate is for are origins, on the same port or the usual one, but no audiences: the vendor's
+    may be among them.
+    """
+    urls = [urlsplit(url.lower()) for url in (public_url, *aliases)]
+    port = urls[0].port or _DEFAULT_PORTS[urls[0].scheme]
+    hosts = (f"[{name}]" if ":" in name else name for name in tls_names)
+    called = [urlsplit(f"https://{host.lower()}:{each}") for host in hosts for each in (port, 443)]
+    return Audiences(
+        own=frozenset(name for url in urls for name in _names(url)),
+        origins=frozenset(origin for url in (*urls, *called) for origin in _origins(url)),
+    )
+
+
+def _names(url: SplitResult) -> Iterable[str]:
+    for host in _hosts(url):
+        yield f"{url.scheme}://{host}"
+        if url.port is not None:
+            yield f"{url.scheme}://{host}:{url.port}"
+
+
+def _origins(url: SplitResult) -> Iterable[str]:
+    """A scheme's own port may be written or left out."""
+    default = _DEFAULT_PORTS.get(url.scheme)
+    port = url.port or default
+    for host in _hosts(url):
+        yield f"{url.scheme}://{host}:{port}"
+        if port == default:
+            yield f"{url.scheme}://{host}"
+
+
+def _hosts(url: SplitResult) -> tuple[str, ...]:
+    name = url.hostname or ""
+    host = f"[{name}]" if ":" in name else name
+    return _LOOPBACK_NAMES if host in _LOOPBACK_NAMES else (host,)
+
+
+def bare(resource: str) -> str:
+    """The one spelling of a resource: letter case and slashes at its end do not matter."""
+    return resource.rstrip("/").lower()

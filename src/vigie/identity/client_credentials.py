@@ -1,0 +1,78 @@
+"""The grant of applications that act for themselves."""
+
+from collections.abc import Mapping
+
+from vigie.core.directory import Application
+from vigie.core.instants import Instant
+from vigie.core.refusals import said
+from vigie.identity.audiences import Audiences
+from vigie.identity.clients import Clients, Sender, has_proof, sent_by_client
+from vigie.identity.forms import first_of
+from vigie.identity.issuing import IssuedToken, application_token_request, issued
+from vigie.identity.keys import KeyRing
+from vigie.identity.scopes import DEFAULT_SCOPE, OIDC_SCOPES, refused_scope
+from vigie.identity.token_refusal import TokenRefusal
+
+
+class ClientCredentialsGrant:
+    """A token for an application that proves itself by a secret or a certificate."""
+
+    def __init__(self, clients: Clients, audiences: Audiences, *, issuer: str, lifetime_seconds: int) -> None:
+        self._clients = clients
+        self._audiences = audiences
+        self._issuer = issuer
+        self._lifetime_seconds = lifetime_seconds
+
+    async def issue(
+        self,
+        tenant_reference: str,
+        form: Mapping[str, str],
+        sender: Sender,
+        *,
+        is_v2: bool,
+        ring: KeyRing,
+        now: Instant,
+    ) -> IssuedToken:
+        """The token. Raises TokenRefusal."""
+        tenant = await self._clients.tenant(tenant_reference)
+        sent = sent_by_client(form, sender)
+        if not has_proof(sent):
+            raise TokenRefusal(
+                7000216,
+                "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' "
+                "grant.",
+            )
+        wanted = first_of(form, ("scope", "resource") if is_v2 else ("resource", "scope"))
+        application = await self._clients.application(tenant, sent.client_id)
+        client = await self._clients.proven(tenant, application, sent, now)
+        resource = self._resource(wanted, application, is_scope=is_v2 or "resource" not in form)
+        await self._clients.use_up(client, resource, address=sender.address, now=now)
+        request = application_token_request(
+            self._issuer, tenant, application, resource, self._audiences, proof=client.proof
+        )
+        return issued(request, ring, now, lifetime_seconds=self._lifetime_seconds)
+
+    def _resource(self, wanted: str, application: Application, *, is_scope: bool) -> str:
+        resource = resource_of_scope(wanted) if is_scope else wanted
+        if not self._audiences.is_known(resource):
+            raise TokenRefusal(
+                500011 if is_scope else 50001,
+                f"The resource principal named {said(resource[:200])} was not found; application "
+                f"'{application.client_id}' asked for it.",
+            )
+        return resource
+
+
+def resource_of_scope(scope: str) -> str:
+    """The resource of a scope that ends in `/.default`, as it was written. Raises TokenRefusal."""
+    names = [name for name in scope.split() if name not in OIDC_SCOPES]
+    if len(names) != 1:
+        raise refused_scope(scope)
+    resource, slash, name = names[0].rpartition("/")
+    if not slash or name != DEFAULT_SCOPE:
+        raise TokenRefusal(
+            1002012,
+            f"The provided value for scope {said(scope[:200])} is not valid. Client credential flows must have a "
+            "scope value with /.default suffixed to the resource identifier (application ID URI).",
+        )
+    return resource

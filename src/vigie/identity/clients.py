@@ -1,0 +1,221 @@
+"""Which application asks for a token, in which tenant, and whether it proves that it is that application.
+
+Source: graph contract 9.1 and 9.4; RFC 6749, 2.3.
+"""
+
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from vigie.core.client_secrets import hash_secret
+from vigie.core.directory import Application, Tenant
+from vigie.core.instants import Instant
+from vigie.core.refusals import said
+from vigie.identity.assertions import (
+    ASSERTION_TYPE,
+    ClientAssertions,
+    ProvenAssertion,
+    SentAssertion,
+    read_assertion,
+    refused_assertion,
+)
+from vigie.identity.directory import Directory
+from vigie.identity.forms import first_of, missing_parameter
+from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.tokens import ClientProof
+
+TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
+
+_TENANTS_OF_ANY_ORGANISATION = frozenset({"common", "organizations"})
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A client id and the spellings of its secret: HTTP Basic leaves open whether they are url-encoded."""
+
+    client_id: str
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """What says who sends a form, beside the form itself: HTTP Basic, if it is used, and where it comes from."""
+
+    basic: Credentials | None
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenClient:
+    """An application that has proven itself, as far as one of its kind can. Made by `Clients` alone."""
+
+    tenant: Tenant
+    application: Application
+    proof: ClientProof
+    assertion: ProvenAssertion | None = None
+
+
+class Clients:
+    """Finds applications and checks what they send to prove themselves."""
+
+    def __init__(self, directory: Directory, assertions: ClientAssertions) -> None:
+        self._directory = directory
+        self._assertions = assertions
+
+    async def tenant(self, reference: str) -> Tenant:
+        """The tenant that an address names, by id or domain. Raises TokenRefusal."""
+        if reference.lower() in TENANTS_OF_ANY:
+            raise TokenRefusal(
+                50059,
+                f"No tenant-identifying information found: '{said(reference)}' names no tenant in this grant.",
+            )
+        if not _GUID.fullmatch(reference) and not _DOMAIN.fullmatch(reference):
+            raise TokenRefusal(
+                900023,
+                f"Specified tenant identifier '{said(reference[:100])}' is neither a valid DNS name, nor a valid "
+                "external domain.",
+            )
+        tenant = await self._directory.find_tenant(reference)
+        if tenant is None or reference.lower() not in (tenant.guid, tenant.domain):
+            raise TokenRefusal(
+                90002,
+                f"Tenant '{said(reference)}' not found. Check to make sure you have the correct tenant ID.",
+            )
+        return tenant
+
+    async def application(self, tenant: Tenant, client_id: str) -> Application:
+        """The application of a client id. Raises TokenRefusal."""
+        application = await self._directory.find_application(tenant, client_id)
+        if application is None or application.client_id != client_id.lower():
+            raise unknown_application(client_id, tenant.guid)
+        return application
+
+    async def tenant_and_application(self, reference: str, client_id: str) -> tuple[Tenant, Application]:
+        """Both; under `common` and `organizations` the tenant is the application's. Raises TokenRefusal.
+
+        An application belongs to one tenant, so that nobody of another can be meant.
+        """
+        if reference.lower() in _TENANTS_OF_ANY_ORGANISATION:
+            tenant = await self._directory.find_tenant_of_application(client_id)
+            if tenant is None:
+                raise unknown_application(client_id, reference)
+        else:
+            tenant = await self.tenant(reference)
+        return tenant, await self.application(tenant, client_id)
+
+    async def of_form(self, reference: str, sent: Credentials | SentAssertion, now: Instant) -> ProvenClient:
+        """The application that a form comes from, where people have signed in. Raises TokenRefusal."""
+        tenant, application = await self.tenant_and_application(reference, sent.client_id)
+        return await self.proven(tenant, application, sent, now)
+
+    async def proven(
+        self,
+        tenant: Tenant,
+        application: Application,
+        sent: Credentials | SentAssertion,
+        now: Instant,
+    ) -> ProvenClient:
+        """The application, if what was sent proves it. A public one can prove nothing, and must not try.
+
+        Raises TokenRefusal.
+        """
+        if application.is_public and has_proof(sent):
+            raise TokenRefusal(
+                700025,
+                f"Client '{application.client_id}' is public so neither 'client_assertion' nor "
+                "'client_secret' should be presented.",
+            )
+        if not application.is_public and not has_proof(sent):
+            raise TokenRefusal(
+                7000218,
+                "The request body must contain the following parameter: 'client_assertion' or "
+                "'client_secret'.",
+            )
+        proof, assertion = ClientProof.NONE, None
+        if isinstance(sent, SentAssertion):
+            assertion = await self._assertions.check(tenant, application, sent, now)
+            proof = ClientProof.CERTIFICATE
+        elif sent.secrets:
+            await self._check_secret(tenant, application, sent, now)
+            proof = ClientProof.SECRET
+        return ProvenClient(tenant=tenant, application=application, proof=proof, assertion=assertion)
+
+    async def use_up(self, client: ProvenClient, resource: str, *, address: str, now: Instant) -> None:
+        """Let the assertion that proved a client be good no more. Raises TokenRefusal if it was not any more.
+
+        Last, so that a request that fails for another reason may be sent again as it is. For applications that
+        act for themselves: beside a code or a refresh token, which are good once themselves, MSAL sends the
+        same assertion several times. docs/divergences.md, "Assertions are good once".
+        """
+        if client.assertion is not None:
+            await self._assertions.use(client.tenant, client.assertion, resource, address=address, now=now)
+
+    async def _check_secret(
+        self, tenant: Tenant, application: Application, credentials: Credentials, now: Instant
+    ) -> None:
+        sent = [hash_secret(secret) for secret in credentials.secrets]
+        for kept in await self._directory.client_secrets(tenant, application):
+            # In constant time; which of the secrets matches is not worth hiding.
+            if any(hmac.compare_digest(kept.sha256, each) for each in sent):
+                if kept.expires_at is not None and kept.expires_at <= now:
+                    raise TokenRefusal(7000222, "The provided client secret keys are expired.")
+                return
+        raise TokenRefusal(
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent is the client secret "
+            f"value for app '{application.client_id}'.",
+        )
+
+
+def sent_by_client(form: Mapping[str, str], sender: Sender) -> Credentials | SentAssertion:
+    """Who a request says it comes from, and what it brings to prove it. Raises TokenRefusal.
+
+    An assertion goes before a secret, and a secret in the form before HTTP Basic.
+    """
+    assertion = _assertion(form)
+    if assertion is not None:
+        return assertion
+    basic = sender.basic
+    client_id = form.get("client_id") or (basic.client_id if basic else "")
+    if not client_id:
+        raise missing_parameter("client_id")
+    if form.get("client_secret"):
+        return Credentials(client_id=client_id, secrets=(form["client_secret"],))
+    if basic is not None and any(basic.secrets):
+        return Credentials(client_id=client_id, secrets=basic.secrets)
+    return Credentials(client_id=client_id)
+
+
+def has_proof(sent: Credentials | SentAssertion) -> bool:
+    """Whether a request brings anything that could prove who sends it."""
+    return isinstance(sent, SentAssertion) or bool(sent.secrets)
+
+
+def basic_credentials(client_id: str, secret: str) -> Credentials:
+    """Credentials of HTTP Basic: Authlib sends them raw, Go url-encoded."""
+    return Credentials(client_id=unquote_plus(client_id), secrets=(secret, unquote_plus(secret)))
+
+
+def unknown_application(client_id: str, directory: str) -> TokenRefusal:
+    """The refusal of a client id that is nobody's."""
+    return TokenRefusal(
+        700016,
+        f"Application with identifier '{said(client_id[:100])}' was not found in the directory "
+        f"'{said(directory)}'.",
+    )
+
+
+def _assertion(form: Mapping[str, str]) -> SentAssertion | None:
+    text = form.get("client_assertion")
+    if not text:
+        return None
+    if first_of(form, ("client_assertion_type",)) != ASSERTION_TYPE:
+        raise refused_assertion(f"client_assertion_type must be {ASSERTION_TYPE}")
+    sent = read_assertion(text)
+    if (form.get("client_id") or sent.client_id).lower() != sent.client_id.lower():
+        raise refused_assertion("its iss and sub are not the client_id of the form")
+    return sent

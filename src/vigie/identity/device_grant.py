@@ -1,0 +1,149 @@
+"""Devices without a browser: the codes they get, and the tokens once somebody has signed in elsewhere.
+
+Source: RFC 8628; clients.md, rules 2 and 6.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vigie.core.client_secrets import hash_secret, new_secret
+from vigie.core.directory import User
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.sign_in import DeviceCode, DeviceDecision
+from vigie.identity.attempt_limits import AttemptLimits
+from vigie.identity.audiences import Audiences
+from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.forms import first_of
+from vigie.identity.issuing import IssuedToken
+from vigie.identity.keys import KeyRing
+from vigie.identity.scopes import asked_in, consent_to
+from vigie.identity.sign_in_records import SignInRecords
+from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.user_codes import new_user_code, shown
+from vigie.identity.user_tokens import UserTokens, already_redeemed
+
+POLL_SECONDS = 5
+
+_USER_CODES_TRIED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedDeviceCode:
+    """What a device shows, and what it asks with in the meantime."""
+
+    device_code: str
+    user_code: str
+    lifetime_seconds: int
+    tenant_guid: str
+
+
+class DeviceCodes:
+    """Gives devices their codes."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        records: SignInRecords,
+        audiences: Audiences,
+        limits: AttemptLimits,
+        *,
+        lifetime_seconds: int,
+    ) -> None:
+        self._clients = clients
+        self._records = records
+        self._audiences = audiences
+        self._limits = limits
+        self._lifetime_seconds = lifetime_seconds
+
+    async def issue(
+        self, tenant_reference: str, form: Mapping[str, str], *, is_v2: bool, address: str, now: Instant
+    ) -> IssuedDeviceCode:
+        """A code for the device of an application. Nobody has to prove anything yet. Raises TokenRefusal."""
+        if self._limits.device_code_for(address) is not None:
+            raise TokenRefusal(90055, "Too many device codes have been asked for from this address.")
+        client_id = first_of(form, ("client_id",))
+        tenant, application = await self._clients.tenant_and_application(tenant_reference, client_id)
+        consent = consent_to(asked_in(form, is_v2=is_v2), application, self._audiences)
+        device_code = new_secret()
+        for _ in range(_USER_CODES_TRIED):
+            code = DeviceCode(
+                user_code=new_user_code(),
+                client_id=application.client_id,
+                consent=consent,
+                decision=DeviceDecision.PENDING,
+                object_id=None,
+                signed_in_at=None,
+                expires_at=Instant(now + self._lifetime_seconds * TICKS_PER_SECOND),
+            )
+            if await self._records.add_device_code(tenant, hash_secret(device_code), code, now):
+                return IssuedDeviceCode(
+                    device_code=device_code,
+                    user_code=shown(code.user_code),
+                    lifetime_seconds=self._lifetime_seconds,
+                    tenant_guid=tenant.guid,
+                )
+        raise TokenRefusal(90033, "A transient error has occurred. Please try again.")
+
+
+class DeviceGrant:
+    """Tokens for a device code, once somebody has agreed."""
+
+    def __init__(
+        self, clients: Clients, records: SignInRecords, tokens: UserTokens, limits: AttemptLimits
+    ) -> None:
+        self._clients = clients
+        self._records = records
+        self._tokens = tokens
+        self._limits = limits
+
+    async def issue(
+        self,
+        tenant_reference: str,
+        form: Mapping[str, str],
+        sender: Sender,
+        *,
+        is_v2: bool,
+        ring: KeyRing,
+        now: Instant,
+    ) -> IssuedToken:
+        """The tokens. Raises TokenRefusal, also while nobody has agreed yet."""
+        client = await self._clients.of_form(tenant_reference, sent_by_client(form, sender), now)
+        # Version 1 calls it `code`.
+        sha256 = hash_secret(first_of(form, ("device_code", "code")))
+        code = await self._code(client, sha256)
+        user, signed_in_at = await self._who_agreed(client, code, sha256, now)
+        consent = self._tokens.narrowed(code.consent, client.application, form, is_v2=is_v2)
+        family, refresh_token = await self._tokens.redeem(
+            client, user, sha256, code.consent, signed_in_at, now
+        )
+        return self._tokens.issue(
+            client, user, family, consent, refresh_token, is_v2=is_v2, ring=ring, now=now
+        )
+
+    async def _code(self, client: ProvenClient, sha256: bytes) -> DeviceCode:
+        code = await self._records.find_device_code(client.tenant, sha256)
+        if code is None and await self._records.end_family_of_code(client.tenant, sha256):
+            raise already_redeemed()
+        if code is None or code.client_id != client.application.client_id:
+            raise TokenRefusal(70018, "Invalid verification code: this device code is not known.")
+        return code
+
+    async def _who_agreed(
+        self, client: ProvenClient, code: DeviceCode, sha256: bytes, now: Instant
+    ) -> tuple[User, Instant]:
+        if now >= code.expires_at:
+            raise TokenRefusal(
+                70020,
+                "The provided value for the input parameter 'device_code' is not valid. This device code has "
+                "expired.",
+            )
+        if code.decision is DeviceDecision.REFUSED:
+            raise TokenRefusal(65004, "User declined to consent to access the app.")
+        if code.object_id is None or code.signed_in_at is None:
+            if self._limits.poll_of(client.tenant, sha256) is not None:
+                raise TokenRefusal(50196, f"Wait {POLL_SECONDS} seconds before you ask again.")
+            raise TokenRefusal(
+                70016,
+                "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
+            )
+        return await self._tokens.user(client.tenant, code.object_id), code.signed_in_at

@@ -1,0 +1,221 @@
+"""Tokens of other issuers: which of them one is from, whether it is good, and the caller it proves.
+
+What is taken is an access token, signed by an asymmetric algorithm with a key that its issuer publishes: RFC 9068,
+and the older forms of Entra ID and Keycloak. ID tokens, refresh tokens, tokens bound to a key and whatever else an
+issuer signs are refused by what they say of themselves.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vigie.core.access import (
+    WHOLE_TENANT,
+    Assignment,
+    Caller,
+    CallerKind,
+    RolePermission,
+    exposure_of,
+)
+from vigie.core.directory import DeviceGroup, Role, Tenant
+from vigie.core.instants import Instant
+from vigie.core.refusals import InvalidToken
+from vigie.identity.compact import ReadToken, refuse_critical
+from vigie.identity.directory import Directory
+from vigie.identity.issuer_keys import IssuerKeys
+from vigie.identity.tokens import SignedClaims, checked_expiry
+from vigie.identity.trusted_issuers import RoleByClaim, TokenType, TrustedIssuer
+from vigie.identity.verification_keys import ALGORITHMS
+
+_KID_LENGTH_MAX = 256
+_CLAIMS_OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
+# Logout tokens have the first; the second binds a token to a key whose possession nobody has proven here.
+_CLAIMS_OF_OTHERS = ("events", "cnf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenCaller:
+    """The caller of a token, what it says, and whether it was issued for this API."""
+
+    claims: SignedClaims
+    caller: Caller
+    opens: bool
+
+
+class ForeignTokens:
+    """The issuers that are trusted, with their keys, and what their tokens prove."""
+
+    def __init__(
+        self,
+        issuers: Mapping[TrustedIssuer, IssuerKeys],
+        directory: Directory,
+        *,
+        clock_skew_ticks: int,
+    ) -> None:
+        self._issuers = issuers
+        self._directory = directory
+        self._clock_skew_ticks = clock_skew_ticks
+
+    @property
+    def losses(self) -> int:
+        """A number that grows whenever a key of an issuer has gone."""
+        return sum(keys.losses for keys in self._issuers.values())
+
+    async def refresh(self) -> None:
+        """Fetch keys anew that are old."""
+        for keys in self._issuers.values():
+            await keys.refresh()
+
+    def issuer_of(self, token: ReadToken) -> TrustedIssuer | None:
+        """Whose token it says it is; None for nobody's that is trusted."""
+        url = token.claims.get("iss")
+        if not isinstance(url, str):
+            return None
+        return next((issuer for issuer in self._issuers if issuer.speaks_as(url)), None)
+
+    async def prove(self, issuer: TrustedIssuer, token: ReadToken, now: Instant) -> ProvenCaller:
+        """The caller of a token of an issuer. Raises InvalidToken, IssuerUnavailable."""
+        kid = await self._check_signature(issuer, token)
+        _require_access_token(token.claims)
+        expires_at = checked_expiry(token.claims, now, self._clock_skew_ticks)
+        tenant = await self._tenant(issuer, token.claims)
+        kind = issuer.kind_of(token.claims)
+        audiences = _audiences(token.claims)
+        claims = SignedClaims(
+            issuer=str(token.claims["iss"]),
+            audience=" ".join(audiences),
+            tenant_guid=tenant.guid,
+            kind=kind,
+            application_id=issuer.application_of(token.claims),
+            object_id="" if kind is CallerKind.APPLICATION else issuer.subject_of(token.claims),
+            granted=issuer.granted(token.claims, kind),
+            expires_at=expires_at,
+            kid=kid,
+        )
+        caller = await self._caller(issuer, tenant, claims, token.claims)
+        return ProvenCaller(claims=claims, caller=caller, opens=not issuer.audiences.isdisjoint(audiences))
+
+    async def _check_signature(self, issuer: TrustedIssuer, token: ReadToken) -> str:
+        """Check who signed, and say with which key: one of that issuer's, never one that the token brings."""
+        algorithm, kid = _algorithm(token.header), _kid(token.header)
+        _require_type(token.header, issuer)
+        for key in await self._issuers[issuer].find(kid):
+            if key.has_signed(algorithm, token.signature, token.signed):
+                if not issuer.may_use_key_of(key.issuer, token.claims):
+                    raise InvalidToken("signed with a key that its set keeps for another issuer")
+                return kid
+        raise InvalidToken(f"not signed with a key of {issuer.url} by {algorithm}")
+
+    async def _tenant(self, issuer: TrustedIssuer, claims: Mapping[str, Any]) -> Tenant:
+        reference = issuer.tenant_of(claims)
+        tenant = await self._directory.find_tenant(reference)
+        names = {tenant.guid, tenant.domain} if tenant else set()
+        # Both: that the value means the tenant, and that the issuer may speak for it.
+        if tenant is None or reference not in names or issuer.tenants.isdisjoint(names):
+            raise InvalidToken(f"tenant {reference!r} is not known here, or not the issuer's to speak for")
+        return tenant
+
+    async def _caller(
+        self, issuer: TrustedIssuer, tenant: Tenant, claims: SignedClaims, all_claims: Mapping[str, Any]
+    ) -> Caller:
+        if claims.kind is CallerKind.APPLICATION:
+            return Caller(
+                tenant_id=tenant.tenant_id,
+                tenant_guid=tenant.guid,
+                kind=claims.kind,
+                application_id=claims.application_id,
+                name=claims.application_id,
+                granted=claims.granted,
+                exposure=WHOLE_TENANT,
+                manages=WHOLE_TENANT,
+                issuer=claims.issuer,
+            )
+        name, assignments = await self._user(issuer, tenant, claims.object_id, all_claims)
+        return Caller(
+            tenant_id=tenant.tenant_id,
+            tenant_guid=tenant.guid,
+            kind=claims.kind,
+            application_id=claims.application_id,
+            name=name,
+            granted=claims.granted,
+            exposure=exposure_of(assignments),
+            manages=exposure_of(assignments, RolePermission.MANAGE_INCIDENTS),
+            issuer=claims.issuer,
+            subject=claims.object_id,
+        )
+
+    async def _user(
+        self, issuer: TrustedIssuer, tenant: Tenant, subject: str, claims: Mapping[str, Any]
+    ) -> tuple[str, list[Assignment]]:
+        """The name of a user and what the user may see: by the claims where the issuer's give roles.
+
+        Otherwise by the directory, and then a user has to be there. Raises InvalidToken.
+        """
+        user = await self._directory.find_user(tenant, subject)
+        if issuer.roles:
+            given = issuer.roles_of(claims)
+            known = {role.name: role for role in await self._directory.roles(tenant)}
+            groups = await self._directory.device_groups(tenant) if given else []
+            assignments = [_assignment(each, known, groups) for each in given]
+            return user.upn if user else issuer.name_of(claims), assignments
+        if user is None:
+            raise InvalidToken("user is not known here, and the claims of the issuer give no roles")
+        return user.upn, await self._directory.assignments(tenant, user)
+
+
+def _algorithm(header: Mapping[str, Any]) -> str:
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise InvalidToken(f"algorithm {str(algorithm)[:20]!r}")
+    refuse_critical(header)
+    return algorithm
+
+
+def _kid(header: Mapping[str, Any]) -> str:
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not 0 < len(kid) <= _KID_LENGTH_MAX:
+        raise InvalidToken("its header names no key")
+    return kid
+
+
+def _require_type(header: Mapping[str, Any], issuer: TrustedIssuer) -> None:
+    said = header.get("typ", TokenType.ANY)
+    # RFC 7515, 4.1.9: in any case of the letters, and with application/ in front or without.
+    spelled = said.lower().removeprefix("application/") if isinstance(said, str) else None
+    if spelled not in {each.lower() for each in issuer.token_types}:
+        raise InvalidToken(f"type {str(said)[:40]!r} is not that of the issuer's access tokens")
+
+
+def _require_access_token(claims: Mapping[str, Any]) -> None:
+    """Keycloak says in a claim what a token is; of others it is known by what only ID tokens have."""
+    said = claims.get("typ")
+    if said not in (None, "Bearer"):
+        raise InvalidToken(f"claim typ is {str(said)[:20]!r}, so it is no bearer token")
+    # Keycloak before version 24 had nonce in access tokens too.
+    unwanted = _CLAIMS_OF_OTHERS if said else (*_CLAIMS_OF_OTHERS, *_CLAIMS_OF_ID_TOKENS)
+    for name in unwanted:
+        if name in claims:
+            raise InvalidToken(f"claim {name} is there, so it is no bearer token for an API")
+
+
+def _audiences(claims: Mapping[str, Any]) -> list[str]:
+    audience = claims.get("aud")
+    audiences = [audience] if isinstance(audience, str) else audience
+    if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
+        raise InvalidToken("claim aud is neither a text nor a list of texts")
+    return audiences
+
+
+def _assignment(given: RoleByClaim, roles: Mapping[str, Role], groups: Iterable[DeviceGroup]) -> Assignment:
+    # A role that the tenant does not have, or has no longer, carries nothing.
+    role = roles.get(given.role)
+    named = [group for group in groups if group.name in given.device_groups]
+    return Assignment(
+        role=given.role,
+        permissions=role.permissions if role else frozenset(),
+        # A device may name its group by number or, without one, by name.
+        device_groups=frozenset(
+            label for group in named for label in (group.number, group.name) if label is not None
+        ),
+        whole_tenant=given.whole_tenant,
+    )

@@ -1,0 +1,62 @@
+"""Which grant a request to the token endpoint names, and who answers it.
+
+Source: graph contract 9; the codes of refusals are those clients search error texts for.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from vigie.core.instants import Instant
+from vigie.core.refusals import said
+from vigie.identity.clients import Sender
+from vigie.identity.forms import first_of
+from vigie.identity.issuing import IssuedToken
+from vigie.identity.keys import KeyRing
+from vigie.identity.token_refusal import TokenRefusal
+
+
+class Grant(Protocol):
+    """One way to a token."""
+
+    async def issue(
+        self,
+        tenant_reference: str,
+        form: Mapping[str, str],
+        sender: Sender,
+        *,
+        is_v2: bool,
+        ring: KeyRing,
+        now: Instant,
+    ) -> IssuedToken:
+        """The token. Raises TokenRefusal."""
+
+
+class Grants:
+    """Every grant there is, under the names that forms have for them."""
+
+    def __init__(self, grants: Mapping[str, Grant]) -> None:
+        self._grants = grants
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What discovery names."""
+        return tuple(self._grants)
+
+    async def issue(
+        self,
+        tenant_reference: str,
+        form: Mapping[str, str],
+        sender: Sender,
+        *,
+        is_v2: bool,
+        ring: KeyRing,
+        now: Instant,
+    ) -> IssuedToken:
+        """The token that a form asks for. Raises TokenRefusal."""
+        grant_type = first_of(form, ("grant_type",))
+        grant = self._grants.get(grant_type)
+        if grant is None:
+            raise TokenRefusal(
+                70003, f"The app requested an unsupported grant type '{said(grant_type[:100])}'."
+            )
+        return await grant.issue(tenant_reference, form, sender, is_v2=is_v2, ring=ring, now=now)

@@ -1,0 +1,103 @@
+"""What tokens say of whom, and the answer that they come in."""
+
+from dataclasses import dataclass
+
+from vigie.core.access import CallerKind
+from vigie.core.directory import Application, Tenant, User
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.identity.audiences import Audiences
+from vigie.identity.keys import KeyRing
+from vigie.identity.tokens import (
+    USER_CLIENT_ID,
+    ClientProof,
+    TokenRequest,
+    issue_token,
+    issuer_of,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForUser:
+    """What comes with an access token when it is for a person: `scope` as it was asked for and granted."""
+
+    scope: tuple[str, ...]
+    permissions: tuple[str, ...]
+    object_id: str
+    refresh_token: str | None = None
+    id_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken:
+    """A token, for which resource it is as that was asked for, and its times."""
+
+    access_token: str
+    resource: str
+    issued_at_seconds: int
+    lifetime_seconds: int
+    tenant_guid: str
+    application_id: str
+    for_user: ForUser | None = None
+
+
+def issued(
+    request: TokenRequest,
+    ring: KeyRing,
+    now: Instant,
+    *,
+    lifetime_seconds: int,
+    for_user: ForUser | None = None,
+) -> IssuedToken:
+    """Sign a token and say what its answer says."""
+    now_seconds = now // TICKS_PER_SECOND
+    token = issue_token(request, ring.current, now_seconds=now_seconds, lifetime_seconds=lifetime_seconds)
+    return IssuedToken(
+        access_token=token,
+        resource=request.audience,
+        issued_at_seconds=now_seconds,
+        lifetime_seconds=lifetime_seconds,
+        tenant_guid=request.tenant_guid,
+        application_id=request.application_id,
+        for_user=for_user,
+    )
+
+
+def application_token_request(
+    issuer: str,
+    tenant: Tenant,
+    application: Application,
+    resource: str,
+    audiences: Audiences,
+    *,
+    proof: ClientProof = ClientProof.SECRET,
+) -> TokenRequest:
+    """What an application's token says. Its permissions belong to the incidents API alone."""
+    return TokenRequest(
+        issuer=issuer_of(issuer, tenant.guid),
+        audience=resource,
+        tenant_guid=tenant.guid,
+        kind=CallerKind.APPLICATION,
+        application_id=application.client_id,
+        application_name=application.name,
+        # The vendor has a service principal beside the application; here one id serves for both.
+        object_id=application.client_id,
+        granted=application.permissions if audiences.opens_incidents(resource) else (),
+        proof=proof,
+    )
+
+
+def user_token_request(
+    issuer: str, tenant: Tenant, user: User, resource: str, granted: tuple[str, ...]
+) -> TokenRequest:
+    """What a token says that an administrator makes for a user, with the delegated permissions in it."""
+    return TokenRequest(
+        issuer=issuer_of(issuer, tenant.guid),
+        audience=resource,
+        tenant_guid=tenant.guid,
+        kind=CallerKind.USER,
+        application_id=USER_CLIENT_ID,
+        application_name="Vigie",
+        object_id=user.object_id,
+        upn=user.upn,
+        granted=granted,
+    )

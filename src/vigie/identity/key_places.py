@@ -1,0 +1,136 @@
+"""Where the signing keys of an installation are kept: in a file beside the store, or wrapped inside it."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from vigie.core.instants import Instant
+from vigie.identity.keys import (
+    KeyRing,
+    load_keys,
+    load_or_create_keys,
+    new_ring,
+    ring_of,
+    rotate_keys,
+    rotated,
+    text_of,
+)
+from vigie.identity.wrapping import Wrapping
+
+
+class KeyPlace(Protocol):
+    """Keeps one ring of keys. Raises KeyFileError when what is kept cannot be used."""
+
+    async def settle(self) -> KeyRing:
+        """The keys, made when there are none; of several processes that make them at once, one wins."""
+
+    async def kept(self) -> bytes:
+        """What is kept, to see whether it has changed. Raises OSError when there is nothing."""
+
+    def ring_of(self, kept: bytes) -> KeyRing:
+        """The keys that are kept so."""
+
+    async def rotate(self, now: Instant, clock_skew_seconds: int, *, keeps_old: bool) -> KeyRing:
+        """Sign with a new key from now on. Of several rotations at once none is lost.
+
+        Without `keeps_old`, tokens of all earlier keys stop working.
+        """
+
+
+class KeyText(Protocol):
+    """A text in the store; the store answers."""
+
+    async def find(self) -> str | None:
+        """The text, None when there is none yet."""
+
+    async def change(self, decide: Callable[[str | None], str]) -> str:
+        """Put in its place what is decided from it; nobody else changes it meanwhile."""
+
+
+class KeysInFile:
+    """In a file that only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def settle(self) -> KeyRing:
+        """The keys, made when there are none."""
+        return load_or_create_keys(self.path)
+
+    async def kept(self) -> bytes:
+        """The bytes of the file."""
+        return self.path.read_bytes()
+
+    def ring_of(self, _kept: bytes) -> KeyRing:
+        """The keys in the file."""
+        return load_keys(self.path)
+
+    async def rotate(self, now: Instant, clock_skew_seconds: int, *, keeps_old: bool) -> KeyRing:
+        """Sign with a new key from now on."""
+        return rotate_keys(self.path, now, clock_skew_seconds, keeps_old=keeps_old)
+
+
+class KeysInStore:
+    """In the store, for all servers that work on it, wrapped under a secret that is not there."""
+
+    def __init__(self, text: KeyText, wrapping: Wrapping) -> None:
+        self._text = text
+        self._wrapping = wrapping
+
+    async def settle(self) -> KeyRing:
+        """The keys, made when there are none."""
+        found = await self._text.find()
+        if found is None:
+            # Not while others wait for the turn to write.
+            made = self._wrapping.wrap(text_of(await asyncio.to_thread(new_ring)))
+            found = await self._text.change(lambda kept: kept or made)
+        return self._ring_in(found)
+
+    async def kept(self) -> bytes:
+        """The wrapped text."""
+        found = await self._text.find()
+        if found is None:
+            raise FileNotFoundError("the signing keys are gone from the store")
+        return found.encode()
+
+    def ring_of(self, kept: bytes) -> KeyRing:
+        """The keys in the text."""
+        return self._ring_in(kept.decode())
+
+    async def rotate(self, now: Instant, clock_skew_seconds: int, *, keeps_old: bool) -> KeyRing:
+        """Sign with a new key from now on."""
+        await self.settle()
+        return self._ring_in(
+            await self._text.change(partial(self._rotated, now, clock_skew_seconds, keeps_old))
+        )
+
+    def _rotated(self, now: Instant, clock_skew_seconds: int, keeps_old: bool, kept: str | None) -> str:  # noqa: FBT001
+        ring = rotated(self._ring_in(kept or ""), now, clock_skew_seconds)
+        return self._wrapping.wrap(text_of(ring if keeps_old else KeyRing(current=ring.current)))
+
+    def _ring_in(self, text: str) -> KeyRing:
+        return ring_of(self._wrapping.unwrap(text), "what the store has for signing keys")
+
+
+class LiveKeys:
+    """The ring that was last read from its place."""
+
+    def __init__(self, place: KeyPlace, kept: bytes) -> None:
+        self._place = place
+        self._kept = kept
+        self.ring = place.ring_of(kept)
+
+    async def reread(self) -> None:
+        """Take over what has changed. Raises KeyFileError, OSError or StoreUnavailable, and keeps the ring."""
+        kept = await self._place.kept()
+        if kept != self._kept:
+            self.ring = self._place.ring_of(kept)
+            self._kept = kept
+
+
+async def live_keys(place: KeyPlace) -> LiveKeys:
+    """The keys of a place, made when there are none."""
+    await place.settle()
+    return LiveKeys(place, await place.kept())

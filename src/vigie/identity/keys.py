@@ -1,0 +1,232 @@
+"""The signing keys of an installation, in a file that only its owner can read."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
+from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+
+TOKEN_LIFETIME_MAX_SECONDS = 86_400
+"""No token is issued for longer, so that a retired key has an end."""
+
+_KEY_BITS = 2048
+# More than a group that may read.
+_FORBIDDEN_MODE = 0o026
+_PADDING, _HASH = PKCS1v15(), SHA256()
+
+
+class KeyFileError(Exception):
+    """The key file cannot be used; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """One key pair. `accepted_until` is None while it signs, then the end of its last token."""
+
+    kid: str
+    pair: RSAKey
+    accepted_until: Instant | None = None
+
+    def sign(self, text: bytes) -> bytes:
+        """Its signature of a text, by RS256."""
+        if self.pair.private_key is None:
+            raise ValueError("only the public half of a key")
+        return self.pair.private_key.sign(text, _PADDING, _HASH)
+
+    def has_signed(self, signature: bytes, signed: bytes) -> bool:
+        """Whether this is the signature of it, by RS256."""
+        try:
+            self.pair.public_key.verify(signature, signed, _PADDING, _HASH)
+        except InvalidSignature:
+            return False
+        return True
+
+    def public(self) -> dict[str, object]:
+        """The public half, as a JSON Web Key."""
+        return {
+            **self.pair.as_dict(private=False),
+            "kid": self.kid,
+            # As in the head of the tokens: the vendor's have one text for both.
+            "x5t": self.kid,
+            "use": "sig",
+            "alg": "RS256",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRing:
+    """The key that signs now, and those whose tokens may still live."""
+
+    current: SigningKey
+    retired: tuple[SigningKey, ...] = ()
+
+    def accepted(self, now: Instant) -> tuple[SigningKey, ...]:
+        """The keys whose tokens are accepted at a moment."""
+        return (
+            self.current,
+            *(key for key in self.retired if key.accepted_until is not None and now < key.accepted_until),
+        )
+
+    def find(self, kid: str, now: Instant) -> SigningKey | None:
+        """The accepted key of that id."""
+        if kid == self.current.kid:
+            return self.current
+        return next((key for key in self.accepted(now) if key.kid == kid), None)
+
+
+def new_key() -> SigningKey:
+    """A fresh key pair under a fresh id."""
+    return SigningKey(
+        kid=secrets.token_urlsafe(16), pair=RSAKey.generate_key(_KEY_BITS, {"use": "sig"}, private=True)
+    )
+
+
+def new_ring() -> KeyRing:
+    """A fresh key alone."""
+    return KeyRing(current=new_key())
+
+
+def rotate_keys(path: Path, now: Instant, clock_skew_seconds: int, *, keeps_old: bool = True) -> KeyRing:
+    """Sign with a new key from now on. Of several rotations at once none is lost.
+
+    Without `keeps_old`, tokens of all earlier keys stop working.
+    """
+    load_or_create_keys(path)
+    beside = path.with_name(f"{path.name}.lock")
+    # For nobody else to open: whoever can open it can hold it.
+    with os.fdopen(os.open(beside, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ring = rotated(load_keys(path), now, clock_skew_seconds)
+        if not keeps_old:
+            ring = KeyRing(current=ring.current)
+        save_keys(path, ring)
+    return ring
+
+
+def rotated(ring: KeyRing, now: Instant, clock_skew_seconds: int) -> KeyRing:
+    """A ring with a new signing key; the old one is accepted until the last of its tokens is dead."""
+    until = Instant(now + (TOKEN_LIFETIME_MAX_SECONDS + clock_skew_seconds) * TICKS_PER_SECOND)
+    retiring = SigningKey(kid=ring.current.kid, pair=ring.current.pair, accepted_until=until)
+    return KeyRing(current=new_key(), retired=(retiring, *(key for key in ring.accepted(now)[1:])))
+
+
+def load_keys(path: Path) -> KeyRing:
+    """The keys of a file. Raises KeyFileError, FileNotFoundError when there is none yet."""
+    with path.open("rb") as file:
+        _check_is_ours(path, os.fstat(file.fileno()))
+        return ring_of(file.read(), str(path))
+
+
+def _check_is_ours(path: Path, found: os.stat_result) -> None:
+    """Raise KeyFileError for keys that somebody else has made, can change or can read."""
+    if found.st_uid not in (0, os.geteuid()):
+        raise KeyFileError(
+            f"{path} belongs to another user (number {found.st_uid}), who could sign tokens; run this as that "
+            f"user, or, if you trust the keys, `chown {os.geteuid()} {path}`"
+        )
+    if found.st_mode & _FORBIDDEN_MODE:
+        raise KeyFileError(
+            f"{path} is open to others; run `chmod 600 {path}`, and `vigie keys rotate --drop-old` if they may "
+            "have been read"
+        )
+
+
+def ring_of(text: str | bytes, place: str) -> KeyRing:
+    """The keys in a text, which was found at a place. Raises KeyFileError."""
+    try:
+        keys = [_from_entry(entry) for entry in json.loads(text)["keys"]]
+        return KeyRing(current=keys[0], retired=tuple(keys[1:]))
+    except (JoseError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise KeyFileError(
+            f"{place} is not a Vigie key file; restore it, or remove it to start with a new key "
+            "(tokens signed until now stop working)"
+        ) from error
+
+
+def load_or_create_keys(path: Path) -> KeyRing:
+    """The keys of a file, made when there is none; of several processes that make it at once, one wins."""
+    try:
+        return load_keys(path)
+    except FileNotFoundError:
+        ring = new_ring()
+        try:
+            _write_new(path, ring)
+        except FileExistsError:
+            return _load_what_is_there(path)
+        return ring
+
+
+def _load_what_is_there(path: Path) -> KeyRing:
+    try:
+        return load_keys(path)
+    except FileNotFoundError as error:
+        raise KeyFileError(
+            f"{path} is a link to {path.resolve()}, which is not there; put the keys there, or remove the link "
+            "to start with a new key (tokens signed until now stop working)"
+        ) from error
+
+
+def save_keys(path: Path, ring: KeyRing) -> None:
+    """Put a ring in the place of the file, whole or not at all."""
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    _write(beside, text_of(ring))
+    beside.replace(path)
+
+
+def _write_new(path: Path, ring: KeyRing) -> None:
+    """The file appears complete, or not at all, and never in the place of another."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    _write(beside, text_of(ring))
+    try:
+        os.link(beside, path)
+    finally:
+        beside.unlink()
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def text_of(ring: KeyRing) -> str:
+    """A ring as it is kept, private halves included."""
+    return json.dumps({"keys": [_to_entry(key) for key in _all(ring)]}, indent=1)
+
+
+def _all(ring: KeyRing) -> Iterable[SigningKey]:
+    return (ring.current, *ring.retired)
+
+
+def _to_entry(key: SigningKey) -> dict[str, object]:
+    until = key.accepted_until
+    return {
+        "kid": key.kid,
+        "accepted_until": None if until is None else format_instant(until),
+        "key": key.pair.as_dict(private=True),
+    }
+
+
+def _from_entry(entry: dict[str, object]) -> SigningKey:
+    until = entry["accepted_until"]
+    pair = RSAKey.import_key(cast("dict[str, str | list[str]]", entry["key"]))
+    if not pair.is_private:
+        raise ValueError("only the public half of a key")
+    return SigningKey(
+        kid=str(entry["kid"]),
+        pair=pair,
+        accepted_until=None if until is None else parse_instant(str(until)),
+    )

@@ -1,0 +1,69 @@
+"""The grant of applications that go on with a refresh token. Source: RFC 6749, 6; RFC 9700, 4.14."""
+
+from collections.abc import Mapping
+
+from vigie.core.instants import Instant
+from vigie.core.sign_in import TokenFamily
+from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.families import RefreshToken, Rotation, read_refresh_token
+from vigie.identity.forms import first_of
+from vigie.identity.issuing import IssuedToken
+from vigie.identity.keys import KeyRing
+from vigie.identity.sign_in_records import SignInRecords
+from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.user_tokens import UserTokens, revoked
+
+
+class RefreshGrant:
+    """Tokens for a refresh token, and another one in its place."""
+
+    def __init__(self, clients: Clients, records: SignInRecords, tokens: UserTokens) -> None:
+        self._clients = clients
+        self._records = records
+        self._tokens = tokens
+
+    async def issue(
+        self,
+        tenant_reference: str,
+        form: Mapping[str, str],
+        sender: Sender,
+        *,
+        is_v2: bool,
+        ring: KeyRing,
+        now: Instant,
+    ) -> IssuedToken:
+        """The tokens. Raises TokenRefusal. One that was followed by another already ends its whole family."""
+        client = await self._clients.of_form(tenant_reference, sent_by_client(form, sender), now)
+        sent = read_refresh_token(first_of(form, ("refresh_token",)))
+        if sent is None:
+            raise TokenRefusal(9002313, "Invalid request. Request is malformed or invalid: 'refresh_token'.")
+        family = await self._family(client, sent)
+        user = await self._tokens.user(client.tenant, family.object_id)
+        consent = self._tokens.narrowed(family.consent, client.application, form, is_v2=is_v2)
+        token = await self._rotate(client, sent, now)
+        return self._tokens.issue(client, user, family, consent, token, is_v2=is_v2, ring=ring, now=now)
+
+    async def _family(self, client: ProvenClient, sent: RefreshToken) -> TokenFamily:
+        family = await self._records.find_family(client.tenant, sent.handle_sha256)
+        if family is None:
+            raise revoked()
+        if family.client_id != client.application.client_id:
+            raise TokenRefusal(70000, "The provided refresh token was issued to another application.")
+        return family
+
+    async def _rotate(self, client: ProvenClient, sent: RefreshToken, now: Instant) -> RefreshToken:
+        rotations: list[Rotation] = []
+
+        def decide(family: TokenFamily) -> TokenFamily | None:
+            rotations.append(self._tokens.lives.rotate(family, sent, now))
+            return rotations[-1].family
+
+        await self._records.change_family(client.tenant, sent.handle_sha256, decide)
+        rotation = rotations[-1] if rotations else None
+        if rotation is not None and rotation.is_expired:
+            raise TokenRefusal(
+                700082, "The refresh token has expired due to inactivity. Have the user sign in again."
+            )
+        if rotation is None or rotation.token is None:
+            raise revoked()
+        return rotation.token

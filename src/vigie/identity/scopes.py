@@ -1,0 +1,95 @@
+"""What an application asks for, and what of it a person can consent to.
+
+Source: graph contract 9.1; clients.md, rules 1 and 3; OpenID Connect Core, 3.1.2.1 and 5.4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from vigie.core.directory import Application
+from vigie.core.refusals import said
+from vigie.core.sign_in import OFFLINE_ACCESS, OPENID, Consent
+from vigie.identity.audiences import Audiences
+from vigie.identity.forms import first_of
+from vigie.identity.token_refusal import TokenRefusal
+
+DEFAULT_SCOPE = ".default"
+OIDC_SCOPES = (OPENID, "profile", "email", OFFLINE_ACCESS)
+
+GRAPH = "https://graph.microsoft.com"
+_SCOPE_LENGTH_MAX = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A resource, names of permissions or `.default` under it, and OpenID's names, as a request has them."""
+
+    resource: str
+    names: tuple[str, ...]
+    oidc: tuple[str, ...]
+
+
+def read_scope(scope: str) -> Asked:
+    """What a `scope` asks for. Raises TokenRefusal when that is nothing, or of several resources."""
+    words = dict.fromkeys(scope.split())
+    oidc = tuple(word for word in OIDC_SCOPES if word in words)
+    split = [word.rpartition("/") for word in words if word not in OIDC_SCOPES]
+    resources = {resource for resource, _, _ in split}
+    is_good = all(slash and name for _, slash, name in split) and len(resources) <= 1
+    if not words or not is_good or len(scope) > _SCOPE_LENGTH_MAX:
+        raise refused_scope(scope)
+    # Who a person is can be asked without any API; the vendor's token is then one for Graph.
+    return Asked(
+        resource=resources.pop() if resources else GRAPH,
+        names=tuple(name for _, _, name in split),
+        oidc=oidc,
+    )
+
+
+def read_resource(resource: str) -> Asked:
+    """What a `resource` of version 1 asks for: all there is, with an id token and a refresh token beside it."""
+    return Asked(resource=resource, names=(DEFAULT_SCOPE,), oidc=OIDC_SCOPES)
+
+
+def asked_in(fields: Mapping[str, str], *, is_v2: bool) -> Asked:
+    """What a request asks for that begins a sign-in. Raises TokenRefusal when it asks for nothing.
+
+    Version 1 names a resource, and gets an id token and a refresh token without asking.
+    """
+    if is_v2:
+        return read_scope(first_of(fields, ("scope",)))
+    if fields.get("resource"):
+        return read_resource(fields["resource"])
+    return replace(read_scope(first_of(fields, ("resource", "scope"))), oidc=OIDC_SCOPES)
+
+
+def consent_to(asked: Asked, application: Application, audiences: Audiences) -> Consent:
+    """What the application gets of what it asks for, if a person agrees. Raises TokenRefusal if that is nothing."""
+    if not audiences.is_known(asked.resource):
+        raise TokenRefusal(
+            500011,
+            f"The resource principal named {said(asked.resource[:200])} was not found; application "
+            f"'{application.client_id}' asked for it.",
+        )
+    permitted = application.delegated_permissions if audiences.opens_incidents(asked.resource) else ()
+    is_all = DEFAULT_SCOPE in asked.names
+    granted = tuple(each for each in permitted if is_all or each in asked.names)
+    if asked.names and audiences.opens_incidents(asked.resource) and not granted:
+        raise TokenRefusal(
+            65001,
+            f"The application '{application.client_id}' may ask nobody for "
+            f"{said(' '.join(asked.names)[:200])}: an administrator has to allow it.",
+        )
+    default = (DEFAULT_SCOPE,) if is_all else ()
+    return Consent(
+        resource=asked.resource,
+        permissions=granted,
+        scope=(*(f"{asked.resource}/{name}" for name in (*granted, *default)), *asked.oidc),
+    )
+
+
+def refused_scope(scope: str) -> TokenRefusal:
+    """The refusal of a scope that says nothing that can be granted."""
+    return TokenRefusal(
+        70011, f"The provided value for the input parameter 'scope' is not valid: '{said(scope[:200])}'."
+    )

@@ -1,0 +1,219 @@
+"""Access tokens: what is in one, how one is signed, and what a checked one proves.
+
+Tokens are of the vendor's version 1 form, whichever endpoint they come from: the resource decides, and these
+resources ask for version 1 (graph contract 9.6).
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from vigie.core.access import CallerKind
+from vigie.core.instants import Instant, instant_from_unix
+from vigie.core.refusals import InvalidToken
+from vigie.identity.compact import ReadToken, encoded, refuse_critical
+from vigie.identity.keys import KeyRing, SigningKey
+
+USER_CLIENT_ID = "0f1e9c5b-7a34-4d0b-9d4e-56a1e0c7b2d8"
+"""The client id in tokens that `vigie token --user` prints: Vigie itself, the same in every installation."""
+
+_ALGORITHM = "RS256"
+
+
+class ClientProof(Enum):
+    """How an application proved itself, in the vendor's numbers."""
+
+    NONE = "0"
+    SECRET = "1"  # noqa: S105  a number of the vendor's
+    CERTIFICATE = "2"
+
+
+class SignedClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token says, its signature and its times checked: made by `check_token`, or by `foreign_tokens`."""
+
+    issuer: str
+    audience: str
+    tenant_guid: str
+    kind: CallerKind
+    application_id: str
+    object_id: str
+    granted: tuple[str, ...]
+    expires_at: Instant
+    kid: str
+    family_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """What a token is to say. With the family that `family_id` names, it ends before its time."""
+
+    issuer: str
+    audience: str
+    tenant_guid: str
+    kind: CallerKind
+    application_id: str
+    application_name: str
+    object_id: str
+    upn: str | None = None
+    granted: tuple[str, ...] = ()
+    proof: ClientProof = ClientProof.NONE
+    family_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTokenRequest:
+    """What an application is to learn about who signed in."""
+
+    issuer: str
+    tenant_guid: str
+    client_id: str
+    object_id: str
+    upn: str
+    nonce: str | None
+    is_v2: bool
+
+
+def issuer_of(base: str, tenant_guid: str) -> str:
+    """The issuer of a tenant's tokens: fixed for an installation and tenant, whatever host is called."""
+    return f"{base}/{tenant_guid}/"
+
+
+def issue_token(request: TokenRequest, key: SigningKey, *, now_seconds: int, lifetime_seconds: int) -> str:
+    """Sign an access token."""
+    claims: dict[str, object] = {
+        "aud": request.audience,
+        "iss": request.issuer,
+        "iat": now_seconds,
+        # A token that is already dead, made for a test of an expired one, must not also be from the future.
+        "nbf": now_seconds + min(0, lifetime_seconds),
+        "exp": now_seconds + lifetime_seconds,
+        "appid": request.application_id,
+        "app_displayname": request.application_name,
+        "appidacr": request.proof.value,
+        "idp": request.issuer,
+        "oid": request.object_id,
+        "sub": request.object_id,
+        "tid": request.tenant_guid,
+        "uti": secrets.token_urlsafe(16),
+        "ver": "1.0",
+        **_grant(request),
+    }
+    return _signed(claims, key)
+
+
+def issue_id_token(
+    request: IdTokenRequest, key: SigningKey, *, now_seconds: int, lifetime_seconds: int
+) -> str:
+    """Sign an id token. It opens no API: its audience is the application."""
+    names = (
+        {"ver": "2.0", "preferred_username": request.upn}
+        if request.is_v2
+        else {"ver": "1.0", "upn": request.upn, "unique_name": request.upn}
+    )
+    claims: dict[str, object] = {
+        "aud": request.client_id,
+        "iss": request.issuer,
+        "iat": now_seconds,
+        "nbf": now_seconds,
+        "exp": now_seconds + lifetime_seconds,
+        "name": request.upn,
+        "oid": request.object_id,
+        "sub": request.object_id,
+        "tid": request.tenant_guid,
+        "uti": secrets.token_urlsafe(16),
+        **names,
+        **({} if request.nonce is None else {"nonce": request.nonce}),
+    }
+    return _signed(claims, key)
+
+
+def check_token(token: ReadToken, ring: KeyRing, *, now: Instant, clock_skew_ticks: int) -> SignedClaims:
+    """What a token proves. Raises InvalidToken, with the reason for the log, when that is nothing.
+
+    Algorithm and key are ours to choose, never the token's: only RS256, only our keys by their id; headers
+    such as `jku`, `x5u` and `jwk` are not looked at.
+    """
+    header = token.header
+    if header.get("alg") != _ALGORITHM:
+        raise InvalidToken(f"algorithm {str(header.get('alg'))[:20]!r}")
+    refuse_critical(header)
+    key = ring.find(str(header.get("kid")), now)
+    if key is None:
+        raise InvalidToken("signed with a key that is not ours, or not any more")
+    if not key.has_signed(token.signature, token.signed):
+        raise InvalidToken("signature is not that of the key")
+    return _claims(token.claims, key.kid, now, clock_skew_ticks)
+
+
+def _signed(claims: Mapping[str, object], key: SigningKey) -> str:
+    header = {"typ": "JWT", "alg": _ALGORITHM, "kid": key.kid, "x5t": key.kid}
+    signed = b".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+    return b".".join((signed, encoded(key.sign(signed)))).decode()
+
+
+def _grant(request: TokenRequest) -> dict[str, object]:
+    if request.kind is CallerKind.APPLICATION:
+        roles = {"roles": list(request.granted)} if request.granted else {}
+        return {"idtyp": "app", **roles}
+    return {
+        "idtyp": "user",
+        "scp": " ".join(request.granted),
+        "upn": request.upn,
+        "unique_name": request.upn,
+        **({} if request.family_id is None else {"sid": request.family_id}),
+    }
+
+
+def _claims(claims: Mapping[str, Any], kid: str, now: Instant, skew: int) -> SignedClaims:
+    expires_at = checked_expiry(claims, now, skew)
+    kind = CallerKind.USER if "scp" in claims else CallerKind.APPLICATION
+    return SignedClaims(
+        issuer=_text(claims, "iss"),
+        audience=_text(claims, "aud"),
+        tenant_guid=_text(claims, "tid").lower(),
+        kind=kind,
+        application_id=_text(claims, "appid" if "appid" in claims else "azp"),
+        object_id=_text(claims, "oid"),
+        granted=_granted(claims, kind),
+        expires_at=expires_at,
+        kid=kid,
+        family_id=_text(claims, "sid") if "sid" in claims else None,
+    )
+
+
+def checked_expiry(claims: Mapping[str, Any], now: Instant, clock_skew_ticks: int) -> Instant:
+    """From when on a token is refused, the clock skew in it. Raises InvalidToken unless it is good now."""
+    expires_at = Instant(_moment(claims, "exp") + clock_skew_ticks)
+    if now >= expires_at:
+        raise InvalidToken("expired")
+    if "nbf" in claims and now < _moment(claims, "nbf") - clock_skew_ticks:
+        raise InvalidToken("not valid yet")
+    return expires_at
+
+
+def _granted(claims: Mapping[str, Any], kind: CallerKind) -> tuple[str, ...]:
+    if kind is CallerKind.USER:
+        return tuple(_text(claims, "scp").split())
+    roles = claims.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise InvalidToken("claim roles is not a list of names")
+    return tuple(roles)
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str):
+        raise InvalidToken(f"claim {name} is missing or not a text")
+    return value
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> Instant:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e11:
+        raise InvalidToken(f"claim {name} is missing or not a time")
+    return instant_from_unix(value)

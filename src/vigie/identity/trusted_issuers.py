@@ -1,0 +1,152 @@
+"""What is believed of another issuer's tokens: for whom it may speak, and what its claims mean here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from vigie.core.access import (
+    APPLICATION_PERMISSIONS,
+    DELEGATED_PERMISSIONS,
+    CallerKind,
+)
+from vigie.core.refusals import InvalidToken
+from vigie.identity.claim_paths import first_name, name_at, texts_at, value_at
+
+TENANT_IN_URL = "{tenantid}"
+"""What stands for the tenant in the issuer of Entra ID's tokens for many tenants."""
+
+PERMISSIONS = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
+
+_PERMISSIONS_OF = {
+    CallerKind.APPLICATION: APPLICATION_PERMISSIONS,
+    CallerKind.USER: DELEGATED_PERMISSIONS,
+}
+
+
+class TokenType(StrEnum):
+    """What the header of an access token says it is: RFC 9068, or nothing more than that it is a token."""
+
+    ACCESS_TOKEN = "at+jwt"  # noqa: S105  not a password
+    ANY = "JWT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationMark:
+    """What tells the token of an application from that of a user. Without any, every token is a user's."""
+
+    present: str = ""
+    absent: str = ""
+    same: tuple[str, ...] = ()
+
+    def is_on(self, claims: Mapping[str, Any]) -> bool:
+        """Whether the token is an application's."""
+        if self.present:
+            return value_at(claims, self.present) is not None
+        if self.absent:
+            return value_at(claims, self.absent) is None
+        if not self.same:
+            return False
+        first, second = (name_at(claims, path) for path in self.same)
+        return first is not None and first == second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleByClaim:
+    """A role for whoever has a value among the claims, over the whole tenant or over some device groups."""
+
+    value: str
+    role: str
+    device_groups: tuple[str, ...] = ()
+    whole_tenant: bool = False
+
+
+# Told apart by which one it is: the settings let no two be for the same tokens.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrustedIssuer:
+    """An issuer, and all that its tokens can do. What is not said here they cannot.
+
+    `url` is what their `iss` has to be; it may hold `{tenantid}` for the value of `tenant_claim`. `tenants` are
+    ids or domains. Paths of claims are those of `claim_paths`.
+    """
+
+    url: str
+    discovery_url: str
+    ca: str = ""
+    audiences: frozenset[str]
+    tenants: frozenset[str]
+    tenant_claim: str = ""
+    token_types: frozenset[TokenType] = frozenset({TokenType.ACCESS_TOKEN})
+    applications: frozenset[str] = frozenset()
+    application_when: ApplicationMark = ApplicationMark()
+    application_from: tuple[str, ...]
+    user_from: tuple[str, ...]
+    user_name_from: tuple[str, ...] = ()
+    application_permissions_from: tuple[str, ...] = ()
+    user_permissions_from: tuple[str, ...] = ()
+    permissions: Mapping[str, tuple[str, ...]]
+    may_grant: frozenset[str]
+    roles_from: tuple[str, ...] = ()
+    roles: tuple[RoleByClaim, ...] = ()
+
+    def speaks_as(self, url: str) -> bool:
+        """Whether a token of this `iss` could be its own."""
+        before, template, after = self.url.partition(TENANT_IN_URL)
+        if not template:
+            return url == self.url
+        return len(url) > len(before + after) and url.startswith(before) and url.endswith(after)
+
+    def tenant_of(self, claims: Mapping[str, Any]) -> str:
+        """The tenant that a token is for, as this issuer may name it. Raises InvalidToken."""
+        named = name_at(claims, self.tenant_claim) if self.tenant_claim else next(iter(self.tenants))
+        if claims.get("iss") != self.url.replace(TENANT_IN_URL, named or ""):
+            raise InvalidToken("issuer is not the tenant's")
+        if named is None:
+            raise InvalidToken(f"claim {self.tenant_claim} is missing, and names the tenant")
+        return named.lower()
+
+    def kind_of(self, claims: Mapping[str, Any]) -> CallerKind:
+        """Whose token it is."""
+        return CallerKind.APPLICATION if self.application_when.is_on(claims) else CallerKind.USER
+
+    def application_of(self, claims: Mapping[str, Any]) -> str:
+        """The application that the token was issued to. Raises InvalidToken."""
+        application = _required(claims, self.application_from)
+        if self.applications and application not in self.applications:
+            raise InvalidToken(f"application {application!r} is not among those of the issuer")
+        return application
+
+    def subject_of(self, claims: Mapping[str, Any]) -> str:
+        """Who the user is at the issuer. Raises InvalidToken."""
+        return _required(claims, self.user_from)
+
+    def name_of(self, claims: Mapping[str, Any]) -> str:
+        """How the user is called in comments and in the history. Raises InvalidToken."""
+        return first_name(claims, self.user_name_from) or self.subject_of(claims)
+
+    def granted(self, claims: Mapping[str, Any], kind: CallerKind) -> tuple[str, ...]:
+        """The permissions of a token: those of its kind that the issuer may grant, in the order of the API."""
+        paths = (
+            self.application_permissions_from
+            if kind is CallerKind.APPLICATION
+            else self.user_permissions_from
+        )
+        said = texts_at(claims, paths)
+        meant = {name for text in said for name in self.permissions.get(text, (text,))}
+        return tuple(name for name in _PERMISSIONS_OF[kind] if name in meant & self.may_grant)
+
+    def roles_of(self, claims: Mapping[str, Any]) -> tuple[RoleByClaim, ...]:
+        """The roles that the claims of a user give."""
+        said = frozenset(texts_at(claims, self.roles_from))
+        return tuple(each for each in self.roles if each.value in said)
+
+    def may_use_key_of(self, key_issuer: str | None, claims: Mapping[str, Any]) -> bool:
+        """Whether a key that its set keeps for one issuer may sign a token of these claims."""
+        return key_issuer is None or TENANT_IN_URL in key_issuer or key_issuer == claims.get("iss")
+
+
+def _required(claims: Mapping[str, Any], paths: tuple[str, ...]) -> str:
+    name = first_name(claims, paths)
+    if name is None:
+        raise InvalidToken(f"none of the claims {', '.join(paths)} is there")
+    return name

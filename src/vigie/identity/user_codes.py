@@ -1,0 +1,26 @@
+"""The codes that devices show, for people to type: short, and of letters that nobody confuses.
+
+Source: RFC 8628, 6.1, whose alphabet it is: 20 consonants, 34 bits in eight of them.
+"""
+
+import secrets
+
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+_LENGTH = 8
+
+
+def new_user_code() -> str:
+    """A code that nobody has seen before, as it is kept."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+
+
+def shown(user_code: str) -> str:
+    """A code as a device shows it: in two halves."""
+    half = _LENGTH // 2
+    return f"{user_code[:half]}-{user_code[half:]}"
+
+
+def typed(text: str) -> str | None:
+    """The code that somebody typed, in whatever case and with whatever between its letters; None for none."""
+    letters = "".join(letter for letter in text[:100].upper() if letter.isalnum())
+    return letters if len(letters) == _LENGTH and set(letters) <= set(_LETTERS) else None

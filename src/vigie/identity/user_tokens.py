@@ -1,0 +1,184 @@
+"""Tokens for people, whichever grant they come of: for whom, for how much, and as one of which family."""
+
+from collections.abc import Mapping
+
+from vigie.core.access import CallerKind
+from vigie.core.directory import Application, Tenant, User
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.refusals import said
+from vigie.core.sign_in import Consent, TokenFamily
+from vigie.identity.audiences import Audiences
+from vigie.identity.clients import ProvenClient
+from vigie.identity.directory import Directory
+from vigie.identity.families import FamilyLives, RefreshToken
+from vigie.identity.issuing import ForUser, IssuedToken, issued
+from vigie.identity.keys import KeyRing
+from vigie.identity.scopes import Asked, consent_to, read_resource, read_scope
+from vigie.identity.sign_in_records import SignInRecords
+from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
+
+
+class UserTokens:
+    """Issues tokens to applications that somebody has let act for them."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        records: SignInRecords,
+        audiences: Audiences,
+        *,
+        lives: FamilyLives,
+        issuer: str,
+        lifetime_seconds: int,
+    ) -> None:
+        self._directory = directory
+        self._records = records
+        self._audiences = audiences
+        self.lives = lives
+        self._issuer = issuer
+        self._lifetime_seconds = lifetime_seconds
+
+    async def user(self, tenant: Tenant, object_id: str) -> User:
+        """Who tokens are for. Raises TokenRefusal when that user is not there any more."""
+        user = await self._directory.find_user(tenant, object_id)
+        if user is None or user.object_id != object_id:
+            raise revoked()
+        return user
+
+    def narrowed(
+        self, kept: Consent, application: Application, form: Mapping[str, str], *, is_v2: bool
+    ) -> Consent:
+        """What a form asks for of what somebody agreed to; all of it when it asks for nothing in particular.
+
+        What the application may not ask for any more is left out. Raises TokenRefusal when nothing is left.
+        """
+        permitted = tuple(each for each in kept.permissions if each in application.delegated_permissions)
+        if kept.permissions and not permitted:
+            raise _not_agreed_to(kept.permissions)
+        asked = _asked(form, is_v2=is_v2)
+        if asked is None or not asked.names:
+            return Consent(resource=kept.resource, permissions=permitted, scope=kept.scope)
+        if not self._audiences.are_one_api(asked.resource, kept.resource):
+            raise _not_agreed_to((asked.resource,))
+        wanted = consent_to(asked, application, self._audiences)
+        granted = tuple(each for each in wanted.permissions if each in permitted)
+        if wanted.permissions and not granted:
+            raise _not_agreed_to(asked.names)
+        missing = {f"{wanted.resource}/{each}" for each in set(wanted.permissions) - set(granted)}
+        return Consent(
+            resource=wanted.resource,
+            permissions=granted,
+            scope=tuple(each for each in wanted.scope if each not in missing),
+        )
+
+    async def redeem(
+        self,
+        client: ProvenClient,
+        user: User,
+        code_sha256: bytes,
+        consent: Consent,
+        signed_in_at: Instant,
+        now: Instant,
+    ) -> tuple[TokenFamily, RefreshToken | None]:
+        """Begin the family that a code is for. Raises TokenRefusal when the code was redeemed before."""
+        family, token = self.lives.begin(
+            client_id=client.application.client_id,
+            object_id=user.object_id,
+            consent=consent,
+            signed_in_at=signed_in_at,
+            now=now,
+        )
+        if not await self._records.redeem(client.tenant, code_sha256, family, now):
+            raise already_redeemed()
+        return family, token
+
+    def issue(
+        self,
+        client: ProvenClient,
+        user: User,
+        family: TokenFamily,
+        consent: Consent,
+        refresh_token: RefreshToken | None,
+        *,
+        nonce: str | None = None,
+        is_v2: bool,
+        ring: KeyRing,
+        now: Instant,
+    ) -> IssuedToken:
+        """An access token, and what comes with it."""
+        request = TokenRequest(
+            issuer=issuer_of(self._issuer, client.tenant.guid),
+            audience=consent.resource,
+            tenant_guid=client.tenant.guid,
+            kind=CallerKind.USER,
+            application_id=client.application.client_id,
+            application_name=client.application.name,
+            object_id=user.object_id,
+            upn=user.upn,
+            granted=consent.permissions,
+            proof=client.proof,
+            family_id=family.family_id,
+        )
+        for_user = ForUser(
+            scope=consent.scope,
+            permissions=consent.permissions,
+            object_id=user.object_id,
+            refresh_token=str(refresh_token) if refresh_token else None,
+            id_token=self._id_token(request, nonce, ring, now, is_v2=is_v2)
+            if family.consent.wants_id_token
+            else None,
+        )
+        return issued(request, ring, now, lifetime_seconds=self._lifetime_seconds, for_user=for_user)
+
+    def _id_token(
+        self, request: TokenRequest, nonce: str | None, ring: KeyRing, now: Instant, *, is_v2: bool
+    ) -> str:
+        about = IdTokenRequest(
+            issuer=request.issuer,
+            tenant_guid=request.tenant_guid,
+            client_id=request.application_id,
+            object_id=request.object_id,
+            upn=request.upn or "",
+            nonce=nonce,
+            is_v2=is_v2,
+        )
+        return issue_id_token(
+            about,
+            ring.current,
+            now_seconds=now // TICKS_PER_SECOND,
+            lifetime_seconds=self._lifetime_seconds,
+        )
+
+
+def already_redeemed() -> TokenRefusal:
+    """The refusal of a code that comes a second time; what came of the first is over too."""
+    return TokenRefusal(
+        54005,
+        "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing "
+        "refresh token.",
+    )
+
+
+def revoked() -> TokenRefusal:
+    """The refusal of what was good once: somebody has to sign in again."""
+    return TokenRefusal(
+        50173,
+        "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might "
+        "have changed or reset their password.",
+    )
+
+
+def _asked(form: Mapping[str, str], *, is_v2: bool) -> Asked | None:
+    scope, resource = form.get("scope"), form.get("resource")
+    if resource and not (is_v2 and scope):
+        return read_resource(resource)
+    return read_scope(scope) if scope else None
+
+
+def _not_agreed_to(names: tuple[str, ...]) -> TokenRefusal:
+    return TokenRefusal(
+        65001,
+        f"The user or administrator has not consented to {said(' '.join(names)[:200])}. Send an interactive "
+        "authorization request for this user and resource.",
+    )

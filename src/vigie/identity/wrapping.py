@@ -1,0 +1,61 @@
+"""Signing keys as a text that may lie in a database: without the secret it is worth nothing."""
+
+import os
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from vigie.identity.keys import KeyFileError
+
+SECRET_BYTES_MIN = 32
+HOW_TO_MAKE_A_SECRET = "(umask 077; openssl rand -base64 48 > vigie-keys.secret)"  # noqa: S105  how, not what
+
+_PREFIX = "vigie1."
+_NONCE_BYTES = 12
+_PURPOSE = b"vigie signing keys 1"
+# Nobody but the owner, or a group that may read: that is how a cluster hands secrets to its containers.
+_FORBIDDEN_MODE = 0o027
+
+
+class Wrapping:
+    """Encrypts and authenticates under a key that is derived from a secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret)
+        self._cipher = AESGCM(key)
+
+    def wrap(self, text: str) -> str:
+        """The text as nobody else can read it; never twice the same."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _PREFIX + b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), _PURPOSE)).decode()
+
+    def unwrap(self, wrapped: str) -> str:
+        """What was wrapped. Raises KeyFileError when it was under another secret, or has been changed."""
+        try:
+            sealed = b64decode(wrapped.removeprefix(_PREFIX), validate=True)
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _PURPOSE).decode()
+        except (InvalidTag, ValueError) as error:
+            raise KeyFileError(
+                "the signing keys in the store do not open with the secret in [keys] secret_file; "
+                "every server on a store needs the same one"
+            ) from error
+
+
+def wrapping_by(file: Path) -> Wrapping:
+    """Wrap by the secret in a file. Raises KeyFileError unless it is long enough, and for no others to read."""
+    try:
+        mode, secret = file.stat().st_mode, file.read_bytes().strip()
+    except OSError as error:
+        raise KeyFileError(f"[keys] secret_file {file} cannot be read: {error.strerror}") from error
+    if mode & _FORBIDDEN_MODE:
+        raise KeyFileError(f"[keys] secret_file {file} is open to others; run `chmod 600 {file}`")
+    if len(secret) < SECRET_BYTES_MIN:
+        raise KeyFileError(
+            f"[keys] secret_file {file} has {len(secret)} bytes, and needs {SECRET_BYTES_MIN}; "
+            f"make one: {HOW_TO_MAKE_A_SECRET}"
+        )
+    return Wrapping(secret)
