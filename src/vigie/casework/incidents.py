@@ -1,0 +1,125 @@
+"""What callers do with incidents: read one, read a page of them, update one."""
+
+from asyncio import Future
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from vigie.core.access import Caller, Exposure, overlap
+from vigie.core.history import Deed
+from vigie.core.incident import Spans
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.positions import Position
+from vigie.core.queries import PageRequest
+from vigie.core.refusals import DisallowedOperation, IncidentNotFound, PermissionMissing
+from vigie.core.trimming import is_in_sight
+from vigie.core.update import REDIRECTED, Update, updated
+from vigie.store.changes import Decision
+from vigie.store.database import Row
+from vigie.store.incidents import IncidentStore, Page, RequestKey
+
+_SECONDS_PER_DAY = 86_400
+_NOT_FOUND_DETAIL = "missing, or out of the caller's sight"
+
+
+class Casework:
+    """Answers questions about incidents, and changes them, each within what an exposure may know."""
+
+    def __init__(self, incidents: IncidentStore, *, retention_days: int) -> None:
+        self._incidents = incidents
+        self._retention_ticks = retention_days * _SECONDS_PER_DAY * TICKS_PER_SECOND
+
+    def kept_since(self, now: Instant) -> Instant | None:
+        """Incidents last updated before this are past their retention; None when nothing ever is."""
+        return Instant(now - self._retention_ticks) if self._retention_ticks else None
+
+    async def get_incident(
+        self,
+        tenant_id: int,
+        exposure: Exposure,
+        incident_id: int,
+        now: Instant,
+        *,
+        after: Position | None = None,
+    ) -> bytes:
+        """What the exposure may know of an incident, as JSON without `@odata.context`.
+
+        It is as of now, or from a standby that has come as far as `after`. Raises IncidentNotFound for one that
+        is missing, hidden or past its retention, all alike.
+        """
+        document = await self._incidents.find_incident(
+            tenant_id, incident_id, exposure, not_before=self.kept_since(now), after=after
+        )
+        if document is None:
+            raise IncidentNotFound(incident_id, detail=_NOT_FOUND_DETAIL)
+        return document
+
+    def get_incident_at_once(
+        self, tenant_id: int, exposure: Exposure, incident_id: int, now: Instant
+    ) -> bytes | None:
+        """What `get_incident` would answer, if that can be said on the spot; None leaves it to that."""
+        return self.incident_at_once(self._incidents.look_up(tenant_id, incident_id), exposure, now)
+
+    def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
+        """Ask for what `incident_at_once` takes; None where `get_incident_at_once` has the answer, or nobody."""
+        return self._incidents.ask_for_incident(tenant_id, incident_id)
+
+    def incident_at_once(self, row: Row | None, exposure: Exposure, now: Instant) -> bytes | None:
+        """What `get_incident` would answer from a row, if that can be said on the spot."""
+        return self._incidents.visible_at_once(row, exposure, not_before=self.kept_since(now))
+
+    def list_incidents(
+        self,
+        tenant_id: int,
+        exposure: Exposure,
+        request: PageRequest,
+        now: Instant,
+        *,
+        after: Position | None = None,
+    ) -> AbstractAsyncContextManager[Page]:
+        """A page of what the exposure may know; hidden incidents neither fill it nor count.
+
+        It is as of now, or from a standby that has come as far as `after`.
+        """
+        return self._incidents.page(
+            tenant_id, exposure, request, not_before=self.kept_since(now), after=after
+        )
+
+    async def update_incident(
+        self,
+        caller: Caller,
+        exposure: Exposure,
+        incident_id: int,
+        update: Update,
+        deed: Deed,
+        *,
+        done: RequestKey,
+    ) -> bytes:
+        """Change an incident and answer what the exposure may know of it then.
+
+        Raises IncidentNotFound as reading does, PermissionMissing for one in sight that the caller may not
+        manage, DisallowedOperation for one that has been merged away, InvalidBody for a grading that is none.
+        """
+
+        def decide(head: dict[str, Any], spans: Spans, at: Instant) -> Decision:
+            if caller.manages is None or not is_in_sight(spans, overlap(exposure, caller.manages)):
+                raise PermissionMissing("The user may see this incident, but not manage it.")
+            if head["status"] == REDIRECTED:
+                raise DisallowedOperation(
+                    f"Incident {incident_id} was merged into incident {head.get('redirectIncidentId')}; "
+                    "update that one."
+                )
+            after = updated(head, update, at=at, author=caller.name)
+            return Decision(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
+
+        document = await self._incidents.update_incident(
+            caller.tenant_id,
+            incident_id,
+            exposure,
+            deed,
+            decide,
+            done=done,
+            not_before=self.kept_since(deed.at),
+        )
+        if document is None:
+            raise IncidentNotFound(incident_id, detail=_NOT_FOUND_DETAIL)
+        return document
