@@ -1,0 +1,1 @@
+"""Incidents from files: found, read and kept as they came."""

@@ -1,0 +1,51 @@
+"""The two ids of an alert, in the formats of the products. Source: contract 5.8."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from vigie.archive.invented.dice import Dice
+
+# Endpoint counts ticks from the year 1.
+_TICKS_BEFORE_1970 = 621_355_968_000_000_000
+
+
+def make_ids(prefix: str, dice: Dice, created_at: int) -> tuple[str, str]:
+    """The id of an alert, and the one its product knows it by."""
+    return _ID_FORMATS.get(prefix, _guid_ids)(prefix, dice, created_at)
+
+
+def _tick_id(dice: Dice, created_at: int) -> str:
+    return f"{created_at + _TICKS_BEFORE_1970}_{dice.bits(32) - 2**31}"
+
+
+def _endpoint_ids(prefix: str, dice: Dice, created_at: int) -> tuple[str, str]:
+    provider_alert_id = _tick_id(dice, created_at)
+    return prefix + provider_alert_id, provider_alert_id
+
+
+def _custom_ids(prefix: str, dice: Dice, created_at: int) -> tuple[str, str]:
+    alert_id = prefix + _tick_id(dice, created_at)
+    return alert_id, alert_id
+
+
+def _sign_in_ids(prefix: str, dice: Dice, _: int) -> tuple[str, str]:
+    return prefix + dice.hexadecimal(40), dice.hexadecimal(64)
+
+
+def _cloud_app_ids(prefix: str, dice: Dice, _: int) -> tuple[str, str]:
+    provider_alert_id = dice.guid().upper()
+    return prefix + provider_alert_id, provider_alert_id
+
+
+def _guid_ids(prefix: str, dice: Dice, _: int) -> tuple[str, str]:
+    provider_alert_id = dice.guid()
+    return prefix + provider_alert_id, provider_alert_id
+
+
+_IdFormat: TypeAlias = Callable[[str, Dice, int], tuple[str, str]]
+_ID_FORMATS: dict[str, _IdFormat] = {
+    "da": _endpoint_ids,
+    "ea": _custom_ids,
+    "ad": _sign_in_ids,
+    "ca": _cloud_app_ids,
+}

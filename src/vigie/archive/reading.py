@@ -1,0 +1,289 @@
+"""The incidents in an import file, found one after the other and left as the bytes they are."""
+
+import gzip
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
+
+from vigie.archive.recognising import LIST_ANSWER_HEAD, ends_list_answer, goes_by_lines, value_of_list_answer
+from vigie.archive.splitting import (
+    CHUNK_BYTES,
+    Nesting,
+    Tape,
+    find_line_end,
+    find_stray_end,
+    find_word_end,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+INCIDENT_BYTES_MAX: Final = 64 * 1024 * 1024
+PARTS_MAX: Final = 4_000_000
+"""How many parts an incident may have. Decoded, the smallest part takes forty times its bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawIncident:
+    """One JSON value where an incident belongs, undecoded, and where it began.
+
+    `path` is "$" for a document or line of its own, "$[3]" in an array, "$.value[3]" in a list answer.
+    """
+
+    line: int
+    path: str
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A piece of the file that is no incident at all; `reason` says what is wrong and what to do."""
+
+    line: int
+    path: str
+    reason: str
+
+
+Finding: TypeAlias = RawIncident | Unreadable
+
+
+def _untold(_size_bytes: int, /) -> None:
+    """The listener where nobody watches the reading."""
+
+
+@contextmanager
+def open_source(name: str, *, on_read: Callable[[int], object] = _untold) -> Iterator[BinaryIO]:
+    """A file by its name, "-" for standard input; gzip is known by its first bytes, and unpacked.
+
+    `on_read` hears how many bytes of the file itself are read each time.
+    """
+    with ExitStack() as closing:
+        file = sys.stdin.buffer if name == "-" else closing.enter_context(Path(name).open("rb"))
+        head = file.read(len(_GZIP_MAGIC))
+        whole = closing.enter_context(io.BufferedReader(_Rejoined(head, file, on_read)))
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=whole)) if head == _GZIP_MAGIC else whole
+
+
+def read_incidents(stream: BinaryIO, *, incident_bytes_max: int = INCIDENT_BYTES_MAX) -> Iterator[Finding]:
+    """What is in the stream, in order: an incident or several, an array, a list answer, or lines of these.
+
+    Nothing is decoded: an incident may still turn out not to be JSON, or not to be an object. No content
+    makes this raise, and it never holds much more than one incident of the largest size.
+    """
+    tape = Tape(stream)
+    tape.hold(len(_BOM))
+    if tape.chunk.startswith(_BOM):
+        tape.pass_to(len(_BOM))
+    yield from _read(tape, incident_bytes_max)
+
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
+_UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
+_SHOWN_BYTES: Final = 20
+
+_ACCEPTED: Final = (
+    "Give one incident, an array of incidents, a list answer with `value`, or one incident on each line."
+)
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream whose first bytes have already been taken from it."""
+
+    def __init__(self, head: bytes, rest: BinaryIO, on_read: Callable[[int], object]) -> None:
+        self._head = head
+        self._rest = cast(io.BufferedIOBase, rest)
+        self._on_read = on_read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        size_bytes = self._take_head(buffer) if self._head else self._rest.readinto1(buffer)
+        self._on_read(size_bytes)
+        return size_bytes
+
+    def _take_head(self, buffer: "WriteableBuffer") -> int:
+        room = memoryview(buffer)
+        piece, self._head = self._head[: len(room)], self._head[len(room) :]
+        room[: len(piece)] = piece
+        return len(piece)
+
+
+class _CutShortError(Exception):
+    """The text ends in the middle of a value."""
+
+    def __init__(self, path: str, begun_on: int) -> None:
+        super().__init__(f"What begins on line {begun_on} breaks off here; export or copy it again.")
+        self.path = path
+
+
+def _read(tape: Tape, bytes_max: int) -> Iterator[Finding]:
+    try:
+        yield from _documents(tape, bytes_max)
+    except _CutShortError as cut:
+        yield Unreadable(line=tape.line, path=cut.path, reason=tape.damage or str(cut))
+    else:
+        if tape.damage is not None:
+            yield Unreadable(line=tape.line, path="$", reason=tape.damage)
+
+
+def _documents(tape: Tape, bytes_max: int) -> Iterator[Finding]:
+    ended_on = 0
+    while tape.skip_space():
+        if tape.next_byte not in (b"{", b"["):
+            yield Unreadable(line=tape.line, path="$", reason=_not_accepted(tape, is_start=ended_on == 0))
+            return
+        if tape.line > ended_on and goes_by_lines(tape, bytes_max):
+            yield from _lines(tape, bytes_max)
+            return
+        yield from _document(tape, bytes_max)
+        ended_on = tape.line
+
+
+def _not_accepted(tape: Tape, *, is_start: bool) -> str:
+    tape.hold(_SHOWN_BYTES)
+    ahead = tape.chunk[tape.at : tape.at + _SHOWN_BYTES]
+    if is_start and ahead.startswith(_UTF16_BOMS):
+        return "The file is UTF-16; save it as UTF-8."
+    shown = ascii(ahead)[1:]
+    if is_start:
+        return f"The file starts with {shown}, which no incident does. {_ACCEPTED}"
+    return f"After the end of the JSON comes {shown}; it and what follows were not read. {_ACCEPTED}"
+
+
+def _lines(tape: Tape, bytes_max: int) -> Iterator[Finding]:
+    while tape.skip_space():
+        line = tape.line
+        text = tape.take(find_line_end, bytes_max)
+        if text is None:
+            yield _too_large(line, "$", bytes_max)
+        elif LIST_ANSWER_HEAD.match(text):
+            yield from _read(Tape(io.BytesIO(text), line=line), bytes_max)
+        else:
+            yield from _incidents_in(text.rstrip(b" \t\r"), line, bytes_max)
+
+
+def _document(tape: Tape, bytes_max: int) -> Iterator[Finding]:
+    if tape.next_byte == b"[":
+        yield from _elements(tape, "$", bytes_max)
+        tape.pass_to(tape.at + 1)
+        return
+    tape.hold(CHUNK_BYTES)
+    if head := LIST_ANSWER_HEAD.match(tape.chunk, tape.at):
+        yield from _list_answer(tape, head.end(), bytes_max)
+        return
+    line = tape.line
+    text = _take_nested(tape, Nesting(), "$", bytes_max)
+    if text is None:
+        yield _too_large(line, "$", bytes_max)
+    else:
+        yield from _incidents_in(text, line, bytes_max)
+
+
+def _list_answer(tape: Tape, value_at: int, bytes_max: int) -> Iterator[Finding]:
+    """The elements of a list answer's `value`, and a word about what follows it, should that be no ending."""
+    tape.pass_to(value_at)
+    yield from _elements(tape, "$.value", bytes_max)
+    line = tape.line
+    ending = _take_nested(tape, Nesting(depth=2), "$", bytes_max)
+    if ending is None or not ends_list_answer(ending):
+        reason = "What follows the array of `value` was not read; correct it to be the end of a list answer."
+        yield Unreadable(line=line, path="$", reason=reason)
+
+
+def _incidents_in(document: bytes, line: int, bytes_max: int) -> Iterator[Finding]:
+    """The document itself; or the elements of its `value`, when it is a list answer with other keys first."""
+    value = value_of_list_answer(document)
+    if value is None:
+        yield _found(document, line, "$", bytes_max)
+        return
+    value_at = document.index(value, document.index(b'"value"'))
+    tape = Tape(io.BytesIO(value), line=line + document.count(b"\n", 0, value_at))
+    tape.skip_space()
+    yield from _elements(tape, "$.value", bytes_max)
+
+
+def _elements(tape: Tape, path: str, bytes_max: int) -> Iterator[Finding]:
+    """The elements of the array whose `[` is next; afterwards its `]` is next."""
+    begun_on = tape.line
+    tape.pass_to(tape.at + 1)
+    index, before = 0, "["
+    while tape.skip_space():
+        byte, line, place = tape.next_byte, tape.line, f"{path}[{index}]"
+        if (reason := _misplaced(byte, before)) is not None:
+            yield Unreadable(line=line, path=place, reason=reason)
+        if byte == b"]":
+            return
+        if byte == b",":
+            tape.pass_to(tape.at + 1)
+            before = ","
+        elif reason is _STRAY:
+            tape.take(find_stray_end, 0)
+        else:
+            text = _take_element(tape, place, bytes_max)
+            yield _found(text, line, place, bytes_max)
+            index, before = index + 1, "element"
+    raise _CutShortError(path, begun_on)
+
+
+_STRAY: Final = "This is neither an element nor a comma, and was passed over; remove it."
+
+
+def _misplaced(byte: bytes, before: str) -> str | None:
+    """What is wrong with a byte where it stands in an array: behind the `[`, a comma or an element."""
+    match before, byte:
+        case ",", b"]":
+            return "The array ends in a comma; remove it, or look for the element that is missing."
+        case (("[" | ","), b","):
+            return "No element stands before this comma; remove it, or look for the element that is missing."
+        case "element", (b"{" | b"["):
+            return "There is no comma between this element and the one before; add it."
+        case (_, b"}") | ("element", _) if byte not in b",]":
+            return _STRAY
+        case _:
+            return None
+
+
+def _take_element(tape: Tape, path: str, bytes_max: int) -> bytes | None:
+    if tape.next_byte in b"{[":
+        return _take_nested(tape, Nesting(), path, bytes_max)
+    if tape.next_byte == b'"':
+        return _take_nested(tape, Nesting(at_quote=True), path, bytes_max)
+    return tape.take(find_word_end, bytes_max)
+
+
+def _take_nested(tape: Tape, nesting: Nesting, path: str, bytes_max: int) -> bytes | None:
+    begun_on = tape.line
+    text = tape.take(nesting.find_end, bytes_max)
+    if not nesting.closed:
+        raise _CutShortError(path, begun_on)
+    return text
+
+
+def _found(text: bytes | None, line: int, path: str, bytes_max: int) -> Finding:
+    if text is None:
+        return _too_large(line, path, bytes_max)
+    if len(text) > PARTS_MAX and _parts_at_most(text) > PARTS_MAX:
+        reason = (
+            f"One incident may have at most {PARTS_MAX:,} parts; this has more and was passed over. Split it."
+        )
+        return Unreadable(line=line, path=path, reason=reason)
+    return RawIncident(line=line, path=path, text=text)
+
+
+def _parts_at_most(text: bytes) -> int:
+    """What begins an object, an array or the next part of one; also where it only stands in a text."""
+    return sum(map(text.count, (b"{", b"[", b",")))
+
+
+def _too_large(line: int, path: str, bytes_max: int) -> Unreadable:
+    reason = (
+        f"One incident may have at most {bytes_max:,} bytes; this has more and was passed over. "
+        "If it is one incident, raise `incident_bytes_max`."
+    )
+    return Unreadable(line=line, path=path, reason=reason)

@@ -1,0 +1,102 @@
+"""The sample tenant: incidents of our own making, and callers who see different parts of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from vigie.archive.generating import generate
+from vigie.core.access import APPLICATION_PERMISSIONS, Exposure
+from vigie.core.directory import BUILT_IN_ROLES, DirectoryError, Tenant, User
+from vigie.core.history import Deed
+from vigie.core.incident import keep_document
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.trimming import trim
+from vigie.store.directory import DirectoryStore
+from vigie.store.incidents import IncidentStore
+
+TENANT_NAME = "Sample tenant"
+TENANT_DOMAIN = "sample.example"
+READER, RESPONDER, BYSTANDER = "Sample reader", "Sample responder", "Sample bystander"
+WHOLE_TENANT_UPN, SCOPED_UPN = "ines@sample.example", "joao@sample.example"
+SCOPE = "Workstations EU"
+
+_INCIDENT_COUNT = 200
+_SEED = 8400
+_OLD_SECRET_SECONDS = 86_400
+_ALERTS_OF_A_GOOD_EXAMPLE = range(2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleApplication:
+    """An application that proves itself by a secret."""
+
+    client_id: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The sample tenant as it stands in a store. Secrets are new each time: only their hashes are kept.
+
+    `incident_id` is an incident that the user scoped to SCOPE sees a part of.
+    """
+
+    tenant: Tenant
+    reader: SampleApplication
+    responder: SampleApplication
+    bystander: SampleApplication
+    incident_id: int
+
+
+async def settle_sample(directory: DirectoryStore, incidents: IncidentStore, deed: Deed) -> Sample:
+    """Put the sample tenant into a store, or find it there."""
+    tenant = await directory.find_tenant(TENANT_DOMAIN)
+    if tenant is None:
+        tenant = await directory.add_tenant(TENANT_NAME, guid=None, domain=TENANT_DOMAIN)
+    documents = list(generate(_INCIDENT_COUNT, _SEED, tenant_id=tenant.guid))
+    await incidents.put_incidents(tenant.tenant_id, map(keep_document, documents), deed)
+    await _settle_user(directory, tenant, WHOLE_TENANT_UPN, ())
+    await _settle_user(directory, tenant, SCOPED_UPN, (SCOPE,))
+    read, read_and_write = APPLICATION_PERMISSIONS
+    return Sample(
+        tenant=tenant,
+        reader=await _settle_application(directory, tenant, READER, (read,), deed.at),
+        responder=await _settle_application(directory, tenant, RESPONDER, (read_and_write,), deed.at),
+        bystander=await _settle_application(directory, tenant, BYSTANDER, (), deed.at),
+        incident_id=await _good_example(directory, tenant, documents),
+    )
+
+
+async def _settle_user(
+    directory: DirectoryStore, tenant: Tenant, upn: str, device_groups: tuple[str, ...]
+) -> User:
+    user = await directory.find_user(tenant, upn)
+    if user is None:
+        user = await directory.add_user(tenant, upn)
+        await directory.grant(tenant, user, BUILT_IN_ROLES[0], device_groups)
+    return user
+
+
+async def _settle_application(
+    directory: DirectoryStore, tenant: Tenant, name: str, permissions: tuple[str, ...], now: Instant
+) -> SampleApplication:
+    application = await directory.find_application(tenant, name)
+    if application is None:
+        application, secret = await directory.add_application(tenant, name, permissions)
+        return SampleApplication(application.client_id, secret)
+    # A demonstration that still runs has printed the old one.
+    old_until = Instant(now + _OLD_SECRET_SECONDS * TICKS_PER_SECOND)
+    secret = await directory.rotate_secret(tenant, application, old_until)
+    return SampleApplication(application.client_id, secret)
+
+
+async def _good_example(directory: DirectoryStore, tenant: Tenant, documents: list[dict[str, Any]]) -> int:
+    """The first incident of a readable size of which the scoped user sees some alerts, but not all."""
+    groups = [group for group in await directory.device_groups(tenant) if group.name == SCOPE]
+    labels = frozenset(label for group in groups for label in (group.number, group.name) if label is not None)
+    for document in documents:
+        alerts = document["alerts"]
+        left = trim(document, Exposure(device_groups=labels))
+        if len(alerts) in _ALERTS_OF_A_GOOD_EXAMPLE and left and len(left["alerts"]) < len(alerts):
+            incident_id: int = document["incidentId"]
+            return incident_id
+    raise DirectoryError("the sample has no incident that a scoped user sees a part of")
