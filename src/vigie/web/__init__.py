@@ -1,0 +1,1 @@
+"""The faces: HTTP in, HTTP out. They translate and do not decide."""

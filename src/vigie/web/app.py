@@ -1,0 +1,274 @@
+"""The whole as one ASGI application: which face answers what, and what becomes of refusals and defects."""
+
+import re
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+
+from starlette.exceptions import HTTPException
+from starlette.routing import Route, Router
+
+from vigie.core.instants import Instant
+from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound
+from vigie.web.defender import (
+    COMMON_HEADERS,
+    INCIDENT_PREFIXES,
+    INCIDENT_ROUTE,
+    LIST_PATHS,
+    LIST_ROUTE,
+    DefenderFace,
+)
+from vigie.web.exchange import ClientGone, Exchange, Receive, Scope, Send
+from vigie.web.login import LoginFace
+from vigie.web.metrics import Metrics
+from vigie.web.origin import Origins
+from vigie.web.pacing import Pace
+from vigie.web.pages.face import PagesFace
+from vigie.web.pages.layout import STYLE_PATH
+from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
+from vigie.web.problems import DEFECT, error_body, problem_of
+from vigie.web.request_log import RequestIds, RequestLog
+from vigie.web.service import METRICS_PATH, ServiceFace
+
+_SLASHES = re.compile(rb"//+")
+_EXCHANGE = "vigie.exchange"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faces:
+    """What answers: one face for each kind of client."""
+
+    defender: DefenderFace
+    login: LoginFace
+    pages: PagesFace
+    service: ServiceFace
+
+
+class VigieApp:
+    """Gives every request exactly one answer, and says so in the log and the metrics."""
+
+    def __init__(
+        self,
+        faces: Faces,
+        *,
+        origins: Origins,
+        metrics: Metrics,
+        request_log: RequestLog,
+        clock: Callable[[], Instant],
+        request_ids: RequestIds,
+        on_defect: Callable[[str, Exception], None],
+        has_authority: bool = True,
+        without: Collection[str] = frozenset(),
+    ) -> None:
+        self._defender = faces.defender
+        self._router = Router(
+            [
+                Route(row.path, _Endpoint(row.answer(faces)), methods=row.methods)
+                for row in ROUTES
+                if row.path not in without and (has_authority or row not in AUTHORITY_ROUTES)
+            ],
+            redirect_slashes=False,
+        )
+        self._has_authority = has_authority
+        self._origins = origins
+        self._metrics = metrics
+        self._request_log = request_log
+        self._clock = clock
+        self._on_defect = on_defect
+        self._next_request_id = request_ids.next
+        self._pace = Pace()
+        metrics.counter("vigie_refusals_held_total", "Refusals held back.", lambda: self._pace.held_total)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = Exchange(
+            scope,
+            receive,
+            send,
+            request_id=self._next_request_id(),
+            at=self._clock(),
+            started_seconds=perf_counter(),
+        )
+        exchange.pace = self._pace
+        try:
+            exchange.address = self._origins.address_of(scope)
+            exchange.origin = self._origins.of(scope)
+            await self._answer(exchange)
+        except ClientGone as gone:
+            exchange.refusal, exchange.detail = type(gone).__name__, "the client went away"
+        except Refusal as refusal:
+            await self._refuse(exchange, refusal)
+        # The outermost edge: whatever it is, the caller gets an answer and the operator hears of it.
+        except Exception as error:  # noqa: BLE001
+            await self._apologise(exchange, error)
+        finally:
+            self._record(exchange)
+
+    async def _answer(self, exchange: Exchange) -> None:
+        path = exchange.scope["raw_path"]
+        if b"//" in path:
+            path = _collapse_slashes(exchange.scope)
+        for prefix in INCIDENT_PREFIXES:
+            if path.startswith(prefix) and b"/" not in (segment := path[len(prefix) :]) and segment:
+                exchange.route = INCIDENT_ROUTE
+                return await self._defender.one_incident(exchange, segment)
+        if path in LIST_PATHS:
+            exchange.route = LIST_ROUTE
+            return await self._defender.list_incidents(exchange)
+        return await self._route(exchange)
+
+    async def _route(self, exchange: Exchange) -> None:
+        # With an application in the scope, Starlette raises what it would else answer in words of its own.
+        scope = {**exchange.scope, "app": self, _EXCHANGE: exchange}
+        try:
+            await self._router(scope, exchange.receive, exchange.send)
+        except HTTPException as error:
+            if error.status_code == 405:
+                allowed = tuple((error.headers or {}).get("Allow", "").split(", "))
+                raise MethodNotAllowed(exchange.method, tuple(sorted(allowed))) from error
+            raise RouteNotFound(
+                "Nothing is served at this path; /reference shows every path there is."
+            ) from error
+        finally:
+            if isinstance(route := scope.get("route"), Route):
+                exchange.route = route.path
+
+    async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        problem = problem_of(refusal)
+        exchange.refusal = problem.code
+        exchange.detail = refusal.detail
+        if exchange.status:
+            # The answer has begun: it must not end as if it were whole.
+            raise refusal
+        if isinstance(refusal, QuotaExceeded):
+            self._metrics.quota_refusals.count(refusal.quota_name)
+        authority = exchange.origin if self._has_authority else ""
+        headers = [
+            *COMMON_HEADERS,
+            *((name.encode(), value.encode()) for name, value in problem.headers(refusal, authority)),
+        ]
+        body = error_body(problem.code, refusal.message, exchange.request_id)
+        await exchange.answer(problem.status, headers, body)
+
+    async def _apologise(self, exchange: Exchange, error: Exception) -> None:
+        self._on_defect(exchange.request_id, error)
+        exchange.refusal, exchange.detail = DEFECT.code, type(error).__name__
+        if exchange.status:
+            # The answer has begun: it must not end as if it were whole.
+            raise error
+        message = "Something went wrong on the server. Its log knows more under this target."
+        body = error_body(DEFECT.code, message, exchange.request_id)
+        await exchange.answer(DEFECT.status, list(COMMON_HEADERS), body)
+
+    def _record(self, exchange: Exchange) -> None:
+        seconds = perf_counter() - exchange.started_seconds
+        self._metrics.observe_request(exchange.route, exchange.status, seconds)
+        caller = exchange.caller
+        self._request_log.record(
+            at=exchange.at,
+            request_id=exchange.request_id,
+            method=exchange.method[:20],
+            route=exchange.route,
+            path=exchange.scope["path"],
+            status=exchange.status,
+            seconds=seconds,
+            tenant=caller.tenant_guid if caller else exchange.tenant_guid,
+            application=caller.application_id if caller else None,
+            caller_kind=caller.kind.value if caller else None,
+            remote=exchange.address or None,
+            refusal=exchange.refusal,
+            detail=exchange.detail,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRow:
+    """A path, its methods, and which face answers it; what the path names becomes arguments."""
+
+    path: str
+    answer: Callable[[Faces], Callable[..., Awaitable[None]]]
+    methods: tuple[str, ...] = ("GET",)
+
+
+_TOKEN_METHODS = ("POST", "GET")
+_PAGE_METHODS = ("GET", "POST")
+
+AUTHORITY_ROUTES: tuple[RouteRow, ...] = (
+    RouteRow(
+        path="/{tenant}/oauth2/v2.0/token",
+        answer=lambda faces: partial(faces.login.token, is_v2=True),
+        methods=_TOKEN_METHODS,
+    ),
+    RouteRow(
+        path="/{tenant}/oauth2/token",
+        answer=lambda faces: partial(faces.login.token, is_v2=False),
+        methods=_TOKEN_METHODS,
+    ),
+    RouteRow(
+        path="/{tenant}/oauth2/v2.0/devicecode",
+        answer=lambda faces: partial(faces.login.device_code, is_v2=True),
+        methods=("POST",),
+    ),
+    RouteRow(
+        path="/{tenant}/oauth2/devicecode",
+        answer=lambda faces: partial(faces.login.device_code, is_v2=False),
+        methods=("POST",),
+    ),
+    RouteRow(
+        path="/{tenant}/v2.0/.well-known/openid-configuration",
+        answer=lambda faces: partial(faces.login.discovery, is_v2=True),
+    ),
+    RouteRow(
+        path="/{tenant}/.well-known/openid-configuration",
+        answer=lambda faces: partial(faces.login.discovery, is_v2=False),
+    ),
+    RouteRow(path="/{tenant}/discovery/v2.0/keys", answer=lambda faces: faces.login.keys),
+    RouteRow(path="/{tenant}/discovery/keys", answer=lambda faces: faces.login.keys),
+    RouteRow(path="/common/discovery/instance", answer=lambda faces: faces.login.instance),
+    RouteRow(
+        path="/{tenant}/oauth2/v2.0/authorize",
+        answer=lambda faces: partial(faces.pages.authorize, is_v2=True),
+        methods=_PAGE_METHODS,
+    ),
+    RouteRow(
+        path="/{tenant}/oauth2/authorize",
+        answer=lambda faces: partial(faces.pages.authorize, is_v2=False),
+        methods=_PAGE_METHODS,
+    ),
+    RouteRow(
+        path="/{tenant}/oauth2/deviceauth", answer=lambda faces: faces.pages.device, methods=_PAGE_METHODS
+    ),
+    RouteRow(path=DEVICE_PATH, answer=lambda faces: faces.pages.device, methods=_PAGE_METHODS),
+    RouteRow(path=PASSWORD_PATH, answer=lambda faces: faces.pages.password, methods=("POST",)),
+    RouteRow(path=CONSENT_PATH, answer=lambda faces: faces.pages.consent, methods=("POST",)),
+    RouteRow(path=STYLE_PATH, answer=lambda faces: faces.pages.style),
+)
+"""What the embedded authority answers; nothing where there is none."""
+
+ROUTES: tuple[RouteRow, ...] = (
+    *AUTHORITY_ROUTES,
+    RouteRow(path="/healthz", answer=lambda faces: faces.service.alive),
+    RouteRow(path="/readyz", answer=lambda faces: faces.service.ready),
+    RouteRow(path=METRICS_PATH, answer=lambda faces: faces.service.metrics),
+    RouteRow(path="/openapi.yaml", answer=lambda faces: faces.service.openapi),
+    RouteRow(path="/reference", answer=lambda faces: faces.service.reference),
+    RouteRow(path="/reference.css", answer=lambda faces: faces.service.style),
+)
+"""Every route but that of one incident, which is answered without a framework in between."""
+
+
+class _Endpoint:
+    def __init__(self, answer: Callable[..., Awaitable[None]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        await self._answer(scope[_EXCHANGE], **scope["path_params"])
+
+
+def _collapse_slashes(scope: Scope) -> bytes:
+    """One slash for several, as some SDKs write two (clients.md, rule 13)."""
+    path: bytes = _SLASHES.sub(b"/", scope["raw_path"])
+    scope["raw_path"] = path
+    scope["path"] = re.sub("//+", "/", scope["path"])
+    return path

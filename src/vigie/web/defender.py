@@ -1,0 +1,227 @@
+"""The Defender XDR incidents API: paths, headers and envelopes. It translates; it does not decide.
+
+Source: contract sections 5 to 7.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+
+from vigie.casework.incidents import Casework
+from vigie.core.access import Caller, require_read, require_write
+from vigie.core.history import Deed, actor_of
+from vigie.core.incident import INCIDENT_ID_MAX
+from vigie.core.queries import PageRequest
+from vigie.core.quotas import Quota
+from vigie.core.refusals import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, said
+from vigie.core.update import parse_update
+from vigie.store.database import LARGE_ROW_BYTES
+from vigie.store.incidents import Page, RequestKey
+from vigie.web.exchange import Exchange, chosen_coding, compressed, read_body
+from vigie.web.gate import Gate
+from vigie.web.large_answers import LargeAnswers
+from vigie.web.problems import JSON_TYPE
+from vigie.web.query_options import parse_page_request, query_of_next_page, refuse_query_options
+from vigie.web.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
+
+INCIDENT_ROUTE = "/api/incidents/{id}"
+INCIDENT_PREFIXES = (b"/api/incidents/", b"/api/v1.0/incidents/")
+INCIDENT_METHODS = ("GET", "HEAD", "PATCH")
+LIST_ROUTE = "/api/incidents"
+LIST_PATHS = (b"/api/incidents", b"/api/incidents/", b"/api/v1.0/incidents", b"/api/v1.0/incidents/")
+LIST_METHODS = ("GET", "HEAD")
+LISTS_AT_ONCE_MAX = 8
+UPDATE_BYTES_MAX = 256 * 1024
+
+COMMON_HEADERS = (
+    (b"content-type", JSON_TYPE.encode()),
+    (b"odata-version", b"4.0"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+_ID = re.compile(rb"[0-9]{1,19}")
+_COMPRESSED_FROM_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefenderQuotas:
+    """A quota for each call."""
+
+    get: Quota
+    list: Quota
+    update: Quota
+
+
+class DefenderFace:
+    """Answers the calls of the incidents API."""
+
+    def __init__(
+        self, gate: Gate, casework: Casework, quotas: DefenderQuotas, *, write_seconds: float
+    ) -> None:
+        self._gate = gate
+        self._casework = casework
+        self._quotas = quotas
+        self._write_seconds = write_seconds
+        self._lists_under_way: Counter[tuple[int, str]] = Counter()
+        self._large_answers = LargeAnswers()
+
+    async def one_incident(self, exchange: Exchange, segment: bytes) -> None:
+        """Answer `/api/incidents/{id}`; `segment` is the last part of the path as it came."""
+        if exchange.method == "PATCH":
+            return await self._update_incident(exchange, segment)
+        if exchange.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(exchange.method, INCIDENT_METHODS)
+        return await self._get_incident(exchange, segment)
+
+    async def list_incidents(self, exchange: Exchange) -> None:
+        """Answer `/api/incidents`."""
+        if exchange.method not in LIST_METHODS:
+            raise MethodNotAllowed(exchange.method, LIST_METHODS)
+        caller, exposure, after = await self._gate.admit(exchange, self._quotas.list, require_read)
+        request = parse_page_request(exchange.scope["query_string"])
+        async with (
+            self._one_more_list(caller),
+            streaming(exchange, grace_seconds=self._write_seconds) as answer,
+            self._casework.list_incidents(
+                caller.tenant_id, exposure, request, exchange.at, after=after
+            ) as page,
+        ):
+            headers = [*COMMON_HEADERS, (b"vary", b"Accept-Encoding")]
+            await answer.send(headers, _list_pieces(exchange, request, page))
+
+    @asynccontextmanager
+    async def _one_more_list(self, caller: Caller) -> AsyncIterator[None]:
+        """Slow readers of one application must leave the store's snapshots to the others."""
+        key = caller.account
+        if self._lists_under_way[key] >= LISTS_AT_ONCE_MAX:
+            raise StoreUnavailable(
+                f"{LISTS_AT_ONCE_MAX} lists of the application are under way",
+                message=f"The application reads {LISTS_AT_ONCE_MAX} lists already. Try again when one has ended.",
+            )
+        self._lists_under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._lists_under_way[key] -= 1
+            if not self._lists_under_way[key]:
+                del self._lists_under_way[key]
+
+    async def _get_incident(self, exchange: Exchange, segment: bytes) -> None:
+        caller, exposure, after = await self._gate.admit(exchange, self._quotas.get, require_read)
+        incident_id = _incident_id(segment)
+        refuse_query_options(exchange.scope["query_string"])
+        document = await self._casework.get_incident(
+            caller.tenant_id, exposure, incident_id, exchange.at, after=after
+        )
+        if len(document) >= LARGE_ROW_BYTES:
+            self._large_answers.require_room(caller.account, len(document))
+            await self._answer_large(exchange, caller, document)
+        else:
+            await answer_json(exchange, in_context(document, exchange.origin))
+
+    async def _update_incident(self, exchange: Exchange, segment: bytes) -> None:
+        async with self._gate.admit_change(exchange, self._quotas.update, require_write) as (
+            caller,
+            exposure,
+        ):
+            incident_id = _incident_id(segment)
+            refuse_query_options(exchange.scope["query_string"])
+            _require_json(exchange)
+            # What is done must be answered, so there must be room before.
+            self._large_answers.require_room(caller.account)
+            body = await read_body(exchange, UPDATE_BYTES_MAX)
+            document = await self._casework.update_incident(
+                caller,
+                exposure,
+                incident_id,
+                parse_update(body),
+                Deed(actor=actor_of(caller), request_id=exchange.request_id, at=exchange.at),
+                done=_request_key(exchange, caller, incident_id, body),
+            )
+        if len(document) >= LARGE_ROW_BYTES:
+            await self._answer_large(exchange, caller, document)
+        else:
+            await answer_json(exchange, in_context(document, exchange.origin))
+
+    async def _answer_large(self, exchange: Exchange, caller: Caller, document: bytes) -> None:
+        """As `answer_json`, without a second copy, and only as long as a client needs that reads.
+
+        Raises ClientTooSlow.
+        """
+        headers = [*COMMON_HEADERS, (b"vary", b"Accept-Encoding")]
+        opening, rest = in_context(b"{", exchange.origin), memoryview(document)[1:]
+        coding = chosen_coding(exchange.header(b"accept-encoding"))
+        with self._large_answers.under_way(caller.account, len(document)):
+            if coding is not None:
+                headers.append((b"content-encoding", coding.encode()))
+                opening, rest = await compressed(b"".join((opening, rest)), coding), memoryview(b"")
+            try:
+                async with asyncio.timeout(self._write_seconds + len(document) / SLOWEST_BYTES_PER_SECOND):
+                    await exchange.answer(200, headers, opening, rest)
+            except TimeoutError:
+                raise ClientTooSlow from None
+
+
+def in_context(document: bytes, origin: str) -> bytes:
+    """An entity with its context in front, on the origin that was called. Source: contract 6.1."""
+    return b'{"@odata.context":"%s/api/$metadata#Incidents/$entity",%s' % (origin.encode(), document[1:])
+
+
+async def answer_json(exchange: Exchange, body: bytes) -> None:
+    """Answer 200 with a JSON body, compressed if the client likes that."""
+    headers = [*COMMON_HEADERS, (b"vary", b"Accept-Encoding")]
+    coding = chosen_coding(exchange.header(b"accept-encoding"))
+    if coding is not None and len(body) >= _COMPRESSED_FROM_BYTES:
+        body = await compressed(body, coding)
+        headers.append((b"content-encoding", coding.encode()))
+    await exchange.answer(200, headers, body)
+
+
+def _incident_id(segment: bytes) -> int:
+    """The number in the path: decimal digits as they came, never percent-encoded."""
+    if not _ID.fullmatch(segment) or (incident_id := int(segment)) > INCIDENT_ID_MAX:
+        shown = segment.decode("latin-1")[:60]
+        raise InvalidInput(
+            f"The incident id must be a whole number, at most {INCIDENT_ID_MAX}; it was {said(repr(shown))}."
+        )
+    return incident_id
+
+
+async def _list_pieces(exchange: Exchange, request: PageRequest, page: Page) -> AsyncIterator[bytes]:
+    """The envelope around the incidents. Source: contract 6.1 and section 8."""
+    count = "" if page.count is None else f',"@odata.count":{page.count}'
+    opening = f'{{"@odata.context":"{exchange.origin}/api/$metadata#Incidents"{count},"value":['.encode()
+    read = 0
+    async for batch in page.batches:
+        # The one behind the page only says that there is one, and may come alone.
+        if shown := batch[: request.size - read]:
+            yield (b"," if read else opening) + b",".join(shown)
+        read += len(batch)
+    link = ""
+    if read > request.size:
+        query = query_of_next_page(exchange.scope["query_string"], request.skip + request.size)
+        link = f',"@odata.nextLink":"{exchange.origin}{LIST_ROUTE}?{query}"'
+    yield (b"" if read else opening) + f"]{link}}}".encode()
+
+
+def _require_json(exchange: Exchange) -> None:
+    content_type = exchange.header(b"content-type")
+    if content_type is not None and "json" not in content_type.lower():
+        raise InvalidBody("Request body is incorrect: its Content-Type must be application/json.")
+
+
+def _request_key(exchange: Exchange, caller: Caller, incident_id: int, body: bytes) -> RequestKey:
+    """What makes a request the same as an earlier one, for a client that names its requests."""
+    name = exchange.header(b"idempotency-key") or exchange.header(b"client-request-id")
+    if not name:
+        return None
+    account = caller.account[1]
+    parts = (caller.kind.value, account, caller.subject or caller.name, incident_id, name)
+    return sha256(msgspec.json.encode(parts) + body).digest()

@@ -1,0 +1,184 @@
+"""One request and its one answer, with all that is said about them afterwards."""
+
+import gzip
+import re
+import zlib
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from vigie.core.access import Caller
+from vigie.core.instants import Instant
+from vigie.core.refusals import BodyTooLarge
+from vigie.web.pacing import Pace
+from vigie.web.protocol import gives_up
+
+Scope = dict[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+UNMATCHED_ROUTE = "unmatched"
+
+# glibc returns fresh pages for every larger body, which costs four times the CPU.
+_PIECE_BYTES = 80 * 1024
+_COMPRESSED_IN_THREAD_BYTES = 64 * 1024
+_COMPRESSION_LEVEL = 4
+_NOTHING = memoryview(b"")
+_CODING = re.compile(
+    r"\s*([a-z-]+|\*)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE
+)
+
+
+class Exchange:
+    """A request under way. `status` is 0 until an answer has begun.
+
+    `address` is where it came from, as far as that is known; empty when it is not.
+    """
+
+    __slots__ = (
+        "address",
+        "at",
+        "caller",
+        "detail",
+        "origin",
+        "pace",
+        "receive",
+        "refusal",
+        "request_id",
+        "route",
+        "scope",
+        "send",
+        "started_seconds",
+        "status",
+        "tenant_guid",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        request_id: str,
+        at: Instant,
+        started_seconds: float,
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.request_id = request_id
+        self.at = at
+        self.started_seconds = started_seconds
+        self.address = ""
+        self.origin = ""
+        self.route = UNMATCHED_ROUTE
+        self.status = 0
+        self.caller: Caller | None = None
+        self.pace: Pace | None = None
+        self.tenant_guid: str | None = None
+        self.refusal: str | None = None
+        self.detail: str | None = None
+
+    @property
+    def method(self) -> str:
+        """GET, HEAD and so on."""
+        method: str = self.scope["method"]
+        return method
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header, the first if there are several."""
+        return next((value.decode("latin-1") for key, value in self.scope["headers"] if key == name), None)
+
+    async def answer(
+        self,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        rest: memoryview = _NOTHING,
+        *,
+        pace: Pace | None = None,
+    ) -> None:
+        """Send a whole answer; HEAD gets its headers alone.
+
+        `rest` is what comes behind the body, where joining the two would take a copy of much. A refusal to nobody
+        known may have to wait, and so may what has a `pace` of its own.
+        """
+        if pace is None and status >= 400 and self.caller is None:
+            pace = self.pace
+        if pace is not None:
+            await pace.wait()
+        self.status = status
+        headers.append((b"content-length", str(len(body) + len(rest)).encode()))
+        if self.method == "HEAD":
+            body, rest = b"", _NOTHING
+        try:
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+            if rest:
+                await self._send_pieces(body, is_whole=False)
+                await self._send_pieces(rest)
+            else:
+                await self._send_pieces(body)
+        except RuntimeError:
+            # uvloop's word for a connection that has closed meanwhile, of which uvicorn may not have said so.
+            if not gives_up(self.send):
+                raise
+
+    async def _send_pieces(self, body: bytes | memoryview, *, is_whole: bool = True) -> None:
+        last = (max(0, len(body) - 1) // _PIECE_BYTES) * _PIECE_BYTES
+        # Copies: a view of the last piece would keep all of them until the client has taken it.
+        for start in range(0, last, _PIECE_BYTES):
+            piece = bytes(body[start : start + _PIECE_BYTES])
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self.send({"type": "http.response.body", "body": bytes(body[last:]), "more_body": not is_whole})
+
+
+class ClientGone(Exception):
+    """The client went away while it was heard or answered: there is nobody left to tell."""
+
+
+async def read_body(exchange: Exchange, bytes_max: int) -> bytes:
+    """The body of a request, whole. Raises BodyTooLarge once it is longer than allowed.
+
+    Raises ClientGone for one that breaks off: what has come of it may read as something else than was meant.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await exchange.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > bytes_max:
+            raise BodyTooLarge(f"The body may have at most {bytes_max} bytes.")
+        if not message.get("more_body"):
+            break
+    return b"".join(pieces)
+
+
+def chosen_coding(accept_encoding: str | None) -> str | None:
+    """The content coding for an `Accept-Encoding`: gzip before deflate, None for as it is."""
+    if not accept_encoding:
+        return None
+    weights: dict[str, float] = {}
+    for part in accept_encoding.split(","):
+        if found := _CODING.fullmatch(part):
+            weights[found[1].lower()] = float(found[2] or 1)
+    rest = weights.get("*", 0.0)
+    weight, coding = max((weights.get("gzip", rest), "gzip"), (weights.get("deflate", rest), "deflate"))
+    return coding if weight > 0 else None
+
+
+async def compressed(body: bytes, coding: str) -> bytes:
+    """The body in a content coding; a large one is compressed in a thread, so that nobody waits."""
+    # Deflate means the zlib format: RFC 9110, 8.4.1.2.
+    compress = _gzip if coding == "gzip" else _deflate
+    return compress(body) if len(body) < _COMPRESSED_IN_THREAD_BYTES else await to_thread(compress, body)
+
+
+def _gzip(body: bytes) -> bytes:
+    return gzip.compress(body, _COMPRESSION_LEVEL, mtime=0)
+
+
+def _deflate(body: bytes) -> bytes:
+    return zlib.compress(body, _COMPRESSION_LEVEL)

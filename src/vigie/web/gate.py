@@ -1,0 +1,191 @@
+"""The way into the API: token, audience, quota, permission. What comes through has an exposure."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from vigie.core.access import Caller, Exposure
+from vigie.core.instants import Instant
+from vigie.core.positions import Position
+from vigie.core.quotas import Overdraft, Quota
+from vigie.core.refusals import InvalidToken, QuotaExceeded, Refusal, StoreUnavailable, WrongAudience
+from vigie.identity.callers import Callers, KnownToken, key_of
+from vigie.web.exchange import ClientGone, Exchange, Scope
+
+TOKEN_BYTES_MAX = 16 * 1024
+
+
+class Meter(Protocol):
+    """Counts calls by quota and caller."""
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether `spend` answers at once, every time, and never raises: who cannot wait asks this first."""
+
+    def spend(
+        self, quota: Quota, caller: tuple[int, str], now: Instant
+    ) -> Overdraft | Awaitable[Overdraft | None] | None:
+        """Admit and count a call, or say why it does not fit.
+
+        A meter in memory answers at once; one that asks another machine gives something to wait for.
+        """
+
+
+class Positions(Protocol):
+    """Counts calls as a meter does, and keeps how far the store was when callers last changed something."""
+
+    async def spend_on_read(
+        self, quota: Quota, caller: tuple[int, str], now: Instant
+    ) -> Overdraft | Position | None:
+        """Admit and count a read, with the position behind all that the caller has changed, None if unknown."""
+
+    async def spend_on_change(
+        self, quota: Quota, caller: tuple[int, str], now: Instant, change: str
+    ) -> Overdraft | None:
+        """Admit and count a change, which is under way from now on."""
+
+    async def end(self, caller: tuple[int, str], change: str) -> None:
+        """Take note of a change that has been made, before anybody is told."""
+
+    async def call_off(self, caller: tuple[int, str], change: str) -> None:
+        """Take note of a change that was refused, or whose caller went away before it was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """How a caller was let in, for the next time. It is good while `Gate.honours` says so."""
+
+    key: bytes
+    known: KnownToken
+    account: tuple[int, str]
+    exposure: Exposure
+
+
+class Gate:
+    """Admits callers. Order of refusals: 401, 403 for the audience, 429, 403 for the permission."""
+
+    def __init__(
+        self,
+        callers: Callers,
+        meter: Meter,
+        *,
+        opens: Callable[[str], bool],
+        steady_clock: Callable[[], Instant],
+        positions: Positions | None = None,
+    ) -> None:
+        self._callers = callers
+        self._meter = meter
+        self._positions = positions
+        self._opens = opens
+        self._steady_clock = steady_clock
+
+    async def admit(
+        self, exchange: Exchange, quota: Quota, require: Callable[[Caller], Exposure]
+    ) -> tuple[Caller, Exposure, Position | None]:
+        """The caller of a read, its call counted, the exposure with which it is allowed, and as of when at least.
+
+        `require` decides about the permission of the route. Without a position the read is as of now. Raises
+        InvalidToken, WrongAudience, QuotaExceeded, PermissionMissing.
+        """
+        caller = await self._find_caller(exchange)
+        if self._positions is None:
+            await self._spend(quota, caller)
+            return caller, require(caller), None
+        spent = await self._positions.spend_on_read(quota, caller.account, self._steady_clock())
+        if isinstance(spent, Overdraft):
+            raise _quota_exceeded(quota, spent)
+        return caller, require(caller), spent
+
+    @asynccontextmanager
+    async def admit_change(
+        self, exchange: Exchange, quota: Quota, require: Callable[[Caller], Exposure]
+    ) -> AsyncIterator[tuple[Caller, Exposure]]:
+        """The caller of a change, as `admit` finds it. The block makes the change; nobody is told within it."""
+        caller = await self._find_caller(exchange)
+        if self._positions is None:
+            await self._spend(quota, caller)
+            yield caller, require(caller)
+            return
+        account, change = caller.account, exchange.request_id
+        refused = await self._positions.spend_on_change(quota, account, self._steady_clock(), change)
+        if refused is not None:
+            raise _quota_exceeded(quota, refused)
+        try:
+            yield caller, require(caller)
+        # It may have been made, or may yet be.
+        except StoreUnavailable:
+            raise
+        # Nobody goes away while it is made, only before.
+        except (Refusal, ClientGone):
+            await self._positions.call_off(account, change)
+            raise
+        await self._positions.end(account, change)
+
+    async def _find_caller(self, exchange: Exchange) -> Caller:
+        known = await self._callers.find_caller(_token(exchange.scope), exchange.at)
+        exchange.caller = known.caller
+        if not self._is_open_to(known):
+            raise WrongAudience(known.claims.audience)
+        return known.caller
+
+    async def _spend(self, quota: Quota, caller: Caller) -> None:
+        refused = self._meter.spend(quota, caller.account, self._steady_clock())
+        if refused is not None and not isinstance(refused, Overdraft):
+            refused = await refused
+        if refused is not None:
+            raise _quota_exceeded(quota, refused)
+
+    def give_pass(self, scope: Scope, require: Callable[[Caller], Exposure], now: Instant) -> Pass | None:
+        """What lets the sender of a request in again without another look at it; nothing is counted.
+
+        None for whoever is not known, would be refused for more than a quota, or has to wait for its meter.
+        """
+        if not self._meter.is_at_hand:
+            return None
+        try:
+            key = key_of(_token(scope))
+            known = self._callers.recall(key, now)
+            if known is None or not self._is_open_to(known):
+                return None
+            caller = known.caller
+            return Pass(key=key, known=known, account=caller.account, exposure=require(caller))
+        except Refusal:
+            return None
+
+    def honours(self, given: Pass, now: Instant) -> bool:
+        """Whether `admit` would find the same caller by the token of this pass, without checking it anew."""
+        return self._callers.recall(given.key, now) is given.known
+
+    def admit_again(self, given: Pass, quota: Quota) -> bool:
+        """Count a call by a pass that is honoured, as `admit` does; False, and not counted, over a quota."""
+        if self._meter.spend(quota, given.account, self._steady_clock()) is not None:
+            return False
+        self._callers.count_lookup("hit")
+        return True
+
+    def _is_open_to(self, known: KnownToken) -> bool:
+        return self._opens(known.claims.audience) if known.opens is None else known.opens
+
+
+def _quota_exceeded(quota: Quota, refused: Overdraft) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"API calls quota exceeded! maximum allowed {refused.window.calls} per {refused.window.printed_length}",
+        quota_name=quota.name,
+        retry_after_seconds=refused.retry_after_seconds,
+    )
+
+
+def _token(scope: Scope) -> str:
+    """The bearer token; OpenCTI sends it without the word (clients.md, rule 12)."""
+    values: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(values) != 1:
+        raise InvalidToken("no Authorization header" if not values else "several Authorization headers")
+    if len(values[0]) > TOKEN_BYTES_MAX:
+        raise InvalidToken(f"Authorization header of {len(values[0])} bytes")
+    scheme, blank, token = values[0].decode("latin-1").strip().partition(" ")
+    if not blank and "." in scheme:
+        return scheme
+    if scheme.lower() != "bearer" or not token.strip():
+        raise InvalidToken("no bearer token in the Authorization header")
+    return token.strip()

@@ -1,0 +1,389 @@
+"""One JSON line for each answered request, encoded and written by a thread of its own."""
+
+import re
+import secrets
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import count, starmap
+from typing import BinaryIO
+
+import msgspec
+
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+
+WAITING_LINES_MAX = 50_000
+PATH_LENGTH_MAX = 200
+DETAIL_LENGTH_MAX = 500
+CONNECTION_LINES_PER_SECOND = 100
+
+_WRITE_EVERY_SECONDS = 0.2
+_TICKS_PER_MILLISECOND = TICKS_PER_SECOND // 1000
+
+# Where a run of letters may be long, the match starts only where the run does: a hostile path is walked once.
+_SECRET = re.compile(
+    r"""  eyJ[\w-]+ (?:\.[\w-]*)*                         # a JWT, whole or cut
+    | (?<![\w.+%-]) [\w.+%-]+ (?:@|%40) [\w.-]+     # a UPN or mail address
+    | (?<![\w~-]) (?=[\w~-]*\d) [\w~-]{40,}         # a client secret, an opaque token
+    """,
+    re.VERBOSE,
+)
+
+
+class RequestIds:
+    """Names requests: a random prefix for the process, and a counter."""
+
+    def __init__(self) -> None:
+        self._prefix = f"|{secrets.token_hex(8)}."
+        self._numbers = count(1)
+
+    def next(self) -> str:
+        """A name no other request has, such as `|7d1f0c2291ab44e0.1a2b.`."""
+        return f"{self._prefix}{next(self._numbers):x}."
+
+
+class _Line(msgspec.Struct, gc=False):
+    """What a line says, in the order it says it. None is written as null: every line has every field."""
+
+    time: str
+    level: str
+    event: str
+    request_id: str
+    method: str
+    route: str
+    path: str | None
+    status: int
+    duration_ms: float
+    tenant: str | None
+    application: str | None
+    caller_kind: str | None
+    remote: str | None
+    refusal: str | None
+    detail: str | None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class Wording:
+    """What lines of requests that are answered alike have in common, encoded once.
+
+    Only the time, the request, its path and how long it took may differ. The path is the route's own words and
+    a number: nothing in it needs to be escaped, cut or left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        route: str,
+        status: int,
+        tenant: str,
+        application: str,
+        caller_kind: str,
+        remote: str | None,
+    ) -> None:
+        line = _Line(
+            time=_BLANK,
+            level="info",
+            event="request",
+            request_id=_BLANK,
+            method=method,
+            route=route,
+            path=_BLANK,
+            status=status,
+            duration_ms=_BLANK_MS,
+            tenant=tenant,
+            application=application,
+            caller_kind=caller_kind,
+            remote=remote,
+            refusal=None,
+            detail=None,
+        )
+        text = _encoder.encode(line).decode().replace(str(_BLANK_MS), _BLANK) + "\n"
+        self._start, self._before_id, self._before_path, self._before_ms, self._end = text.split(_BLANK)
+
+    def line(self, at: Instant, request_id: str, path: str, seconds: float) -> bytes:
+        """The line of one request."""
+        milliseconds = round(seconds * 1000, 3)
+        return (
+            f"{self._start}{log_time(at)}{self._before_id}{request_id}{self._before_path}{path}"
+            f"{self._before_ms}{milliseconds}{self._end}"
+        ).encode()
+
+
+_BLANK = "\ue000"
+_BLANK_MS = -1.25
+
+
+class _Repeated(msgspec.Struct, gc=False):
+    """What is said of one request whose wording is known."""
+
+    wording: Wording
+    request_id: str
+    path: str
+    seconds: float
+
+
+class RequestLog:
+    """Takes what is to be said about requests, and writes it soon after.
+
+    Recording only puts a tuple into a queue; a slow, full or broken stream is the thread's trouble alone.
+    When more than WAITING_LINES_MAX lines wait, further ones are dropped, counted, and reported in a line.
+
+    Of what never became a request only the first CONNECTION_LINES_PER_SECOND in a second have a line: whoever
+    has proven nothing must not fill the disk. The others are counted, and reported in a line a second.
+
+    `enabled` says whether the log's level lets info lines through. Answers of 500 and above are errors and
+    are always written. The stream is best unbuffered: what a buffer holds is lost with the process.
+    """
+
+    def __init__(self, stream: BinaryIO, *, enabled: bool) -> None:
+        self._stream = stream
+        self._enabled = enabled
+        self._waiting: deque[tuple[Instant, _Line | _Repeated]] = deque()
+        self._writing = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        # Two counts, because two threads count: the one that records, and the one that writes.
+        self._not_taken = 0
+        self._not_written = 0
+        self._reported = 0
+        self._connection_second = 0
+        self._connection_lines = 0
+        self._left_out = 0
+        self._left_out_reported = 0
+        self._left_out_reported_in = 0
+        self._line_is_torn = False
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost since the start: no room to wait, or the stream would not take them."""
+        return self._not_taken + self._not_written
+
+    @property
+    def waiting(self) -> int:
+        """How many lines are not yet written."""
+        return len(self._waiting)
+
+    def record(
+        self,
+        *,
+        at: Instant,
+        request_id: str,
+        method: str,
+        route: str,
+        path: str | None,
+        status: int,
+        seconds: float,
+        tenant: str | None = None,
+        application: str | None = None,
+        caller_kind: str | None = None,
+        remote: str | None = None,
+        refusal: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Say that a request was answered. Nothing is encoded or written here.
+
+        `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
+        `refusal` is the code word of a refused request, `detail` why it was refused.
+        """
+        if not self._enabled and status < 500:
+            return
+        if len(self._waiting) >= WAITING_LINES_MAX:
+            self._not_taken += 1
+            return
+        line = _Line(
+            time="",
+            level="error" if status >= 500 else "info",
+            event="request",
+            request_id=request_id,
+            method=method,
+            route=route,
+            # Cut here: what waits must be small, however long a path somebody sent.
+            path=path and path[:PATH_LENGTH_MAX],
+            status=status,
+            duration_ms=seconds * 1000,
+            tenant=tenant,
+            application=application,
+            caller_kind=caller_kind,
+            remote=remote,
+            refusal=refusal,
+            detail=detail and detail[:DETAIL_LENGTH_MAX],
+        )
+        self._waiting.append((at, line))
+
+    def record_again(
+        self, wording: "Wording", at: Instant, request_id: str, path: str, seconds: float
+    ) -> None:
+        """As `record`, for one more request whose line is worded like those before it."""
+        if not self._enabled:
+            return
+        if len(self._waiting) >= WAITING_LINES_MAX:
+            self._not_taken += 1
+            return
+        self._waiting.append((at, _Repeated(wording, request_id, path, seconds)))
+
+    def record_connection(
+        self,
+        *,
+        at: Instant,
+        request_id: str,
+        route: str,
+        status: int,
+        remote: str | None,
+        refusal: str,
+        detail: str,
+    ) -> None:
+        """Say of what never became a request that it was answered, unless too many were in this second."""
+        if self._connection_second != (second := at // TICKS_PER_SECOND):
+            self._connection_second, self._connection_lines = second, 0
+        self._connection_lines += 1
+        if self._connection_lines > CONNECTION_LINES_PER_SECOND:
+            self._left_out += 1
+            return
+        self.record(
+            at=at,
+            request_id=request_id,
+            method="",
+            route=route,
+            path=None,
+            status=status,
+            seconds=0.0,
+            remote=remote,
+            refusal=refusal,
+            detail=detail,
+        )
+
+    def start(self) -> None:
+        """Begin to write, about five times a second."""
+        # A daemon: a stream that nobody reads from must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, within_seconds: float = 5.0) -> None:
+        """Write what still waits and end the thread. A stream that stands still is given up on."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(within_seconds)
+
+    def flush(self) -> None:
+        """Write what waits, in the calling thread. Not for the event loop: the stream may block."""
+        with self._writing:
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._not_written += len(batch) - self._write_lines(starmap(_encoded, batch))
+            self._report_dropped()
+            self._report_left_out(int(time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_WRITE_EVERY_SECONDS):
+            self.flush()
+        self.flush()
+
+    def _report_dropped(self) -> None:
+        unreported = self.dropped - self._reported
+        if unreported and self._write_lines(
+            [_counting({"event": "request_lines_dropped", "dropped": unreported})]
+        ):
+            self._reported += unreported
+
+    def _report_left_out(self, second: int) -> None:
+        unreported = self._left_out - self._left_out_reported
+        is_time = second != self._left_out_reported_in or self._stopping.is_set()
+        if not (unreported and is_time and self._enabled):
+            return
+        if self._write_lines([_counting({"event": "connection_lines_left_out", "left_out": unreported})]):
+            self._left_out_reported += unreported
+            self._left_out_reported_in = second
+
+    def _write_lines(self, lines: Iterable[bytes]) -> int:
+        """Write lines until the stream refuses; how many it took."""
+        written = 0
+        for piece in _pieces(lines):
+            if not self._write(piece):
+                break
+            written += piece.count(b"\n")
+        return written
+
+    def _write(self, piece: bytes) -> bool:
+        rest = b"\n" + piece if self._line_is_torn else piece
+        try:
+            while rest:
+                # An unbuffered stream may take a part, and one that must not block may take nothing.
+                taken = self._stream.write(rest)
+                if not taken:
+                    return False
+                self._line_is_torn = taken < len(rest)
+                rest = rest[taken:]
+            self._stream.flush()
+        # ValueError: the stream was closed.
+        except (OSError, ValueError):
+            return False
+        return True
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a token, a secret or somebody's address, and nothing a terminal obeys."""
+    if not text.isprintable():
+        # JSON escapes the ASCII ones by itself, but not those above.
+        text = "".join(each if each.isprintable() or each < "\x80" else ascii(each)[1:-1] for each in text)
+    if len(text) < 40 and "@" not in text and "%40" not in text and "eyJ" not in text:
+        return text
+    return _SECRET.sub("[removed]", text)
+
+
+def log_time(at: Instant) -> str:
+    """A time as log lines write it: RFC 3339, UTC, always three decimals."""
+    return _millisecond(at // _TICKS_PER_MILLISECOND)
+
+
+# On a busy server many lines are of one moment.
+@lru_cache(maxsize=16)
+def _millisecond(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03}Z"
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines to pieces that a pipe takes whole, so that another writer's lines fall between ours.
+
+    Small pieces also hand the interpreter back to the event loop often.
+    """
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        size += len(line)
+        if piece and size > select.PIPE_BUF:
+            yield b"".join(piece)
+            piece, size = [], len(line)
+        piece.append(line)
+    if piece:
+        yield b"".join(piece)
+
+
+def _encoded(at: Instant, line: _Line | _Repeated) -> bytes:
+    if isinstance(line, _Repeated):
+        return line.wording.line(at, line.request_id, line.path, line.seconds)
+    line.time = log_time(at)
+    line.duration_ms = round(line.duration_ms, 3)
+    line.detail = redacted(line.detail) if line.detail else None
+    # The path of a token endpoint names whatever tenant or domain somebody typed.
+    line.path = None if line.path is None or "/oauth2/" in line.route else redacted(line.path)
+    try:
+        return _encoder.encode(line) + b"\n"
+    except UnicodeEncodeError:
+        # Half a surrogate pair, out of a path or a header.
+        fields = msgspec.structs.asdict(line)
+        return _encoder.encode({key: _encodable(value) for key, value in fields.items()}) + b"\n"
+
+
+def _encodable(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _counting(fields: dict[str, str | int]) -> bytes:
+    now = Instant(time.time_ns() // 100)
+    return _encoder.encode({"time": log_time(now), "level": "warning", **fields}) + b"\n"

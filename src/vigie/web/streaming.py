@@ -1,0 +1,146 @@
+"""Answers that are sent while they are read: nothing is held but what is on its way."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from time import perf_counter
+from typing import Any
+
+from vigie.web.exchange import ClientGone, Exchange, chosen_coding
+
+SLOWEST_BYTES_PER_SECOND = 64 * 1024
+
+_GZIP_WINDOW = 31
+_COMPRESSION_LEVEL = 4
+# glibc returns fresh pages for every larger write, which costs four times the CPU.
+_PART_BYTES = 80 * 1024
+_SPOOLED_IN_MEMORY_BYTES = 1024 * 1024
+
+
+class ClientTooSlow(ClientGone):
+    """The client takes so little at a time that others would have to wait for it."""
+
+
+class StreamedAnswer:
+    """The answer 200 to one request, as it is sent.
+
+    A client may keep us waiting for `grace_seconds` with each part of about 80 KiB, and over all of them for
+    that and as long as what it has taken would need at SLOWEST_BYTES_PER_SECOND; then ClientTooSlow is raised.
+    Reading from the store does not count.
+    """
+
+    def __init__(self, exchange: Exchange, grace_seconds: float) -> None:
+        self._exchange = exchange
+        self._grace_seconds = grace_seconds
+        self._waited_seconds = 0.0
+        self._sent_bytes = 0
+
+    async def send(self, headers: list[tuple[bytes, bytes]], pieces: AsyncIterator[bytes]) -> None:
+        """Send pieces as they come. The answer begins with the first: what fails before can be refused.
+
+        What fails later must come out of `streaming`: the server then ends the connection, never the body.
+        """
+        coding = chosen_coding(self._exchange.header(b"accept-encoding"))
+        if coding is not None:
+            headers.append((b"content-encoding", coding.encode()))
+            pieces = _compressed(pieces, coding)
+        if self._exchange.scope["http_version"] == "1.0" and self._exchange.method != "HEAD":
+            await self._send_at_once(headers, pieces)
+            return
+        first = await anext(pieces)
+        await self._begin(headers)
+        if self._exchange.method != "HEAD":
+            await self._send_piece(first)
+            async for piece in pieces:
+                await self._send_piece(piece)
+
+    async def _send_at_once(self, headers: list[tuple[bytes, bytes]], pieces: AsyncIterator[bytes]) -> None:
+        """For HTTP/1.0, which knows no chunks: a body that just broke off could be taken for a whole one."""
+        with SpooledTemporaryFile(_SPOOLED_IN_MEMORY_BYTES) as spool:
+            async for piece in pieces:
+                spool.write(piece)
+            headers.append((b"content-length", str(spool.tell()).encode()))
+            spool.seek(0)
+            await self._begin(headers)
+            for part in iter(partial(spool.read, _PART_BYTES), b""):
+                await self._send_piece(part)
+
+    async def _begin(self, headers: list[tuple[bytes, bytes]]) -> None:
+        self._exchange.status = 200
+        await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _send_piece(self, piece: bytes) -> None:
+        for part in _parts(piece):
+            await self._wait_for({"type": "http.response.body", "body": part, "more_body": True})
+            self._sent_bytes += len(part)
+
+    async def _wait_for(self, message: dict[str, Any]) -> None:
+        saved_seconds = self._sent_bytes / SLOWEST_BYTES_PER_SECOND - self._waited_seconds
+        started_seconds = perf_counter()
+        try:
+            async with asyncio.timeout(self._grace_seconds + min(saved_seconds, 0)):
+                await self._exchange.send(message)
+        except TimeoutError:
+            raise ClientTooSlow from None
+        self._waited_seconds += perf_counter() - started_seconds
+
+
+@asynccontextmanager
+async def streaming(exchange: Exchange, *, grace_seconds: float) -> AsyncIterator[StreamedAnswer]:
+    """Answer while the block lasts, and only as long as the client is there. The body ends after the block.
+
+    What the block holds is thus let go of before the client hears the end. Raises ClientGone.
+    """
+    async with _while_connected(exchange):
+        yield StreamedAnswer(exchange, grace_seconds)
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _parts(piece: bytes) -> Iterator[bytes | memoryview]:
+    if len(piece) <= _PART_BYTES:
+        if piece:
+            yield piece
+        return
+    view = memoryview(piece)
+    for start in range(0, len(piece), _PART_BYTES):
+        yield view[start : start + _PART_BYTES]
+
+
+async def _compressed(pieces: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
+    window = _GZIP_WINDOW if coding == "gzip" else zlib.MAX_WBITS
+    compressor = zlib.compressobj(_COMPRESSION_LEVEL, wbits=window)
+    async for piece in pieces:
+        yield await asyncio.to_thread(compressor.compress, piece)
+    yield compressor.flush()
+
+
+@asynccontextmanager
+async def _while_connected(exchange: Exchange) -> AsyncIterator[None]:
+    """Stop what the block does as soon as the client is gone. Raises ClientGone then."""
+    working = asyncio.current_task()
+    watching = asyncio.create_task(_until_gone(exchange))
+    has_stopped = is_over = False
+
+    def stop(_: asyncio.Task[None]) -> None:
+        nonlocal has_stopped
+        if working is not None and not is_over:
+            has_stopped = working.cancel()
+
+    watching.add_done_callback(stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if working is None or not has_stopped or working.uncancel():
+            raise
+        raise ClientGone from None
+    finally:
+        is_over = True
+        watching.cancel()
+
+
+async def _until_gone(exchange: Exchange) -> None:
+    while (await exchange.receive())["type"] != "http.disconnect":
+        pass
