@@ -1,0 +1,307 @@
+"""The token endpoints and what is published about them, in the vendor's shapes. It does not decide.
+
+Source: graph contract 9; clients.md, rules 1 to 9.
+"""
+
+import base64
+import binascii
+import re
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+import msgspec
+
+from vigie.core.instants import Instant, format_instant
+from vigie.core.refusals import StoreUnavailable
+from vigie.identity.assertions import ASSERTION_ALGORITHMS
+from vigie.identity.clients import TENANTS_OF_ANY, Clients, Credentials, Sender, basic_credentials
+from vigie.identity.device_grant import DeviceCodes
+from vigie.identity.grants import Grants
+from vigie.identity.keys import KeyRing
+from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.tokens import issuer_of
+from vigie.web.exchange import Exchange, read_body
+from vigie.web.problems import TOKEN_PROBLEMS
+from vigie.web.token_answers import client_info, device_answer, v1_answer, v2_answer
+
+ISSUED = "issued"
+FORM_BYTES_MAX = 64 * 1024
+FORM_FIELDS_MAX = 100
+
+_JSON = (b"content-type", b"application/json; charset=utf-8")
+_NOT_STORED = ((b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache"))
+_RETRY_AFTER_SECONDS = {429: 60, 503: 5}
+_SECRET_FIELDS = frozenset(
+    {
+        "access_token",
+        "client_assertion",
+        "client_secret",
+        "code",
+        "code_verifier",
+        "device_code",
+        "password",
+        "refresh_token",
+    }
+)
+_VENDORS_CACHE = "login.windows.net"
+_VENDORS_NAMES = ("login.microsoftonline.com", _VENDORS_CACHE, "login.microsoft.com", "sts.windows.net")
+"""The names of the vendor's login, which its libraries take for one: the one to call first."""
+
+_CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class LoginFace:
+    """Answers the calls of the token endpoints, discovery and the key set."""
+
+    def __init__(
+        self,
+        grants: Grants,
+        clients: Clients,
+        device_codes: DeviceCodes,
+        ring: Callable[[], KeyRing],
+        *,
+        issuer: str,
+        origins: Collection[str],
+        count_outcome: Callable[[str], None],
+    ) -> None:
+        self._grants = grants
+        self._clients = clients
+        self._device_codes = device_codes
+        self._ring = ring
+        self._issuer = issuer
+        self._own_hosts = frozenset(urlsplit(origin).hostname for origin in origins)
+        self._count_outcome = count_outcome
+
+    async def token(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+        """Answer a request for a token, by POST or, as some clients do, by GET with a form."""
+        try:
+            form = await _form_of(exchange)
+            sender = Sender(basic=_basic(exchange), address=exchange.address)
+            issued = await self._grants.issue(
+                tenant, form, sender, is_v2=is_v2, ring=self._ring(), now=exchange.at
+            )
+        except TokenRefusal as refusal:
+            self._count_outcome(f"AADSTS{refusal.code}")
+            await _refuse(exchange, refusal)
+        except StoreUnavailable as refusal:
+            exchange.detail = refusal.detail
+            await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
+        else:
+            exchange.tenant_guid = issued.tenant_guid
+            self._count_outcome(ISSUED)
+            tokens = v2_answer(issued) if is_v2 else v1_answer(issued)
+            more = client_info(issued) if form.get("client_info") == "1" else {}
+            await _answer(exchange, {**tokens, **more}, headers=_NOT_STORED)
+
+    async def device_code(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+        """Answer a device that has no browser: what it shows, and where that is to be typed."""
+        try:
+            issued = await self._device_codes.issue(
+                tenant,
+                await _form_of(exchange),
+                is_v2=is_v2,
+                address=exchange.address,
+                now=exchange.at,
+            )
+        except TokenRefusal as refusal:
+            await _refuse(exchange, refusal)
+        except StoreUnavailable as refusal:
+            exchange.detail = refusal.detail
+            await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
+        else:
+            exchange.tenant_guid = issued.tenant_guid
+            fields = device_answer(issued, exchange.origin, is_v2=is_v2)
+            await _answer(exchange, fields, headers=_NOT_STORED)
+
+    async def discovery(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+        """Answer where everything is, on the origin that was called; the issuer is the installation's own."""
+        try:
+            guid = (
+                "{tenantid}"
+                if tenant.lower() in TENANTS_OF_ANY
+                else (await self._clients.tenant(tenant)).guid
+            )
+        except TokenRefusal as refusal:
+            await _refuse(exchange, refusal)
+        else:
+            issuer = issuer_of(self._issuer, guid)
+            document = _discovery(exchange.origin, tenant, issuer, self._grants.names, is_v2=is_v2)
+            await _answer(exchange, document)
+
+    async def instance(self, exchange: Exchange) -> None:
+        """Answer where discovery of an authority is, for clients that ask whether they may trust its address."""
+        try:
+            authority = self._own_authority(exchange)
+            tenant = authority.path.strip("/").partition("/")[0]
+            if tenant.lower() not in TENANTS_OF_ANY:
+                await self._clients.tenant(tenant)
+        except TokenRefusal as refusal:
+            await _refuse(exchange, refusal)
+        else:
+            version = "/v2.0" if "/v2.0/" in authority.path else ""
+            endpoint = f"{exchange.origin}/{tenant}{version}/.well-known/openid-configuration"
+            document = {
+                "tenant_discovery_endpoint": endpoint,
+                "api-version": "1.1",
+                "metadata": [self._names_of(authority)],
+            }
+            await _answer(exchange, document)
+
+    def _own_authority(self, exchange: Exchange) -> SplitResult:
+        """The authority that a query asks about. Clients leave its port out, so the name has to do."""
+        authority = _authority(exchange)
+        if authority.hostname not in {*self._own_hosts, urlsplit(exchange.origin).hostname}:
+            raise TokenRefusal(
+                50049, "Unknown or invalid instance: this server does not know that authority."
+            )
+        return authority
+
+    def _names_of(self, authority: SplitResult) -> dict[str, object]:
+        """All names of an authority, and under which it is called and remembered.
+
+        The vendor's are one, as far as they lead here. A name of our own is one with the port and without it.
+        """
+        name = str(authority.hostname)
+        aliases = [name, *({authority.netloc.rpartition("@")[2].lower()} - {name})]
+        if name in _VENDORS_NAMES:
+            aliases = [each for each in _VENDORS_NAMES if each in {*self._own_hosts, name}]
+        network = aliases[0] if name in _VENDORS_NAMES else aliases[-1]
+        cache = _VENDORS_CACHE if _VENDORS_CACHE in aliases else network
+        return {"preferred_network": network, "preferred_cache": cache, "aliases": aliases}
+
+    async def keys(self, exchange: Exchange, tenant: str) -> None:
+        """Answer the public keys: the same for every tenant."""
+        try:
+            if tenant.lower() not in TENANTS_OF_ANY:
+                await self._clients.tenant(tenant)
+        except TokenRefusal as refusal:
+            await _refuse(exchange, refusal)
+        else:
+            await _answer(exchange, {"keys": [key.public() for key in self._ring().accepted(exchange.at)]})
+
+
+async def _form_of(exchange: Exchange) -> dict[str, str]:
+    """The form in the body. A query string stands in the logs of whatever is in between: no secret may be in it."""
+    query: bytes = exchange.scope["query_string"]
+    named = (
+        {name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)} if query else set()
+    )
+    if named & _SECRET_FIELDS:
+        raise TokenRefusal(
+            900144,
+            f"The request body must contain the following parameter: '{min(named & _SECRET_FIELDS)}'. It was in "
+            "the query string, where others may read it: do not use it again.",
+        )
+    return _form(await read_body(exchange, FORM_BYTES_MAX))
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """The fields of a form, whatever content type it came under; of one that comes twice the first counts."""
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="strict"
+        )
+    except ValueError as error:
+        raise TokenRefusal(
+            900144, "The request body is not a form: 'grant_type' could not be read."
+        ) from error
+    return dict(reversed(pairs))
+
+
+def _authority(exchange: Exchange) -> SplitResult:
+    query: bytes = exchange.scope["query_string"]
+    try:
+        fields = dict(reversed(parse_qsl(query.decode("ascii"), max_num_fields=FORM_FIELDS_MAX)))
+        return urlsplit(fields["authorization_endpoint"])
+    except (ValueError, KeyError) as error:
+        raise TokenRefusal(
+            900144, "The query must contain the following parameter, a URL: 'authorization_endpoint'."
+        ) from error
+
+
+def _basic(exchange: Exchange) -> Credentials | None:
+    """Credentials of HTTP Basic; any other Authorization means nothing here, even an empty one."""
+    scheme, _, text = (exchange.header(b"authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client_id, colon, secret = (
+            base64.b64decode(text.strip(), validate=True).decode("utf-8").partition(":")
+        )
+    except (binascii.Error, ValueError):
+        return None
+    return basic_credentials(client_id, secret) if colon else None
+
+
+def _discovery(
+    origin: str, tenant: str, issuer: str, grant_types: Collection[str], *, is_v2: bool
+) -> dict[str, object]:
+    version = "/v2.0" if is_v2 else ""
+    base = f"{origin}/{tenant}"
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{base}/oauth2{version}/authorize",
+        "token_endpoint": f"{base}/oauth2{version}/token",
+        "device_authorization_endpoint": f"{base}/oauth2{version}/devicecode",
+        "jwks_uri": f"{base}/discovery{version}/keys",
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_post",
+            "private_key_jwt",
+            "client_secret_basic",
+        ],
+        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "grant_types_supported": list(grant_types),
+        "code_challenge_methods_supported": ["S256"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "claims_supported": [
+            *("sub", "iss", "aud", "exp", "iat", "nbf", "tid", "oid", "upn", "ver"),
+            *("name", "nonce", "preferred_username"),
+        ],
+        "request_uri_parameter_supported": False,
+        "http_logout_supported": False,
+        "frontchannel_logout_supported": False,
+        "tenant_region_scope": None,
+        "cloud_instance_name": origin.partition("://")[2],
+    }
+
+
+async def _answer(
+    exchange: Exchange, value: object, *, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    await exchange.answer(200, [_JSON, *headers], msgspec.json.encode(value))
+
+
+async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
+    status, error = TOKEN_PROBLEMS[refusal.code]
+    exchange.refusal = f"AADSTS{refusal.code}"
+    exchange.detail = exchange.detail or refusal.detail
+    seconds = _RETRY_AFTER_SECONDS.get(status)
+    retry = [(b"retry-after", str(seconds).encode())] if seconds else []
+    body = msgspec.json.encode(_error(exchange, refusal, error))
+    await exchange.answer(status, [_JSON, *_NOT_STORED, *retry], body)
+
+
+def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str, object]:
+    sent = exchange.header(b"client-request-id") or ""
+    correlation_id = sent if _CORRELATION_ID.fullmatch(sent) else str(uuid.uuid4())
+    trace_id = exchange.request_id
+    timestamp = _timestamp(exchange.at)
+    return {
+        "error": error,
+        "error_description": f"AADSTS{refusal.code}: {refusal.message} Trace ID: {trace_id} "
+        f"Correlation ID: {correlation_id} Timestamp: {timestamp}",
+        "error_codes": [refusal.code],
+        "timestamp": timestamp,
+        "trace_id": trace_id,
+        "correlation_id": correlation_id,
+        "error_uri": f"{exchange.origin}/error?code={refusal.code}",
+    }
+
+
+def _timestamp(at: Instant) -> str:
+    return format_instant(at)[:19].replace("T", " ") + "Z"

@@ -1,0 +1,252 @@
+"""Signing in, step by step: a request or a device's code, a password, a yes or a no. It does not decide.
+
+Nothing is kept between these steps but what the browser brings back, sealed. Nobody stays signed in here: every
+errand needs the password. docs/divergences.md, "No single sign-on".
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from math import ceil
+from urllib.parse import urlsplit
+
+from vigie.core.refusals import Refusal
+from vigie.identity.authorization import AuthorizationRefused, sign_in_needed
+from vigie.identity.directory import Directory
+from vigie.identity.sealing import Sealer
+from vigie.identity.sign_in import SignedInUser, SignIn, SignInRefused
+from vigie.identity.token_refusal import TokenRefusal
+from vigie.web.exchange import Exchange
+from vigie.web.pages.answers import url_of_refusal
+from vigie.web.pages.errands import Authorization, Connecting, Errand, Errands
+from vigie.web.pages.html import Html
+from vigie.web.pages.layout import SEND_ONCE_SCRIPT, style
+from vigie.web.pages.stops import (
+    ForeignForm,
+    OpenToOthers,
+    StalePage,
+    show_refused_authorization,
+    show_refused_request,
+    show_stop,
+    show_trouble,
+    show_unreadable,
+)
+from vigie.web.pages.subjects import AskingApplication, Subject, subject_of
+from vigie.web.pages.tickets import Tickets
+from vigie.web.pages.views import (
+    ALLOW,
+    OTHER_ACCOUNT,
+    REFUSE,
+    Frame,
+    Trouble,
+    consent_page,
+    device_page,
+    sign_in_page,
+)
+from vigie.web.pages.visit import FORM_BYTES_MAX, REQUEST_BYTES_MAX, UnreadableForm, Visit
+from vigie.web.problems import PAGE_PROBLEMS
+
+_CODE_STEP, _PASSWORD_STEP, _CONSENT_STEP = "code", "password", "consent"
+_USER_CODE_LENGTH_MAX = 64
+_STYLE_HEADERS = (
+    (b"content-type", b"text/css; charset=utf-8"),
+    (b"cache-control", b"public, max-age=600"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class PagesFace:
+    """Answers the browsers of people who sign in."""
+
+    def __init__(
+        self, sign_in: SignIn, directory: Directory, sealer: Sealer, *, count_step: Callable[[str], None]
+    ) -> None:
+        self._sign_in = sign_in
+        self._errands = Errands(sealer)
+        self._tickets = Tickets(sealer, directory)
+        self._count_step = count_step
+
+    async def authorize(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+        """An application sends its user: ask who that is."""
+        await self._take(exchange, partial(self._authorize, tenant=tenant, is_v2=is_v2))
+
+    async def password(self, exchange: Exchange) -> None:
+        """Somebody says who they are: ask whether they allow what the errand is about."""
+        await self._take(exchange, self._password)
+
+    async def consent(self, exchange: Exchange) -> None:
+        """Somebody says yes or no: do it."""
+        await self._take(exchange, self._consent)
+
+    async def device(self, exchange: Exchange, **_path: str) -> None:
+        """Somebody has a device that shows a code: ask for it, then who they are. The tenant is the code's."""
+        await self._take(exchange, self._device_code if exchange.method == "POST" else self._device)
+
+    async def style(self, exchange: Exchange) -> None:
+        """How the pages look."""
+        await exchange.answer(200, list(_STYLE_HEADERS), style())
+
+    async def _take(self, exchange: Exchange, step: Callable[[Visit, Frame], Awaitable[None]]) -> None:
+        """Take a step. Whatever keeps it from being taken is answered with a page, or to the application."""
+        visit = Visit(exchange)
+        frame = Frame(texts=visit.texts, host=urlsplit(exchange.origin).netloc)
+        if visit.is_open_to_others:
+            return await show_stop(visit, frame, OpenToOthers())
+        try:
+            await step(visit, frame)
+        except UnreadableForm as reason:
+            await show_unreadable(visit, frame, reason)
+        except (StalePage, ForeignForm) as reason:
+            await show_stop(visit, frame, reason)
+        except TokenRefusal as refusal:
+            await show_refused_request(visit, frame, refusal.code, refusal.message, detail=refusal.detail)
+        except AuthorizationRefused as refused:
+            await show_refused_authorization(visit, frame, refused)
+        except Refusal as refusal:
+            await show_trouble(visit, frame, refusal)
+
+    # Steps
+
+    async def _authorize(self, visit: Visit, frame: Frame, *, tenant: str, is_v2: bool) -> None:
+        is_post = visit.exchange.method == "POST"
+        fields = await visit.form(REQUEST_BYTES_MAX) if is_post else visit.query()
+        errand = Authorization(tenant=tenant, is_v2=is_v2, fields=fields)
+        subject = await self._subject(visit, errand)
+        if isinstance(subject, AskingApplication) and subject.request.prompt == "none":
+            raise sign_in_needed(subject.request)
+        await self._ask_who(visit, frame, errand, subject)
+
+    async def _device(self, visit: Visit, frame: Frame) -> None:
+        await self._ask_for_code(visit, frame)
+
+    async def _device_code(self, visit: Visit, frame: Frame) -> None:
+        form = await self._own_form(visit)
+        self._errand(visit, _CODE_STEP, form)
+        errand = Connecting(user_code=form.get("user_code", "")[:_USER_CODE_LENGTH_MAX])
+        try:
+            found = await self._sign_in.find_device_request(
+                errand.user_code, address=visit.exchange.address, now=visit.exchange.at
+            )
+        except SignInRefused as refused:
+            trouble = _trouble(frame, refused)
+        else:
+            if found is not None:
+                return await self._ask_who(visit, frame, errand, await self._subject(visit, errand))
+            trouble = Trouble(
+                name="DeviceCodeUnknown", detail="no device waits with it", text=frame.texts.device_code_wrong
+            )
+        return await self._ask_for_code(visit, frame, trouble)
+
+    async def _password(self, visit: Visit, frame: Frame) -> None:
+        form = await self._own_form(visit)
+        errand = self._errand(visit, _PASSWORD_STEP, form)
+        subject = await self._subject(visit, errand)
+        user_name, password = form.get("username", "").strip(), form.get("password", "")
+        ask_again = partial(self._ask_who, visit, frame, errand, subject, user_name)
+        if not user_name or not password:
+            trouble = Trouble(
+                name="CredentialsMissing",
+                detail="no user name, or no password",
+                text=frame.texts.credentials_missing,
+            )
+            return await ask_again(trouble)
+        try:
+            who = await self._sign_in.check_password(
+                subject.tenant, user_name, password, address=visit.exchange.address, now=visit.exchange.at
+            )
+        except SignInRefused as refused:
+            self._count_step("busy" if refused.retry_after else "refused")
+            return await ask_again(_trouble(frame, refused))
+        self._count_step("signed_in")
+        return await self._ask_consent(visit, frame, errand, subject, who)
+
+    async def _consent(self, visit: Visit, frame: Frame) -> None:
+        form = await self._own_form(visit)
+        errand = self._errand(visit, _CONSENT_STEP, form)
+        subject = await self._subject(visit, errand)
+        who = await self._tickets.use(visit, errand, subject.asked)
+        if who is None:
+            raise StalePage
+        choice = form.get("choice")
+        if choice == ALLOW:
+            self._count_step("allowed")
+            await subject.allow(visit, frame, who)
+        elif choice == REFUSE:
+            self._count_step("denied")
+            await subject.refuse(visit, frame)
+        elif choice == OTHER_ACCOUNT:
+            await self._ask_who(visit, frame, errand, subject)
+        else:
+            raise StalePage
+
+    # What steps are made of
+
+    async def _own_form(self, visit: Visit) -> dict[str, str]:
+        if visit.is_from_elsewhere:
+            raise ForeignForm
+        return await visit.form(FORM_BYTES_MAX)
+
+    def _errand(self, visit: Visit, step: str, form: dict[str, str]) -> Errand:
+        errand = self._errands.open(visit, step, form.get("errand", ""))
+        if errand is None:
+            raise StalePage
+        return errand
+
+    async def _subject(self, visit: Visit, errand: Errand) -> Subject:
+        subject = await subject_of(self._sign_in, visit, errand)
+        visit.exchange.tenant_guid = subject.tenant.guid
+        return subject
+
+    async def _ask_for_code(self, visit: Visit, frame: Frame, trouble: Trouble | None = None) -> None:
+        sealed = self._errands.seal(visit, _CODE_STEP, Connecting())
+        await _show_again(visit, device_page(frame, sealed, trouble=trouble), trouble)
+
+    async def _ask_who(
+        self,
+        visit: Visit,
+        frame: Frame,
+        errand: Errand,
+        subject: Subject,
+        user_name: str = "",
+        trouble: Trouble | None = None,
+    ) -> None:
+        page = sign_in_page(
+            frame,
+            subject.asked,
+            self._errands.seal(visit, _PASSWORD_STEP, errand),
+            user_name=user_name or subject.hint,
+            trouble=trouble,
+            cancel_url=url_of_refusal(visit, subject.declined),
+        )
+        await _show_again(visit, page, trouble)
+
+    async def _ask_consent(
+        self, visit: Visit, frame: Frame, errand: Errand, subject: Subject, who: SignedInUser
+    ) -> None:
+        self._tickets.give(visit, errand, subject.asked, who)
+        page = consent_page(
+            frame,
+            subject.asked,
+            self._errands.seal(visit, _CONSENT_STEP, errand),
+            user=who.user.upn,
+        )
+        await visit.show(page, form_targets=subject.form_targets, scripts=[SEND_ONCE_SCRIPT])
+
+
+async def _show_again(visit: Visit, page: Html, trouble: Trouble | None) -> None:
+    if trouble is None:
+        await visit.show(page, scripts=[SEND_ONCE_SCRIPT])
+        return
+    visit.exchange.refusal, visit.exchange.detail = trouble.name, trouble.detail
+    wait = trouble.retry_after_seconds
+    headers = {} if wait is None else {"retry-after": str(wait)}
+    await visit.show(page, status=PAGE_PROBLEMS[trouble.name], scripts=[SEND_ONCE_SCRIPT], headers=headers)
+
+
+def _trouble(frame: Frame, refused: SignInRefused) -> Trouble:
+    """Why nobody was let in. Whether the name is anybody's is not said."""
+    if refused.retry_after is None:
+        text = frame.texts.wrong_credentials
+        return Trouble(name="SignInRefused", detail=refused.message, text=text)
+    wait = ceil(refused.retry_after.total_seconds())
+    text = frame.texts.too_busy.format(seconds=wait)
+    return Trouble(name="SignInBusy", detail=refused.message, text=text, retry_after_seconds=wait)

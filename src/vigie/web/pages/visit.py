@@ -1,0 +1,173 @@
+"""One call by a browser: which browser it is, what it sent, and the headers under which it is answered."""
+
+import re
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from urllib.parse import parse_qsl, urlsplit
+
+from vigie.core.instants import format_instant
+from vigie.identity.fetchable import is_loopback
+from vigie.web.exchange import Exchange, read_body
+from vigie.web.pages.html import Html
+from vigie.web.pages.languages import texts_for
+
+FIELDS_MAX = 100
+REQUEST_BYTES_MAX = 32 * 1024
+"""How large the fields of a request for authorization may be: by GET, the head of a request has that bound."""
+
+FORM_BYTES_MAX = 64 * 1024
+"""How large our own forms may be: they bring such a request back, a third longer, and little else."""
+
+SELF = "'self'"
+
+_BROWSER = "vigie-browser"
+_BROWSER_ID = re.compile(r"[\w-]{43}", re.ASCII)
+_COOKIES_MAX = 100
+_SEE_OTHER = 303
+_HEADERS = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"pragma", b"no-cache"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), publickey-credentials-get=()"),
+)
+
+
+class UnreadableForm(Exception):
+    """What a browser sent is not a form; `duplicate` is the field that came twice, if that is what is wrong."""
+
+    def __init__(self, duplicate: str = "") -> None:
+        super().__init__(duplicate)
+        self.duplicate = duplicate
+
+
+class Visit:
+    """A call by a browser and the answer to it.
+
+    `browser` names it as long as it keeps our cookie: forms are sealed for it, so that they are good in no
+    other. It says nothing about who uses it.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.texts = texts_for(exchange.header(b"accept-language"))
+        self._is_secure = exchange.origin.startswith("https://")
+        self._cookies = _cookies(exchange)
+        self._set: list[str] = []
+        known = self.cookie(_BROWSER)
+        self.browser = known if known and _BROWSER_ID.fullmatch(known) else secrets.token_urlsafe(32)
+        if self.browser != known:
+            # Lax: an application sends its user here from its own site.
+            self.set_cookie(_BROWSER, self.browser, same_site="Lax")
+
+    @property
+    def is_from_elsewhere(self) -> bool:
+        """Whether another site sent this form. Old browsers do not say; the seal of the form must do then."""
+        site = self.exchange.header(b"sec-fetch-site")
+        if site is not None:
+            # `none` is somebody who sends the same page again by hand.
+            return site not in ("same-origin", "none")
+        # Under our referrer policy a browser writes `null` for the pages' own origin too.
+        return self.exchange.header(b"origin") not in (None, "null", self.exchange.origin)
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether others on the way could read what is sent: over plain HTTP, unless it stays on the machine."""
+        return not self._is_secure and not is_loopback(urlsplit(self.exchange.origin).hostname or "")
+
+    @property
+    def moment(self) -> str:
+        """When it came, as people read it."""
+        return format_instant(self.exchange.at)[:19].replace("T", " ") + "Z"
+
+    def query(self) -> dict[str, str]:
+        """The fields of the address. Raises UnreadableForm."""
+        query: bytes = self.exchange.scope["query_string"]
+        return _fields(query)
+
+    async def form(self, bytes_max: int) -> dict[str, str]:
+        """The fields of the body. Raises UnreadableForm, BodyTooLarge."""
+        return _fields(await read_body(self.exchange, bytes_max))
+
+    def cookie(self, name: str) -> str | None:
+        """What we gave the browser under a name."""
+        return self._cookies.get(self._full_name(name))
+
+    def set_cookie(self, name: str, value: str, *, same_site: str, seconds: int | None = None) -> None:
+        """Give the browser something to keep from scripts, for as long as it runs or for some seconds."""
+        age = "" if seconds is None else f"; Max-Age={seconds}"
+        secure = "; Secure" if self._is_secure else ""
+        self._set.append(
+            f"{self._full_name(name)}={value}; Path=/; HttpOnly; SameSite={same_site}{age}{secure}"
+        )
+
+    def forget_cookie(self, name: str) -> None:
+        """Take it back."""
+        self.set_cookie(name, "", same_site="Strict", seconds=0)
+
+    async def show(
+        self,
+        page: Html,
+        *,
+        status: int = 200,
+        form_targets: str = SELF,
+        scripts: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer with a page whose forms may lead to these targets, and which runs these scripts and no other."""
+        more = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        language = (b"content-language", self.texts.language.encode())
+        policy = (b"content-security-policy", _policy(form_targets, scripts).encode())
+        await self.exchange.answer(
+            status, [*_HEADERS, policy, language, *more, *self._cookie_headers()], page.encode()
+        )
+
+    async def send_to(self, url: str) -> None:
+        """Send the browser elsewhere. The address must be of ASCII alone, as `urls.py` makes them."""
+        location = (b"location", url.encode("ascii"))
+        await self.exchange.answer(_SEE_OTHER, [*_HEADERS, location, *self._cookie_headers()], b"")
+
+    def _cookie_headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"set-cookie", each.encode("ascii")) for each in self._set]
+
+    def _full_name(self, name: str) -> str:
+        # A browser takes a name with this prefix over HTTPS alone, and from no neighbouring host.
+        return f"__Host-{name}" if self._is_secure else name
+
+
+def _policy(form_targets: str, scripts: Sequence[str]) -> str:
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    return (
+        f"default-src 'none'; style-src 'self'; script-src {allowed}; base-uri 'none'; "
+        f"frame-ancestors 'none'; form-action {form_targets}"
+    )
+
+
+def _fields(text: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            text.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict"
+        )
+    except ValueError as error:
+        raise UnreadableForm from error
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        # OAuth 2.0 (RFC 6749, 3.1): what comes twice can be read in two ways, and is refused.
+        if name in fields:
+            raise UnreadableForm(duplicate=name)
+        fields[name] = value
+    return fields
+
+
+def _cookies(exchange: Exchange) -> dict[str, str]:
+    """The cookies of a call; of those with the same name the first counts."""
+    sent = [value.decode("latin-1") for name, value in exchange.scope["headers"] if name == b"cookie"]
+    pairs = [each.strip().partition("=") for each in ";".join(sent).split(";", _COOKIES_MAX)]
+    return {name: value for name, _, value in reversed(pairs)}
