@@ -1,0 +1,1 @@
+"""HTTPS: an authority of its own, certificates kept current, and the door where clients shake hands."""

@@ -1,0 +1,135 @@
+"""What new connections are secured with, kept current with the files it comes from."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import NoReturn
+
+from cryptography import x509
+
+from vigie.core.instants import Instant
+from vigie.identity.keys import KeyFileError
+from vigie.logs import log
+from vigie.settings import SettingsError
+from vigie.tls.issuing import to_datetime
+
+# Forward secrecy and authenticated encryption; TLS 1.3 has nothing else anyway.
+_CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFiles:
+    """Where a certificate with its chain and its key are; both may be in one file."""
+
+    certificate: Path
+    key: Path
+
+
+class LiveContext:
+    """The context of every new connection. `refresh` is safe to call on another thread than the server's."""
+
+    context: ssl.SSLContext
+
+    def __init__(self, files: CertificateFiles, renew: Callable[[Instant], None], now: Instant) -> None:
+        """`renew` sees to it that the files are good. Raises what it raises, and SettingsError."""
+        self._files = files
+        self._renew = renew
+        self._loaded = b""
+        self._warned: set[str] = set()
+        renew(now)
+        self._reload(now)
+
+    def refresh(self, now: Instant) -> None:
+        """Renew what has to be, and take over what is new. What fails is logged, and the old is kept."""
+        try:
+            self._renew(now)
+            self._reload(now)
+        except (SettingsError, KeyFileError, OSError) as error:
+            log.warning("certificate_not_loaded", reason=str(error))
+
+    def _reload(self, now: Instant) -> None:
+        content = _content_of(self._files)
+        if content != self._loaded:
+            # A context of its own each time: one that is in use would stay half changed if this failed.
+            self.context = secure_context(self._files)
+            self._loaded = content
+            self._warned.clear()
+            ends_at = _end_of(self._files.certificate).isoformat()
+            log.info("certificate_loaded", file=str(self._files.certificate), ends=ends_at)
+        self._warn(now)
+
+    def _warn(self, now: Instant) -> None:
+        """Say what is not as it should be, once for each certificate."""
+        ends_at = _end_of(self._files.certificate)
+        if ends_at <= to_datetime(now):
+            self._warn_once("certificate_expired", file=self._files.certificate, ended=ends_at.isoformat())
+        if is_open_to_others(self._files.key):
+            self._warn_once("key_open_to_others", file=self._files.key)
+
+    def _warn_once(self, event: str, **fields: object) -> None:
+        if event not in self._warned:
+            self._warned.add(event)
+            log.warning(event, **fields)
+
+
+def is_open_to_others(key: Path) -> bool:
+    """Whether more than the owner and those of a group may read a key, or more than the owner change it."""
+    return bool(key.stat().st_mode & 0o037)
+
+
+def secure_context(files: CertificateFiles) -> ssl.SSLContext:
+    """A server's context. Raises SettingsError, naming the file that cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS_OF_TLS_1_2)
+    # A client could have the server work for it on and on by asking for new keys.
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    _end_of(files.certificate)
+    try:
+        context.load_cert_chain(files.certificate, files.key, password=lambda: _refuse_passphrase(files.key))
+    except ssl.SSLError as error:
+        raise SettingsError(_what_is_wrong(files, error)) from error
+    except OSError as error:
+        raise SettingsError(f"[tls] key: {files.key} cannot be read: {error.strerror}") from error
+    return context
+
+
+def _refuse_passphrase(key: Path) -> NoReturn:
+    # Without this, OpenSSL would ask on the terminal.
+    raise SettingsError(f"[tls] key: {key} has a passphrase; Vigie needs it without one")
+
+
+def _what_is_wrong(files: CertificateFiles, error: ssl.SSLError) -> str:
+    # Not every error of OpenSSL has a reason; those about the form of a key have none.
+    reason: str | None = error.reason
+    if reason == "KEY_VALUES_MISMATCH":
+        return f"[tls] key: {files.key} is not the key of the certificate in {files.certificate}"
+    if reason is None:
+        return f"[tls] key: {files.key} holds no private key in PEM"
+    return f"[tls] cert and key: {files.certificate} and {files.key} cannot be used: {reason}"
+
+
+def _content_of(files: CertificateFiles) -> bytes:
+    """What changes whenever one of the files does."""
+    return b"".join(
+        sha256(_read(path, key)).digest() for path, key in ((files.certificate, "cert"), (files.key, "key"))
+    )
+
+
+def _end_of(path: Path) -> datetime:
+    """When the first certificate in a file expires. Raises SettingsError."""
+    try:
+        return x509.load_pem_x509_certificate(_read(path, "cert")).not_valid_after_utc
+    except ValueError as error:
+        raise SettingsError(f"[tls] cert: {path} holds no certificate in PEM") from error
+
+
+def _read(path: Path, key: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"[tls] {key}: {path} cannot be read: {error.strerror}") from error

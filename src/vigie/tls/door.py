@@ -1,0 +1,99 @@
+"""The door for HTTPS: connections are taken in, and handed on once the handshake is done."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vigie.logs import log
+from vigie.web.protocol import Reason
+
+HANDSHAKES_MAX = 500
+
+# What the system calls "no more files": waiting for some to be closed is all there is to do.
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLimits:
+    """What a connection may cost before it is one. `close_seconds` bounds the farewell of TLS as well."""
+
+    handshake_seconds: float = 10.0
+    handshakes_max: int = HANDSHAKES_MAX
+    close_seconds: float = 30.0
+
+
+class Door:
+    """Listens and shakes hands. Looks to uvicorn like one of asyncio's servers.
+
+    asyncio's own would neither count the connections that have not finished their handshake nor, as uvicorn
+    starts it, cut them before a minute. When there are too many, the oldest makes room: whoever has something to
+    say is through in a few milliseconds, and whoever only holds the door waits longest.
+    """
+
+    def __init__(
+        self, context: Callable[[], ssl.SSLContext], limits: DoorLimits, on_refused: Callable[[str], None]
+    ) -> None:
+        self._context = context
+        self._limits = limits
+        self._on_refused = on_refused
+        # In the order in which they came.
+        self._handshakes: dict[asyncio.Task[None], None] = {}
+        self._protocol: Callable[[], asyncio.Protocol]
+        self._accepting: asyncio.Task[None] | None = None
+
+    def open(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], backlog: int) -> None:
+        """Begin to take connections in, with a protocol for each."""
+        self._protocol = protocol
+        listener.settimeout(0)
+        listener.listen(backlog)
+        self._accepting = asyncio.create_task(self._accept(listener))
+
+    def close(self) -> None:
+        """Take in no more, and drop those that have not finished their handshake."""
+        for task in (self._accepting, *self._handshakes):
+            if task is not None:
+                task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing of that goes on any more."""
+        tasks = [task for task in (self._accepting, *self._handshakes) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except ConnectionError:
+                # It was gone before we came to it.
+                continue
+            except OSError as error:
+                log.warning("connection_not_taken", reason=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            self._take_in(connection)
+
+    def _take_in(self, connection: socket.socket) -> None:
+        if len(self._handshakes) >= self._limits.handshakes_max:
+            oldest = next(iter(self._handshakes))
+            del self._handshakes[oldest]
+            oldest.cancel()
+            self._on_refused(Reason.EVICTED)
+        task = asyncio.create_task(self._shake_hands(connection))
+        self._handshakes[task] = None
+        task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+
+    async def _shake_hands(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._context(),
+                ssl_handshake_timeout=self._limits.handshake_seconds,
+                ssl_shutdown_timeout=self._limits.close_seconds,
+            )
+        # Refused by either side, too slow, or gone. ssl.SSLError is one of these.
+        except OSError as error:
+            log.debug("handshake_failed", reason=str(error))

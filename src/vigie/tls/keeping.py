@@ -1,0 +1,178 @@
+"""The authority and the server certificate in files of one folder, made once and never widened."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from vigie.core.instants import Instant
+from vigie.identity.keys import KeyFileError
+from vigie.logs import log
+from vigie.tls.issuing import (
+    Authority,
+    Certified,
+    authority_from_pem,
+    certified_from_pem,
+    is_due,
+    is_from,
+    issue,
+    new_authority,
+)
+from vigie.tls.names import listed
+
+AUTHORITY_FILE_NAME = "ca-key.pem"
+PUBLIC_FILE_NAME = "ca.pem"
+SERVER_FILE_NAME = "server.pem"
+
+_SECRET, _PUBLIC = 0o600, 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The authority in use. `is_new` if clients cannot know it yet; `set_aside` are the files of the one before."""
+
+    authority: Authority
+    is_new: bool = False
+    set_aside: tuple[Path, ...] = ()
+
+
+class Keeping:
+    """The files of one folder.
+
+    Several processes may share it: whoever changes something holds a lock, and what is read needs none,
+    because files appear whole or not at all.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.authority_file = folder / AUTHORITY_FILE_NAME
+        self.public_file = folder / PUBLIC_FILE_NAME
+        self.server_file = folder / SERVER_FILE_NAME
+
+    def settle(self, names: frozenset[str], machine: frozenset[str], now: Instant) -> Settled:
+        """The authority for these names and for the machine it is made on, made if there is none.
+
+        An authority cannot be widened, so other names mean another authority, which every client has to be
+        told to trust; the one before is set aside. That the machine is called otherwise now is not enough
+        for that. Raises KeyFileError.
+        """
+        found = self.find_authority()
+        if found is not None and _is_still_good(found, names, now) and self._is_published(found):
+            return Settled(authority=found)
+        with self._lock():
+            # Somebody else may have been here meanwhile.
+            return self._settle_locked(names, machine, now)
+
+    def _settle_locked(self, names: frozenset[str], machine: frozenset[str], now: Instant) -> Settled:
+        found = self.find_authority()
+        if found is not None and _is_still_good(found, names, now):
+            _write(self.public_file, found.root_pem(), _PUBLIC)
+            return Settled(authority=found)
+        authority = new_authority(names, machine, now)
+        set_aside = self._set_aside()
+        _write(self.authority_file, authority.to_pem(), _SECRET)
+        _write(self.public_file, authority.root_pem(), _PUBLIC)
+        return Settled(authority=authority, is_new=True, set_aside=set_aside)
+
+    def find_authority(self) -> Authority | None:
+        """The authority in the file. Raises KeyFileError if the file holds something else."""
+        try:
+            return authority_from_pem(self.authority_file.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise KeyFileError(
+                f"{self.authority_file} is not a Vigie authority; restore it, or remove it to start with a new one "
+                "(clients must then trust that)"
+            ) from error
+
+    def keep_current(self, authority: Authority, now: Instant) -> None:
+        """See to it that there is a server certificate of this authority, and one that lasts.
+
+        Raises OSError if it cannot be written, and there is none that is good at the moment.
+        """
+        found = self._find_server_certificate(authority)
+        if found is not None and not is_due(found, authority, now):
+            return
+        try:
+            with self._lock():
+                self._renew_locked(authority, now)
+        except OSError as error:
+            if found is None or not found.is_valid(now):
+                raise
+            log.warning("certificate_not_made", reason=str(error), ends=found.ends_at.isoformat())
+
+    def _renew_locked(self, authority: Authority, now: Instant) -> None:
+        found = self._find_server_certificate(authority)
+        if found is not None and not is_due(found, authority, now):
+            return
+        made = issue(authority, now)
+        _write(self.server_file, made.to_pem(), _SECRET)
+        names, ends = listed(authority.names), made.ends_at.isoformat()
+        log.info("certificate_made", file=str(self.server_file), names=names, ends=ends)
+
+    def _find_server_certificate(self, authority: Authority) -> Certified | None:
+        """None also for a damaged one, or one of another authority: it is made anew in no time."""
+        try:
+            found = certified_from_pem(self.server_file.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if is_from(authority, found) else None
+
+    def _is_published(self, authority: Authority) -> bool:
+        try:
+            return self.public_file.read_bytes() == authority.root_pem()
+        except FileNotFoundError:
+            return False
+
+    def _set_aside(self) -> tuple[Path, ...]:
+        """Give the files of the authority in place a second name, for whoever wants it back."""
+        asides = []
+        for file in (self.authority_file, self.public_file):
+            if file.exists():
+                aside = file.with_name(f"{file.name}.{_mark_of(file)}")
+                aside.unlink(missing_ok=True)
+                os.link(file, aside)
+                asides.append(aside)
+        return tuple(asides)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        path = self.authority_file.with_name(f"{self.authority_file.name}.lock")
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, _SECRET), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _is_still_good(authority: Authority, names: frozenset[str], now: Instant) -> bool:
+    # Not `is_valid`: a clock that is behind for a while must cost nobody the authority.
+    return authority.names == names | authority.machine and not authority.is_over(now)
+
+
+def _mark_of(file: Path) -> str:
+    """The beginning of the fingerprint of the root in a file, by which people tell authorities apart."""
+    try:
+        root = x509.load_pem_x509_certificates(file.read_bytes())[-1]
+    except ValueError as error:
+        raise KeyFileError(f"{file} is in the way: it is no certificate; move it elsewhere") from error
+    return root.fingerprint(SHA256()).hex()[:8]
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Put a file in place, whole or not at all."""
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
+            # The mask of the process would take from 0644.
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

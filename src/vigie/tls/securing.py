@@ -1,0 +1,110 @@
+"""How a server comes to its HTTPS, as the settings say: an authority of its own, or files from elsewhere."""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vigie.core.instants import Instant
+from vigie.identity.keys import KeyFileError
+from vigie.logs import log
+from vigie.setting_rules import is_certifiable
+from vigie.settings import Settings, SettingsError
+from vigie.tls.contexts import CertificateFiles, LiveContext, is_open_to_others
+from vigie.tls.issuing import Authority
+from vigie.tls.keeping import Keeping, Settled
+from vigie.tls.names import LOOPBACK_NAMES, listed, names_among
+
+_HOW = "docs/tls.md says how, for Python, Node, curl, PowerShell and others"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAuthority:
+    """What clients are to trust, for people. `is_new` if none of them can know it yet."""
+
+    file: Path
+    names: str
+    sha256: str
+    is_new: bool
+    set_aside: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secured:
+    """What a server needs for HTTPS. `authority` is None where the certificate comes from elsewhere."""
+
+    live: LiveContext
+    authority: LocalAuthority | None = None
+
+
+def secure(settings: Settings, public_url: str, now: Instant) -> Secured:
+    """Make or load what HTTPS needs. Raises SettingsError, KeyFileError or OSError."""
+    if settings.tls.makes_its_own:
+        return _by_own_authority(settings, public_url, now)
+    files = CertificateFiles(certificate=Path(settings.tls.cert), key=Path(settings.tls.key))
+    return Secured(live=LiveContext(files, lambda _: None, now))
+
+
+def machine_name() -> frozenset[str]:
+    """The host name of this machine, if it has one of its own that a certificate can hold."""
+    name = socket.gethostname()
+    return names_among([name] if is_certifiable(name) else []) - LOOPBACK_NAMES
+
+
+def _by_own_authority(settings: Settings, public_url: str, now: Instant) -> Secured:
+    machine = machine_name()
+    _check_names(settings.tls.names, machine)
+    folder = settings.certificates_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keeping = Keeping(folder)
+    names = LOOPBACK_NAMES | names_among([*settings.tls.names, urlsplit(public_url).hostname or "localhost"])
+    settled = keeping.settle(names, machine, now)
+    authority = LocalAuthority(
+        file=keeping.public_file,
+        names=listed(settled.authority.names),
+        sha256=settled.authority.sha256,
+        is_new=settled.is_new,
+        set_aside=settled.set_aside,
+    )
+    _tell(authority, settled, machine)
+    if is_open_to_others(keeping.authority_file):
+        log.warning("key_open_to_others", file=str(keeping.authority_file))
+    files = CertificateFiles(certificate=keeping.server_file, key=keeping.server_file)
+    return Secured(
+        live=LiveContext(files, partial(_renew, keeping, settled.authority), now), authority=authority
+    )
+
+
+def _check_names(names: Iterable[str], machine: frozenset[str]) -> None:
+    """Raise SettingsError for a name without a dot, such as `com`: the authority could sign for all below it."""
+    own = {*LOOPBACK_NAMES, *machine, *(name.partition(".")[0] for name in machine)}
+    for name in names_among(names) - own:
+        if "." not in name and ":" not in name:
+            raise SettingsError(
+                f"[tls] names: {name} has no dot, and an authority for it could sign for every name that ends in "
+                f".{name}; without a dot there may be localhost and the name of this machine, "
+                f"{listed(machine) or 'which has none'}"
+            )
+
+
+def _renew(keeping: Keeping, authority: Authority, now: Instant) -> None:
+    found = keeping.find_authority()
+    if found is None or found.certificate != authority.certificate:
+        # Another server on this store wants other names. Taking turns would leave no client in peace.
+        raise KeyFileError(
+            f"{keeping.authority_file} is not the authority of this server any more; restart it"
+        )
+    keeping.keep_current(authority, now)
+
+
+def _tell(authority: LocalAuthority, settled: Settled, machine: frozenset[str]) -> None:
+    said = {"file": str(authority.file), "names": authority.names, "sha256": authority.sha256}
+    if authority.set_aside:
+        kept = ", ".join(map(str, authority.set_aside))
+        log.warning("authority_replaced", **said, kept=kept, todo=f"clients must trust the new file: {_HOW}")
+    elif authority.is_new:
+        log.info("authority_made", **said, todo=f"clients must trust this file: {_HOW}")
+    if not machine <= settled.authority.names:
+        log.warning("machine_renamed", machine=listed(machine), names=authority.names)
