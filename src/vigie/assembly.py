@@ -1,0 +1,245 @@
+"""What is served, put together from its parts: nothing here is started yet."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vigie import __version__
+from vigie.authority import assemble_authority
+from vigie.casework.incidents import Casework
+from vigie.core.instants import TICKS_PER_SECOND
+from vigie.core.quotas import minute_and_hour
+from vigie.identity.callers import Callers
+from vigie.identity.foreign_tokens import ForeignTokens
+from vigie.identity.issuer_keys import Fetched, IssuerKeys
+from vigie.identity.key_places import LiveKeys, live_keys
+from vigie.identity.keys import KeyRing
+from vigie.identity.sealing import Sealer
+from vigie.identity.sign_in import SignIn
+from vigie.identity.trusted_issuers import TrustedIssuer
+from vigie.installation import Installation, now, steady_now
+from vigie.logs import log
+from vigie.settings import QuotaSettings, SettingsError
+from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
+from vigie.store.copying import COPYING
+from vigie.store.database import StoreError
+from vigie.store.statements import statements
+from vigie.web.app import ROUTES, Faces, VigieApp
+from vigie.web.defender import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
+from vigie.web.exchange import UNMATCHED_ROUTE
+from vigie.web.fast_lane import FastLane
+from vigie.web.gate import Gate
+from vigie.web.login import ISSUED, LoginFace
+from vigie.web.metrics import Metrics
+from vigie.web.origin import Origins
+from vigie.web.pages.face import PagesFace
+from vigie.web.problems import TOKEN_PROBLEMS
+from vigie.web.protocol import Reason
+from vigie.web.request_log import RequestIds, RequestLog
+from vigie.web.scrapes import AGE_SECONDS_MAX, Scrapes
+from vigie.web.service import METRICS_PATH, ServiceFace
+
+if TYPE_CHECKING:
+    from vigie.store.postgres.watching import Watch
+
+QUOTA_NAMES = ("get", "list", "update")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What is put together before anything is started."""
+
+    app: VigieApp
+    fast_lane: FastLane
+    metrics: Metrics
+    scrapes: Scrapes
+    casework: Casework
+    callers: Callers
+    quota_store: AbstractAsyncContextManager[object]
+    watch: "Watch | None"
+    sign_in: SignIn
+    keys: LiveKeys | None
+    foreign: ForeignTokens | None
+
+
+async def assemble(
+    installation: Installation,
+    url: str,
+    request_log: RequestLog,
+    *,
+    metrics_age_seconds_max: float = AGE_SECONDS_MAX,
+) -> Parts:
+    """Put together what answers under a URL."""
+    settings = installation.settings
+    if await installation.database.row("installation_value", {"name": COPYING}):
+        raise StoreError("the store is a copy that is not finished; run the same `vigie copy` again")
+    identity = settings.identity
+    # Where no tokens are issued, nothing is made to issue them with.
+    issuer = await installation.issuer(url) if identity.issues_tokens else ""
+    keys = await live_keys(installation.keys()) if identity.issues_tokens else None
+    audiences = installation.audiences(url)
+    metrics = _metrics()
+    scrapes = Scrapes(metrics, steady_clock=steady_now, age_seconds_max=metrics_age_seconds_max)
+    foreign = _foreign_tokens(installation, issuer, metrics) if identity.issuers else None
+    installation.database.observe = metrics.observe_store
+    installation.database.on_lost = lambda reason: log.error("store_file_lost", reason=reason)
+    installation.database.scan_seconds_max = settings.database.query_seconds
+    callers = Callers(
+        installation.directory,
+        installation.sign_ins,
+        keys.ring if keys else None,
+        issuer=issuer,
+        clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
+        size_max=identity.token_cache_size,
+        count_lookup=metrics.token_cache.count,
+        foreign=foreign,
+    )
+    metrics.counter("vigie_log_lines_dropped_total", "Request lines lost.", lambda: request_log.dropped)
+    await callers.refresh(keys.ring if keys else None)
+    counting = assemble_counting(installation, metrics)
+    gate = Gate(
+        callers,
+        counting.meter,
+        opens=audiences.opens_incidents,
+        steady_clock=steady_now,
+        positions=counting.positions,
+    )
+    incidents, watch = assemble_incidents(installation, metrics)
+    casework = Casework(incidents, retention_days=settings.retention.days)
+    authority = assemble_authority(installation, audiences, issuer=issuer, steady_clock=steady_now)
+    quotas = _quotas(settings.quotas)
+    faces = Faces(
+        defender=DefenderFace(gate, casework, quotas, write_seconds=settings.server.write_seconds),
+        login=LoginFace(
+            authority.grants,
+            authority.clients,
+            authority.device_codes,
+            partial(_ring_of, keys),
+            issuer=issuer,
+            origins=audiences.origins,
+            count_outcome=metrics.token_requests.count,
+        ),
+        pages=PagesFace(
+            authority.sign_in,
+            installation.directory,
+            Sealer(partial(_ring_of, keys)),
+            count_step=metrics.sign_ins.count,
+        ),
+        service=ServiceFace(scrapes, _store_check(installation)),
+    )
+    origins, request_ids = Origins(settings.server.trusted_networks), RequestIds()
+    app = VigieApp(
+        faces,
+        origins=origins,
+        metrics=metrics,
+        request_log=request_log,
+        request_ids=request_ids,
+        clock=now,
+        on_defect=_log_defect,
+        has_authority=identity.issues_tokens,
+        without={METRICS_PATH} if settings.metrics.address else frozenset(),
+    )
+    fast_lane = FastLane(
+        gate,
+        casework,
+        quotas.get,
+        origins=origins,
+        metrics=metrics,
+        request_log=request_log,
+        request_ids=request_ids,
+        clock=now,
+    )
+    if identity.issues_tokens and issuer != url:
+        log.info("issuer_elsewhere", issuer=issuer, url=url)
+    return Parts(
+        app=app,
+        fast_lane=fast_lane,
+        metrics=metrics,
+        scrapes=scrapes,
+        casework=casework,
+        callers=callers,
+        keys=keys,
+        quota_store=counting.store,
+        watch=watch,
+        sign_in=authority.sign_in,
+        foreign=foreign,
+    )
+
+
+def _ring_of(keys: LiveKeys | None) -> KeyRing:
+    if keys is None:
+        raise LookupError("there are no keys of our own, and nothing that asks for them is served")
+    return keys.ring
+
+
+def _store_check(installation: Installation) -> Callable[[], Awaitable[object]]:
+    """What a store that is one, and will be, always has."""
+    directory = installation.directory
+    has_issuer = installation.settings.identity.issues_tokens
+
+    async def check() -> object:
+        installation.database.check_place()
+        return await (directory.find_issuer() if has_issuer else directory.version())
+
+    return check
+
+
+def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> ForeignTokens:
+    # Here, because whoever trusts no other issuer does without the HTTP client.
+    from vigie.identity.fetching import fetch
+
+    def on_fetched(fetched: Fetched) -> None:
+        metrics.issuer_fetches.count("failed" if fetched.failure else "fetched")
+        if fetched.failure:
+            log.warning("issuer_not_reached", issuer=fetched.issuer, reason=fetched.failure)
+        else:
+            log.info("issuer_keys_fetched", issuer=fetched.issuer, count=fetched.key_count)
+
+    def keys_of(issuer: TrustedIssuer) -> IssuerKeys:
+        return IssuerKeys(
+            issuer.url,
+            issuer.discovery_url,
+            fetch=partial(fetch, ca=issuer.ca),
+            steady_clock=steady_now,
+            on_fetched=on_fetched,
+        )
+
+    identity = installation.settings.identity
+    trusted = [each.as_trusted() for each in identity.issuers]
+    for each in trusted:
+        if own_issuer and f"{each.url}/".startswith(f"{own_issuer}/"):
+            raise SettingsError(
+                f"[[identity.issuers]] {each.url}: is this installation's own; it is trusted without that"
+            )
+    return ForeignTokens(
+        {issuer: keys_of(issuer) for issuer in trusted},
+        installation.directory,
+        clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
+    )
+
+
+def _quotas(settings: QuotaSettings) -> DefenderQuotas:
+    return DefenderQuotas(
+        get=minute_and_hour("get", per_minute=settings.get_per_minute, per_hour=settings.get_per_hour),
+        list=minute_and_hour("list", per_minute=settings.list_per_minute, per_hour=settings.list_per_hour),
+        update=minute_and_hour(
+            "update", per_minute=settings.update_per_minute, per_hour=settings.update_per_hour
+        ),
+    )
+
+
+def _metrics() -> Metrics:
+    return Metrics(
+        version=__version__,
+        routes=(INCIDENT_ROUTE, LIST_ROUTE, UNMATCHED_ROUTE, *(route.path for route in ROUTES)),
+        quotas=QUOTA_NAMES,
+        store_operations=(*statements(), SPEND_OPERATION),
+        connection_refusals=Reason,
+        token_outcomes=(ISSUED, *(f"AADSTS{code}" for code in TOKEN_PROBLEMS)),
+    )
+
+
+def _log_defect(request_id: str, error: Exception) -> None:
+    log.error("defect", request_id=request_id, exc_info=error)

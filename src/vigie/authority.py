@@ -1,0 +1,117 @@
+"""The embedded authority, put together: who may have which token, and how people sign in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.lockout import LockOut
+from vigie.core.quotas import Quota, Window, minute_and_hour
+from vigie.identity.assertions import ClientAssertions
+from vigie.identity.attempt_limits import AttemptLimits
+from vigie.identity.audiences import Audiences
+from vigie.identity.authorization import AuthorizationRequests
+from vigie.identity.client_credentials import ClientCredentialsGrant
+from vigie.identity.clients import Clients
+from vigie.identity.code_grant import CodeGrant
+from vigie.identity.device_grant import POLL_SECONDS, DeviceCodes, DeviceGrant
+from vigie.identity.families import FamilyLives
+from vigie.identity.grants import Grants
+from vigie.identity.passwords import PasswordChecks
+from vigie.identity.refresh_grant import RefreshGrant
+from vigie.identity.sign_in import SignIn
+from vigie.identity.user_tokens import UserTokens
+from vigie.installation import Installation
+from vigie.meter.memory import MemoryMeter
+from vigie.settings import IdentitySettings
+
+_SECONDS_PER_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What the token endpoints and the pages ask."""
+
+    clients: Clients
+    grants: Grants
+    device_codes: DeviceCodes
+    sign_in: SignIn
+
+
+def assemble_authority(
+    installation: Installation, audiences: Audiences, *, issuer: str, steady_clock: Callable[[], Instant]
+) -> Authority:
+    """Put together what issues tokens of an installation. `steady_clock` never steps back."""
+    identity = installation.settings.identity
+    directory, records = installation.directory, installation.sign_ins
+    clients = Clients(
+        directory,
+        ClientAssertions(
+            directory,
+            audiences,
+            issuer=issuer,
+            clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
+        ),
+    )
+    limits = AttemptLimits(
+        MemoryMeter(),
+        steady_clock,
+        sign_ins=minute_and_hour(
+            "sign-in", per_minute=identity.sign_ins_per_minute, per_hour=identity.sign_ins_per_hour
+        ),
+        user_codes=minute_and_hour(
+            "user-code", per_minute=identity.user_codes_per_minute, per_hour=identity.user_codes_per_hour
+        ),
+        device_codes=minute_and_hour(
+            "device-code",
+            per_minute=identity.device_codes_per_minute,
+            per_hour=identity.device_codes_per_hour,
+        ),
+        # A second less than devices are told: nobody's clock is exact, nor is the way here.
+        polls=Quota(name="device-poll", windows=(Window(calls=1, seconds=POLL_SECONDS - 1),)),
+    )
+    sign_in = SignIn(
+        directory,
+        records,
+        AuthorizationRequests(directory, clients, audiences),
+        checks=PasswordChecks(
+            at_once=identity.password_checks_at_once, waiting_max=identity.password_checks_waiting_max
+        ),
+        limits=limits,
+        lock_out=LockOut(attempts=identity.lockout_attempts, seconds_max=identity.lockout_seconds_max),
+        code_lifetime_ticks=identity.code_lifetime_seconds * TICKS_PER_SECOND,
+    )
+    tokens = UserTokens(
+        directory,
+        records,
+        audiences,
+        lives=_lives(identity),
+        issuer=issuer,
+        lifetime_seconds=identity.token_lifetime_seconds,
+    )
+    devices = DeviceGrant(clients, records, tokens, limits)
+    grants = Grants(
+        {
+            "client_credentials": ClientCredentialsGrant(
+                clients, audiences, issuer=issuer, lifetime_seconds=identity.token_lifetime_seconds
+            ),
+            "authorization_code": CodeGrant(clients, records, tokens),
+            "refresh_token": RefreshGrant(clients, records, tokens),
+            "urn:ietf:params:oauth:grant-type:device_code": devices,
+            # As version 1 has it.
+            "device_code": devices,
+        }
+    )
+    device_codes = DeviceCodes(
+        clients, records, audiences, limits, lifetime_seconds=identity.device_code_lifetime_seconds
+    )
+    return Authority(clients=clients, grants=grants, device_codes=device_codes, sign_in=sign_in)
+
+
+def _lives(identity: IdentitySettings) -> FamilyLives:
+    access_seconds = identity.token_lifetime_seconds + identity.clock_skew_seconds
+    return FamilyLives(
+        access_ticks=access_seconds * TICKS_PER_SECOND,
+        idle_ticks=identity.refresh_idle_days * _SECONDS_PER_DAY * TICKS_PER_SECOND,
+        absolute_ticks=identity.refresh_days * _SECONDS_PER_DAY * TICKS_PER_SECOND,
+        retry_ticks=identity.refresh_retry_seconds * TICKS_PER_SECOND,
+    )

@@ -1,0 +1,109 @@
+"""What goes on beside the answers: changes noticed, incidents retired, certificates renewed in time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from vigie.assembly import Parts
+from vigie.casework.incidents import Casework
+from vigie.core.history import Deed
+from vigie.core.instants import Instant
+from vigie.core.refusals import IssuerUnavailable, StoreUnavailable
+from vigie.identity.foreign_tokens import ForeignTokens
+from vigie.identity.issuer_keys import FETCH_EVERY_SECONDS
+from vigie.identity.key_places import LiveKeys
+from vigie.identity.keys import KeyFileError, KeyRing
+from vigie.installation import Installation
+from vigie.logs import log
+from vigie.web.request_log import RequestIds
+
+if TYPE_CHECKING:
+    from vigie.tls.contexts import LiveContext
+    from vigie.tls.securing import Secured
+
+_RETENTION_EVERY_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def chores(
+    installation: Installation, parts: Parts, secured: "Secured | None", clock: Callable[[], Instant]
+) -> AsyncIterator[None]:
+    """Do them for as long as the block lasts."""
+    settings = installation.settings
+    tasks = [
+        asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, parts)),
+        asyncio.create_task(_retire(installation, parts.casework, clock)),
+    ]
+    if parts.watch:
+        tasks.append(asyncio.create_task(parts.watch.run()))
+    if parts.foreign:
+        tasks.append(asyncio.create_task(_refresh_issuers(parts.foreign)))
+    if secured:
+        tasks.append(asyncio.create_task(_keep_secured(settings.tls.check_seconds, secured.live, clock)))
+    for task in tasks:
+        task.add_done_callback(_log_early_end)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _log_early_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("chore_ended", chore=task.get_name(), exc_info=error)
+
+
+async def _watch(every_seconds: float, parts: Parts) -> None:
+    """Notice what administrators change in the directory and among the keys."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        try:
+            ring = await _reread(parts.keys) if parts.keys else None
+            await parts.callers.refresh(ring)
+        except StoreUnavailable as error:
+            log.warning("directory_not_read", reason=error.detail)
+
+
+async def _reread(keys: LiveKeys) -> KeyRing:
+    # A damaged key file must not keep a revoked caller in.
+    try:
+        await keys.reread()
+    except (KeyFileError, OSError) as error:
+        log.warning("keys_not_read", reason=str(error))
+    return keys.ring
+
+
+async def _refresh_issuers(foreign: ForeignTokens) -> None:
+    """Notice what other issuers change among their keys, also where nobody comes with a new token."""
+    while True:
+        await asyncio.sleep(FETCH_EVERY_SECONDS)
+        try:
+            await foreign.refresh()
+        except IssuerUnavailable as error:
+            log.warning("issuer_not_reached", reason=error.detail)
+
+
+async def _retire(installation: Installation, casework: Casework, clock: Callable[[], Instant]) -> None:
+    """Remove what is past its retention."""
+    request_ids = RequestIds()
+    while (before := casework.kept_since(at := clock())) is not None:
+        deed = Deed(actor="vigie retention", request_id=request_ids.next(), at=at)
+        try:
+            for tenant in await installation.directory.tenants():
+                removed = await installation.incidents.remove_incidents_before(tenant.tenant_id, before, deed)
+                if removed:
+                    log.info("incidents_retired", tenant=tenant.guid, count=removed)
+        except StoreUnavailable as error:
+            log.warning("incidents_not_retired", reason=error.detail)
+        await asyncio.sleep(_RETENTION_EVERY_SECONDS)
+
+
+async def _keep_secured(every_seconds: float, live: "LiveContext", clock: Callable[[], Instant]) -> None:
+    """Renew the certificate before it ends, and take over what somebody else has put in its place."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        # On a thread: making a key takes longer than a request may wait.
+        await asyncio.to_thread(live.refresh, clock())

@@ -1,0 +1,116 @@
+"""One installation, opened: the store, the signing keys and the directory that the settings name."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigie.core.instants import Instant
+from vigie.identity.audiences import Audiences, own_audiences
+from vigie.identity.key_places import KeyPlace, KeysInFile, KeysInStore
+from vigie.identity.wrapping import HOW_TO_MAKE_A_SECRET, wrapping_by
+from vigie.settings import DatabaseSettings, Settings, SettingsError
+from vigie.store.database import Database, StoreError
+from vigie.store.directory import DirectoryStore
+from vigie.store.incidents import IncidentStore
+from vigie.store.kept_keys import KeptKeys
+from vigie.store.sign_ins import SignInStore
+from vigie.store.sqlite.database import open_sqlite
+
+KEY_FILE_NAME = "signing-keys.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What every command works on."""
+
+    settings: Settings
+    database: Database
+    directory: DirectoryStore
+    incidents: IncidentStore
+    sign_ins: SignInStore
+
+    def keys(self) -> KeyPlace:
+        """Where the signing keys are: in the store under a secret, or without one in a file beside it.
+
+        Raises SettingsError if several servers could not find them there.
+        """
+        if secret_file := self.settings.keys.secret_file:
+            return KeysInStore(KeptKeys(self.database), wrapping_by(Path(secret_file)))
+        if self.settings.database.is_shared:
+            raise SettingsError(
+                "[keys] secret_file is not set: servers on PostgreSQL share their signing keys in it, under a "
+                f"secret that is the same for all; make one: {HOW_TO_MAKE_A_SECRET}"
+            )
+        return KeysInFile(self.key_file)
+
+    @property
+    def key_file(self) -> Path:
+        """Where the keys lie, unless they are in the store."""
+        return self.settings.database.folder / KEY_FILE_NAME
+
+    async def issuer(self, public_url: str | None = None) -> str:
+        """The base of the issuer of the tokens: what the settings say, else what was settled.
+
+        It is settled once, from the public URL of that moment, so that the same tokens are good under
+        whatever address the server is called later.
+        """
+        chosen = self.settings.identity.issuer
+        return chosen or await self.directory.settle_issuer(public_url or public_url_of(self.settings))
+
+    def audiences(self, public_url: str | None = None) -> Audiences:
+        """What tokens are issued for and accepted from."""
+        tls = self.settings.tls
+        return own_audiences(
+            public_url or public_url_of(self.settings),
+            self.settings.identity.audience_aliases,
+            tls.names if tls.is_on else (),
+        )
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Installation]:
+    """Open an installation and let go of it at the end. Raises StoreError, saying what to do."""
+    database = await _open(settings.database, create=create)
+    try:
+        yield Installation(
+            settings=settings,
+            database=database,
+            directory=DirectoryStore(database),
+            incidents=IncidentStore(database),
+            sign_ins=SignInStore(database),
+        )
+    finally:
+        await database.close()
+
+
+async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
+    if not settings.is_shared:
+        return open_sqlite(settings.path, create=create)
+    # Here, because not everybody has asyncpg.
+    try:
+        from vigie.store.postgres.database import open_postgres
+    except ModuleNotFoundError as error:
+        raise StoreError("PostgreSQL needs asyncpg: `pip install '.[postgres]'` in Vigie's source") from error
+    return await open_postgres(settings.url, create=create)
+
+
+def public_url_of(settings: Settings, port: int | None = None) -> str:
+    """Where clients reach the server: as it is set, else the address that is listened at."""
+    server = settings.server
+    if server.public_url:
+        return server.public_url
+    host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
+    scheme = "https" if settings.tls.is_on else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port or server.port}"
+
+
+def now() -> Instant:
+    """The clock on the wall: for tokens and documents."""
+    return Instant(time.time_ns() // 100)
+
+
+def steady_now() -> Instant:
+    """A clock that never steps back: for quotas."""
+    return Instant(time.monotonic_ns() // 100)

@@ -1,0 +1,276 @@
+"""The serving process: everything put together, started, watched over and stopped."""
+
+import asyncio
+import errno
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from vigie.assembly import Parts, assemble
+from vigie.chores import chores
+from vigie.core.refusals import BadRequest
+from vigie.installation import Installation, now, public_url_of
+from vigie.settings import Settings
+from vigie.web.exchange import UNMATCHED_ROUTE
+from vigie.web.fast_lane import fast_lane_protocol
+from vigie.web.problems import PROBLEMS
+from vigie.web.protocol import Limits, Reason, limited_protocol
+from vigie.web.request_log import RequestLog
+from vigie.web.scrapes import AGE_SECONDS_MAX, Scrapes
+from vigie.web.service import MetricsApp
+
+if TYPE_CHECKING:
+    from vigie.tls.door import Door
+    from vigie.tls.securing import Secured
+
+_SWITCH_INTERVAL_SECONDS = 0.0005
+_KEEP_ALIVE_SECONDS = 60
+_FILES_BESIDE_CONNECTIONS = 100
+
+
+class AddressUnavailable(Exception):
+    """The address cannot be had; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A server that answers: where it is, how to stop it, and what ends when it has stopped.
+
+    `secured` is None while it speaks plain HTTP.
+    """
+
+    url: str
+    secured: "Secured | None"
+    stop: Callable[[], None]
+    ended: asyncio.Task[None]
+
+
+async def serve(installation: Installation, on_ready: Callable[[Serving], None]) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished within the time set for it."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    async with serving(installation) as running:
+        # Before it is said to be ready: whoever hears that may stop it at once.
+        _stop_on_signals(running)
+        on_ready(running)
+        await running.ended
+
+
+async def until_stopped(running: Serving) -> None:
+    """Wait for SIGTERM or SIGINT, and until the server has ended."""
+    _stop_on_signals(running)
+    await running.ended
+
+
+def _stop_on_signals(running: Serving) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.stop)
+
+
+@asynccontextmanager
+async def serving(
+    installation: Installation, *, metrics_age_seconds_max: float = AGE_SECONDS_MAX
+) -> AsyncIterator[Serving]:
+    """Serve an installation for as long as the block lasts. Raises AddressUnavailable."""
+    settings = installation.settings
+    settings.tls.check()
+    settings.quotas.check()
+    settings.database.check(settings.quotas)
+    settings.identity.check()
+    _allow_open_files(settings.server.connections_max + _FILES_BESIDE_CONNECTIONS + _handshakes_max(settings))
+    with (
+        _bound(settings.server.host, settings.server.port, "--host", "--port") as listener,
+        _request_log(settings.logging.level) as request_log,
+    ):
+        url = public_url_of(settings, listener.getsockname()[1])
+        secured = _secured(installation, url)
+        parts = await assemble(
+            installation, url, request_log, metrics_age_seconds_max=metrics_age_seconds_max
+        )
+        async with (
+            parts.quota_store,
+            chores(installation, parts, secured, now),
+            _metrics_listener(installation, parts.scrapes),
+            _listening(_main_server(installation, parts, secured, request_log), listener) as (ended, stop),
+        ):
+            yield Serving(url=url, secured=secured, stop=stop, ended=ended)
+
+
+def _handshakes_max(settings: Settings) -> int:
+    if not settings.tls.is_on:
+        return 0
+    # Here, because whoever serves plain HTTP does without all of this.
+    from vigie.tls.door import HANDSHAKES_MAX
+
+    return HANDSHAKES_MAX
+
+
+def _secured(installation: Installation, url: str) -> "Secured | None":
+    if not installation.settings.tls.is_on:
+        return None
+    from vigie.tls.securing import secure
+
+    return secure(installation.settings, url, now())
+
+
+# Servers
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: it would end the process by the signal it was stopped with.
+
+    Where a `door` is given, connections come through that, and speak TLS.
+    """
+
+    def __init__(self, config: uvicorn.Config, door: "Door | None" = None) -> None:
+        super().__init__(config)
+        self.has_started = asyncio.Event()
+        self._door = door
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn knows the door only as something to be closed at the end.
+        await super().startup([] if self._door else sockets)
+        if self._door and sockets:
+            self._door.open(sockets[0], self._new_protocol, self.config.backlog)
+            self.servers.append(self._door)  # type: ignore[arg-type]  # it has what is asked of it
+        self.has_started.set()
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself calls it
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def _main_server(
+    installation: Installation, parts: Parts, secured: "Secured | None", request_log: RequestLog
+) -> _Server:
+    server = installation.settings.server
+    limits = Limits(
+        head_seconds=server.head_seconds,
+        body_seconds=server.body_seconds,
+        write_seconds=server.write_seconds,
+        connections_max=server.connections_max,
+    )
+    on_refused = parts.metrics.connection_refusals.count
+    protocol = fast_lane_protocol(parts.fast_lane, limits, on_refused)
+    protocol.connections_open.on_answered = partial(_record_answer, request_log)
+    config = _config(parts.app, http=protocol, timeout_graceful_shutdown=server.drain_seconds)
+    return _Server(config, _door(secured, server.write_seconds, on_refused) if secured else None)
+
+
+def _record_answer(
+    request_log: RequestLog, target: str, status: int, reason: Reason, address: str | None
+) -> None:
+    """Say of what never became a request that it was answered: whoever has the `target` looks for it."""
+    request_log.record_connection(
+        at=now(),
+        request_id=target,
+        route=UNMATCHED_ROUTE,
+        status=status,
+        remote=address,
+        refusal=PROBLEMS[BadRequest].code,
+        detail=reason.value,
+    )
+
+
+def _door(secured: "Secured", write_seconds: float, on_refused: Callable[[str], None]) -> "Door":
+    from vigie.tls.door import Door, DoorLimits
+
+    return Door(lambda: secured.live.context, DoorLimits(close_seconds=write_seconds), on_refused)
+
+
+def _config(app: Any, **options: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        **options,
+    )
+
+
+@asynccontextmanager
+async def _listening(
+    server: _Server, listener: socket.socket
+) -> AsyncIterator[tuple[asyncio.Task[None], Callable[[], None]]]:
+    def stop() -> None:
+        server.should_exit = True
+
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.has_started.wait()
+    try:
+        yield task, stop
+    finally:
+        stop()
+        await task
+
+
+@asynccontextmanager
+async def _metrics_listener(installation: Installation, scrapes: Scrapes) -> AsyncIterator[None]:
+    """A second listener for /metrics alone, if the settings name one."""
+    address = installation.settings.metrics.address
+    if address is None:
+        yield
+        return
+    with _bound(*address, "[metrics] listen", "[metrics] listen") as listener:
+        config = _config(MetricsApp(scrapes), http=limited_protocol(Limits(connections_max=64)))
+        async with _listening(_Server(config), listener):
+            yield
+
+
+def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket.socket:
+    """A socket at an address; it is closed by `with`. The settings are what a refusal names."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        is_of_the_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        setting = host_setting if is_of_the_host else port_setting
+        raise AddressUnavailable(
+            f"cannot listen at {host} port {port}: {error.strerror}; choose another with {setting}"
+        ) from error
+    return listener
+
+
+@contextmanager
+def _request_log(level: str) -> Iterator[RequestLog]:
+    with open(2, "wb", buffering=0, closefd=False) as stderr:
+        request_log = RequestLog(stderr, enabled=level in ("debug", "info"))
+        request_log.start()
+        try:
+            yield request_log
+        finally:
+            request_log.stop()
+
+
+def _allow_open_files(count: int) -> None:
+    """Ask for as many files as there may be connections, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

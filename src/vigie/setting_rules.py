@@ -1,0 +1,146 @@
+"""What sections of settings are made of, and what their values may be."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs
+
+import msgspec
+from msgspec import Meta
+
+from vigie.meter.place import quota_place
+
+SQLITE_PREFIX = "sqlite:///"
+IN_MEMORY = "memory"
+POSTGRES_PREFIX = "postgresql://"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a type cannot say about a value, or each value of a list: in words, and as a question."""
+
+    allowed: str
+    is_right: Callable[[Any], bool]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A section of the file. The text beside a field is its meaning, as operators read it."""
+
+
+def _reads_as(read: Callable[[str], object], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    # The zone behind a % may be anything, line breaks too.
+    return "%" not in text
+
+
+_is_address = partial(_reads_as, ip_address)
+_is_network = partial(_reads_as, ip_network)
+
+
+def _is_host(text: str) -> bool:
+    """An address or a name. A last label of digits alone is a mistyped address, never a name."""
+    return _is_address(text) or bool(re.fullmatch(r"([\w-]+\.)*(?![0-9]+\Z)[\w-]+", text, re.ASCII))
+
+
+def _is_host_in_url(text: str) -> bool:
+    """As `_is_host`, with the brackets that IPv6 has in front of a port."""
+    if text.startswith("["):
+        return text.endswith("]") and ":" in text and _is_address(text[1:-1])
+    return ":" not in text and _is_host(text)
+
+
+def _is_host_and_port(text: str, *, port_min: int = 0) -> bool:
+    host, _, port = text.rpartition(":")
+    is_port = bool(re.fullmatch(r"0|[1-9][0-9]{0,4}", port)) and port_min <= int(port) <= 65535
+    return is_port and _is_host_in_url(host)
+
+
+def _is_origin(text: str) -> bool:
+    """In lower case, because clients send it so and audiences are compared letter by letter."""
+    scheme, _, place = text.partition("://")
+    is_place = _is_host_in_url(place) or _is_host_and_port(place, port_min=1)
+    return scheme in {"http", "https"} and text == text.lower() and is_place
+
+
+# What decides how the database is found and trusted; all else would be sent to it unseen.
+_POSTGRES_OPTIONS = "host|port|sslmode|sslrootcert|sslcert|sslkey|passfile|target_session_attrs|search_path"
+_POSTGRES = re.compile(
+    rf"{POSTGRES_PREFIX}([^/?#@\s]+@)?[^/?#@\s]*/[^/?#@\s]+(\?({_POSTGRES_OPTIONS})=[^&#\s]+"
+    rf"(&({_POSTGRES_OPTIONS})=[^&#\s]+)*)?"
+)
+
+
+def _is_database(text: str) -> bool:
+    if text.startswith(POSTGRES_PREFIX):
+        return text.isprintable() and bool(_POSTGRES.fullmatch(text))
+    path = text.removeprefix(SQLITE_PREFIX)
+    names_a_file = path.rpartition("/")[2] not in {"", ".", "..", ":memory:"}
+    return text.startswith(SQLITE_PREFIX) and names_a_file and "?" not in path and path.isprintable()
+
+
+def _is_replica(text: str) -> bool:
+    """Of one host: of several it could not be said which of them has been measured."""
+    place, _, options = text.partition("?")
+    hosts = [place.rpartition("@")[2], *parse_qs(options).get("host", [])]
+    return text.startswith(POSTGRES_PREFIX) and _is_database(text) and "," not in "".join(hosts)
+
+
+def _is_quota_store(text: str) -> bool:
+    try:
+        return text == IN_MEMORY or _is_host(quota_place(text).host)
+    except ValueError:
+        return False
+
+
+def is_certifiable(text: str) -> bool:
+    """What a certificate can be for: labels of a name as the DNS has them, in at most 253 characters."""
+    if _is_address(text):
+        return True
+    labels = text.split(".")
+    is_each_good = all(re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label, re.ASCII) for label in labels)
+    return _is_host(text) and is_each_good and len(text) <= 253
+
+
+_ORIGIN = "http(s)://host[:port] in lower case, without path, query or slash at the end"
+_NETWORKS = "a list of IP addresses, or networks such as 10.0.0.0/8 with no bit set behind the prefix"
+_LISTEN = "empty, or host:port (IPv6 in brackets) with a port up to 65535"
+_NAMES = "a list of host names without wildcards, or IP addresses without brackets"
+_QUOTA_STORE = "memory, or valkey(s):// or redis(s)://[user:password@]host[:port][/number]"
+_DATABASE = "empty, sqlite:///relative/path, sqlite:////absolute/path or postgresql://user@host/database"
+_REPLICAS = "a list of postgresql://user@host/database, each with one host"
+
+Host = Annotated[str, Rule("an IP address without brackets, or a host name", _is_host)]
+Origin = Annotated[str, Rule(f"empty, or {_ORIGIN}", _is_origin)]
+Origins = Annotated[tuple[str, ...], Rule(f"a list of {_ORIGIN}", _is_origin)]
+Networks = Annotated[tuple[str, ...], Rule(_NETWORKS, _is_network)]
+Listen = Annotated[str, Rule(_LISTEN, _is_host_and_port)]
+Database = Annotated[str, Rule(_DATABASE, _is_database)]
+Replicas = Annotated[tuple[str, ...], Rule(_REPLICAS, _is_replica)]
+TlsMode = Annotated[str, Rule("empty, auto or off", {"auto", "off"}.__contains__)]
+Names = Annotated[tuple[str, ...], Rule(_NAMES, is_certifiable)]
+QuotaStore = Annotated[str, Rule(_QUOTA_STORE, _is_quota_store)]
+File = Annotated[str, Rule("empty, or the path of a file", str.isprintable)]
+Folder = Annotated[str, Rule("empty, or the path of a folder", str.isprintable)]
+WhenGone = Literal["local", "refuse"]
+Authority = Literal["embedded", "none"]
+Level = Literal["debug", "info", "warning", "error"]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[int, Meta(ge=1, le=3600)]
+AgeSeconds = Annotated[int, Meta(ge=2, le=300)]
+DrainSeconds = Annotated[int, Meta(ge=0, le=3600)]
+SkewSeconds = Annotated[int, Meta(ge=0, le=600)]
+LifetimeSeconds = Annotated[int, Meta(ge=301, le=86400)]
+CodeSeconds = Annotated[int, Meta(ge=10, le=600)]
+DeviceSeconds = Annotated[int, Meta(ge=60, le=3600)]
+RetrySeconds = Annotated[int, Meta(ge=0, le=300)]
+LifeDays = Annotated[int, Meta(ge=1, le=3650)]
+LockoutSeconds = Annotated[int, Meta(ge=30, le=86400)]
+Threads = Annotated[int, Meta(ge=1, le=64)]
+RevocationSeconds = Annotated[float, Meta(ge=0.1, le=60)]
+CheckSeconds = Annotated[float, Meta(ge=0.1, le=3600)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Days = Annotated[int, Meta(ge=0, le=36500)]
