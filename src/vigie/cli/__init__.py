@@ -1,0 +1,1 @@
+"""The commands: what an administrator types, and what a person reads back."""

@@ -1,0 +1,23 @@
+"""What the history of incidents says of a command: who ran it, when, and in which run."""
+
+import os
+import pwd
+import secrets
+
+from vigie.core.history import Deed
+
+
+def deed_of(command: str) -> Deed:
+    """What one run of a command does: everything that it changes is found again under one id."""
+    from vigie.installation import now
+
+    return Deed(actor=f"{command} by {_login()}", request_id=f"|{secrets.token_hex(8)}.0.", at=now())
+
+
+def _login() -> str:
+    """The operating system's name of who runs this; the number of one that it has no name for."""
+    user_id = os.getuid()
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return str(user_id)

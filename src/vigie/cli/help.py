@@ -1,0 +1,33 @@
+"""Help where there is no terminal: plain lines, and what does not fit on one goes on further in."""
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from cyclopts.help.formatters.plain import PlainFormatter
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
+_UNBOUNDED_WIDTH = 10_000
+_FURTHER_IN = " " * 6
+
+
+class HangingFormatter(PlainFormatter):
+    """Cyclopts' own plain form, but for the lines that follow the first of an entry."""
+
+    def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
+        """Write one panel: its title and its entries."""
+        width = console.width
+        with console.capture() as captured:
+            console.width = _UNBOUNDED_WIDTH
+            super().__call__(console, options, panel)
+        console.width = width
+        for line in captured.get().splitlines():
+            console.print(_wrapped(line, width), highlight=False, markup=False, soft_wrap=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    return textwrap.fill(
+        line, width, subsequent_indent=_FURTHER_IN, break_long_words=False, break_on_hyphens=False
+    )

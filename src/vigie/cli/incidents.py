@@ -1,0 +1,319 @@
+"""The commands about incidents: bring them in, write them out, make some up, explain one, remove one."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from vigie.cli.deeds import deed_of
+from vigie.cli.frame import (
+    PLAIN,
+    Common,
+    TenantOption,
+    WholeNumber,
+    YesOption,
+    confirm,
+    counted,
+    emit,
+    emit_fields,
+    interruptible,
+    opened,
+)
+from vigie.cli.lines import writing
+from vigie.cli.telling import CommandFailed, WrongUsage, one_line, remark
+from vigie.core import lossless
+from vigie.core.access import DELEGATED_PERMISSIONS, WHOLE_TENANT, Assignment, Caller, CallerKind, exposure_of
+from vigie.core.directory import DirectoryError
+from vigie.core.incident import INCIDENT_ID_MAX
+from vigie.core.instants import format_instant
+
+if TYPE_CHECKING:
+    from vigie.archive.importing import Ahead, Import
+    from vigie.casework.explaining import Explanation
+    from vigie.core.directory import Tenant
+    from vigie.installation import Installation
+
+_ALERTS_MAX = 100_000
+
+_OutOption = Annotated[
+    Path | None,
+    Parameter(name="--out", help="The file to write, compressed if it is called .gz; without it, stdout."),
+]
+
+
+# Bringing in
+
+
+async def import_(
+    files: Annotated[
+        tuple[str, ...],
+        Parameter(
+            allow_leading_hyphen=True,
+            help="Incidents as JSON: one, an array, a list answer, or one on each line; - is stdin.",
+        ),
+    ],
+    /,
+    *,
+    tenant: TenantOption,
+    strict: Annotated[
+        bool, Parameter(help="Import all or nothing, in one change: others who write wait until it is over.")
+    ] = False,
+    common: Common = PLAIN,
+) -> None:
+    """Import incidents from files; what cannot be taken is told on stderr, and the rest goes in.
+
+    Importing an incident again replaces it. Files compressed with gzip are unpacked.
+    """
+    from vigie.archive.importing import Import
+    from vigie.cli.watching import watched
+
+    for name in files:
+        if name.startswith("-") and name != "-":
+            raise WrongUsage(f"there is no option {name}; a file of that name is ./{name}")
+    # A store made here would have no tenant in it.
+    async with opened(common, create=False) as installation:
+        found = await installation.directory.get_tenant(tenant)
+        with interruptible(), watched(files) as watch:
+            run = Import(
+                files,
+                deed_of("vigie import"),
+                on_not_taken=lambda each: remark(str(each)),
+                on_read=watch.on_read,
+                on_tally=watch.on_tally,
+                incident_bytes_max=installation.settings.imports.incident_bytes_max,
+            )
+            put = run.put_all_or_nothing if strict else run.put_the_good
+            try:
+                await put(installation.incidents, found.tenant_id)
+            except BaseException:
+                remark(f"broken off; {_put(run)} in the store, and importing again does the rest")
+                raise
+    if run.history_count:
+        passed_over = counted(run.history_count, "line")
+        remark(f"passed over {passed_over} of history: it stays where it was made")
+    if run.ahead is not None and run.tally.added + run.tally.replaced:
+        _warn_of_times_to_come(run.ahead)
+    if run.is_flawless and not run.tally.read:
+        remark("there was no incident to import")
+    emit_fields(common, dataclasses.asdict(run.tally))
+    _require_flawless(run, strict=strict)
+
+
+def _require_flawless(run: "Import", *, strict: bool) -> None:
+    if run.is_flawless:
+        return
+    faults: list[str] = []
+    if refused := run.tally.refused:
+        faults.append(f"{refused} of {counted(run.tally.read, 'incident')} {_was(refused)} refused")
+    if run.unread_files_count:
+        faults.append(f"{counted(run.unread_files_count, 'file')} could not be read")
+    raise CommandFailed(f"{' and '.join(faults)}; {_what_became_of_the_rest(run, strict=strict)}")
+
+
+def _what_became_of_the_rest(run: "Import", *, strict: bool) -> str:
+    if strict:
+        return "nothing was imported; correct them, or leave out --strict"
+    if run.tally.added + run.tally.replaced:
+        return "the rest was imported"
+    return "nothing was imported"
+
+
+def _warn_of_times_to_come(ahead: "Ahead") -> None:
+    remark(
+        f"{counted(ahead.count, 'incident')} with a lastUpdateTime more than a day ahead of the clock, "
+        f"the furthest incident {ahead.incident_id} with {format_instant(ahead.last_update_at)}: every update in "
+        'the tenant will be later than that; docs/operations.md, "Times to come", says how to undo it'
+    )
+
+
+def _put(run: "Import") -> str:
+    count = run.tally.added + run.tally.replaced
+    return f"{counted(count, 'incident')} {'is' if count == 1 else 'are'}"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+# Writing out
+
+
+async def export(
+    *,
+    tenant: TenantOption,
+    out: _OutOption = None,
+    history: Annotated[
+        bool, Parameter(help="Write the history behind the incidents; an import passes over it.")
+    ] = False,
+    common: Common = PLAIN,
+) -> None:
+    """Write every incident of a tenant, one on each line, as importing takes it.
+
+    With --json, stdout gets one array of them, or with --out how many there were.
+    """
+    from vigie.archive.history_lines import history_line
+
+    async with opened(common, create=False) as installation:
+        found = await installation.directory.get_tenant(tenant)
+        with writing(common, out, "exported") as lines:
+            async for document in installation.incidents.all_documents(found.tenant_id):
+                lines.write(document)
+            if history:
+                async for entry in installation.incidents.all_history(found.tenant_id):
+                    lines.write_beside(history_line(entry))
+
+
+def generate(
+    *,
+    incidents: Annotated[WholeNumber, Parameter(help="How many.")],
+    seed: Annotated[WholeNumber, Parameter(help="A number; the same one makes the same incidents.")],
+    alerts: Annotated[
+        WholeNumber | None,
+        Parameter(help="Give every incident exactly so many alerts: then no stubs, and no large one."),
+    ] = None,
+    tenant_id: Annotated[
+        str | None,
+        Parameter(help="The id of the tenant that they say they are of; without it, a made-up one."),
+    ] = None,
+    out: _OutOption = None,
+    common: Common = PLAIN,
+) -> None:
+    """Write realistic incidents of our own making, one on each line. It needs no store.
+
+    With --json, stdout gets one array of them, or with --out how many there were.
+    """
+    from vigie.archive.generating import generate_lines
+
+    if incidents < 0:
+        raise WrongUsage(f"--incidents is 0 or more; it was {incidents}")
+    if alerts is not None and not 0 <= alerts <= _ALERTS_MAX:
+        raise WrongUsage(f"--alerts is 0 to {_ALERTS_MAX}; it was {alerts}")
+    guid = None if tenant_id is None else _guid(tenant_id)
+    with writing(common, out, "generated") as lines:
+        for document in generate_lines(incidents, seed, alerts, tenant_id=guid):
+            lines.write(document)
+
+
+def _guid(text: str) -> str:
+    from vigie.store.naming import checked_guid
+
+    try:
+        return checked_guid(text)
+    except DirectoryError as error:
+        raise WrongUsage(f"--tenant-id: {error}") from error
+
+
+# One incident
+
+
+async def explain(
+    *,
+    tenant: TenantOption,
+    incident: Annotated[WholeNumber, Parameter(help="The number of the incident.")],
+    user: Annotated[
+        str | None, Parameter(help="The user, by UPN; the token is taken to carry a read permission.")
+    ] = None,
+    app: Annotated[str | None, Parameter(help="The application: its client id or its name.")] = None,
+    common: Common = PLAIN,
+) -> None:
+    """Say why a caller sees an incident, or does not, and what is left out of it."""
+    from vigie.casework import explaining
+    from vigie.casework.incidents import Casework
+    from vigie.installation import now
+
+    if (user is None) == (app is None):
+        raise WrongUsage("say who is to read the incident: either --user or --app")
+    _check_number(incident)
+    async with opened(common, create=False) as installation:
+        found = await installation.directory.get_tenant(tenant)
+        who = (
+            await _application(installation, found, app)
+            if app
+            else await _user(installation, found, user or "")
+        )
+        document = await installation.incidents.find_incident(found.tenant_id, incident, WHOLE_TENANT)
+        casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
+        told = explaining.explain(
+            *who,
+            None if document is None else lossless.decode(document),
+            kept_since=casework.kept_since(now()),
+        )
+    _emit_explanation(common, who[0], incident, told)
+
+
+async def _user(
+    installation: "Installation", tenant: "Tenant", reference: str
+) -> tuple[Caller, Sequence[Assignment]]:
+    user = await installation.directory.get_user(tenant, reference)
+    assignments = await installation.directory.assignments(tenant, user)
+    caller = Caller(
+        tenant_id=tenant.tenant_id,
+        tenant_guid=tenant.guid,
+        kind=CallerKind.USER,
+        application_id="",
+        name=user.upn,
+        granted=DELEGATED_PERMISSIONS,
+        exposure=exposure_of(assignments),
+    )
+    return caller, assignments
+
+
+async def _application(
+    installation: "Installation", tenant: "Tenant", reference: str
+) -> tuple[Caller, Sequence[Assignment]]:
+    application = await installation.directory.get_application(tenant, reference)
+    caller = Caller(
+        tenant_id=tenant.tenant_id,
+        tenant_guid=tenant.guid,
+        kind=CallerKind.APPLICATION,
+        application_id=application.client_id,
+        name=application.name,
+        granted=application.permissions,
+        exposure=WHOLE_TENANT,
+    )
+    return caller, ()
+
+
+def _emit_explanation(common: Common, caller: Caller, incident_id: int, told: "Explanation") -> None:
+    value = {
+        "incident_id": incident_id,
+        "caller": caller.name,
+        "sees": told.sees,
+        "reasons": told.reasons,
+        "alerts": {"visible": told.visible_alert_count, "hidden": len(told.hidden_alerts)},
+        "hidden_alerts": told.hidden_alerts,
+        "devices_left_out": told.devices_left_out_count,
+        "entities_left_out": told.entities_left_out_count,
+    }
+    verdict = f"{caller.name} {'sees' if told.sees else 'does not see'} incident {incident_id}."
+    emit(common, value, lines=map(one_line, (verdict, *told.reasons)))
+
+
+async def remove_incident(
+    incident_id: Annotated[WholeNumber, Parameter(name="ID", help="The number of the incident.")],
+    /,
+    *,
+    tenant: TenantOption,
+    yes: YesOption = False,
+    common: Common = PLAIN,
+) -> None:
+    """Remove an incident; its history stays."""
+    _check_number(incident_id)
+    async with opened(common, create=False) as installation:
+        found = await installation.directory.get_tenant(tenant)
+        missing = CommandFailed(f"there is no incident {incident_id} in {found.name}; nothing was removed")
+        if await installation.incidents.find_incident(found.tenant_id, incident_id, WHOLE_TENANT) is None:
+            raise missing
+        confirm(f"Remove incident {incident_id} of {found.name}?", yes=yes)
+        deed = deed_of("vigie incident remove")
+        if not await installation.incidents.remove_incident(found.tenant_id, incident_id, deed):
+            raise missing
+    remark(f"removed incident {incident_id}")
+    emit(common, {})
+
+
+def _check_number(incident_id: int) -> None:
+    if incident_id < 1:
+        raise WrongUsage(f"an incident's number is 1 to {INCIDENT_ID_MAX}; it was {incident_id}")

@@ -1,0 +1,133 @@
+"""The commands that set an installation up, bring it up to date and serve it."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vigie.cli.frame import PLAIN, Common, WholeNumber, emit_fields, opened
+from vigie.cli.serving import ServeOptions, serve_until_stopped
+from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.installation import opened as opened_installation
+from vigie.setting_rules import SQLITE_PREFIX
+from vigie.settings import Settings
+from vigie.settings_sources import example_file, load_settings
+from vigie.store.statements import migrations
+
+_SETTINGS_FILE_NAME = "vigie.toml"
+
+
+async def init(
+    directory: Annotated[
+        Path | None, Parameter(help="Where to put them; without it, the working directory.")
+    ] = None,
+    /,
+    *,
+    common: Common = PLAIN,
+) -> None:
+    """Write a settings file with every default in it, and make the store and the signing key."""
+    file = _new_settings_file(directory, common)
+    text = _settings_text(common)
+    _make_directory(file.parent)
+    # Under another name until all is made: what fails half-way can be begun again.
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        _write_for_one_to_change(beside, text)
+        made = await _make(load_settings(file=beside, environ=os.environ))
+        os.link(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+    emit_fields(common, {"config": str(file), **made})
+
+
+async def migrate(*, common: Common = PLAIN) -> None:
+    """Bring the store up to this version."""
+    async with opened(common, create=False) as installation:
+        database = installation.settings.database
+    schema = migrations("postgres" if database.is_shared else "sqlite")[-1][0]
+    remark(f"the store at {database.place} is up to date")
+    emit_fields(common, {"schema": schema})
+
+
+def serve(
+    *,
+    host: Annotated[str | None, Parameter(help="Where to listen: an address or a name.")] = None,
+    port: Annotated[WholeNumber | None, Parameter(help="Port to listen on; 0: any free port.")] = None,
+    public_url: Annotated[str | None, Parameter(help="The URL that clients use.")] = None,
+    tls: Annotated[
+        str | None, Parameter(help="HTTPS: auto makes a certificate of its own, off is plain HTTP.")
+    ] = None,
+    tls_name: Annotated[
+        list[str] | None, Parameter(help="A further name of that certificate; once for each name.")
+    ] = None,
+    tls_cert: Annotated[
+        str | None, Parameter(help="A certificate from elsewhere, with its chain, in PEM.")
+    ] = None,
+    tls_key: Annotated[str | None, Parameter(help="The private key of that certificate.")] = None,
+    common: Common = PLAIN,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are finished."""
+    serve_until_stopped(
+        ServeOptions(
+            host=host,
+            port=port,
+            public_url=public_url,
+            tls=tls,
+            tls_names=tls_name or (),
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            config=common.config,
+            database=common.database,
+            says_json=common.json,
+        )
+    )
+
+
+def _new_settings_file(directory: Path | None, common: Common) -> Path:
+    if directory is not None and common.config is not None:
+        raise WrongUsage("name either a directory or, with --config, the settings file itself")
+    here = common.config or Path(os.environ.get("VIGIE_CONFIG") or _SETTINGS_FILE_NAME)
+    file = here if directory is None else directory / _SETTINGS_FILE_NAME
+    if os.path.lexists(file):
+        raise CommandFailed(f"{file} is there already and was not touched; name another directory")
+    return file
+
+
+def _make_directory(directory: Path) -> None:
+    # One by one: the modes of those above would be left to the umask.
+    for each in reversed([directory, *directory.parents]):
+        if not each.exists():
+            each.mkdir(mode=0o755, exist_ok=True)
+
+
+def _write_for_one_to_change(file: Path, text: str) -> None:
+    """A new file that its owner alone may change, whatever the umask; others may read it if that lets them."""
+    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened_file:
+        opened_file.write(text)
+
+
+def _settings_text(common: Common) -> str:
+    """The settings file: all defaults, but for the store that was asked for."""
+    if common.database is None:
+        return example_file()
+    # The path as it is seen from here is checked, and written so that it is the same from there.
+    database = load_settings(file=None, environ={}, overrides={"database.url": common.database}).database
+    if database.has_password:
+        raise WrongUsage("a settings file is no place for a password; name it in PGPASSWORD or ~/.pgpass")
+    url = database.url if database.is_shared else f"{SQLITE_PREFIX}{database.path.absolute()}"
+    return example_file().replace('# url = ""', f"url = {json.dumps(url, ensure_ascii=False)}")
+
+
+async def _make(settings: Settings) -> dict[str, object]:
+    async with opened_installation(settings, create=True) as installation:
+        await installation.keys().settle()
+        issuer = await installation.issuer()
+        return {
+            "store": settings.database.place,
+            "signing_keys": "in the store" if settings.keys.secret_file else str(installation.key_file),
+            "issuer": issuer,
+        }

@@ -1,0 +1,272 @@
+"""The program `vigie`: which commands there are, and how each of them ends."""
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vigie import __version__
+from vigie.cli.serving import plain_options, serve_until_stopped
+from vigie.cli.start import STOPPED
+from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.core.directory import DirectoryError
+from vigie.core.refusals import StoreUnavailable
+from vigie.settings import SettingsError
+from vigie.store.database import StoreError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+DONE, FAILED, WRONG_USAGE, UNHEARD = 0, 1, 2, 141
+
+GROUPS = {
+    "app": "Applications: programs that ask for tokens with a secret or a certificate.",
+    "device-group": "Device groups: what a user's role may be limited to.",
+    "incident": "Single incidents.",
+    "keys": "The keys that sign tokens.",
+    "role": "Roles: what users may do.",
+    "tenant": "Tenants: organisations that never see each other.",
+    "user": "Users and the roles they are granted.",
+}
+
+# Each by import path: a command loads its own module and no other's.
+COMMANDS = (
+    ("init", "vigie.cli.installing:init", "Write a settings file and make the store and the signing key."),
+    ("serve", "vigie.cli.installing:serve", "Serve the incidents over HTTP until stopped."),
+    ("migrate", "vigie.cli.installing:migrate", "Bring the store up to this version."),
+    ("backup", "vigie.cli.moving:backup", "Write a store file, as of now, to another file."),
+    ("copy", "vigie.cli.moving:copy", "Move a store between SQLite and PostgreSQL."),
+    ("demo", "vigie.cli.demo:demo", "Serve a sample tenant and show one exchange with it."),
+    ("tenant add", "vigie.cli.directory:add_tenant", "Add a tenant."),
+    ("tenant list", "vigie.cli.directory:list_tenants", "List the tenants."),
+    ("tenant remove", "vigie.cli.directory:remove_tenant", "Remove a tenant, its incidents included."),
+    ("app add", "vigie.cli.applications:add_application", "Add an application and print its secret, once."),
+    (
+        "app set",
+        "vigie.cli.applications:set_application",
+        "Change what an application may do, where people are sent back to, or its kind.",
+    ),
+    ("app list", "vigie.cli.applications:list_applications", "List the applications of a tenant."),
+    ("app remove", "vigie.cli.applications:remove_application", "Remove an application."),
+    ("app rotate-secret", "vigie.cli.applications:rotate_secret", "Give an application a new secret."),
+    (
+        "app add-certificate",
+        "vigie.cli.applications:add_certificate",
+        "Let an application prove itself by one more certificate.",
+    ),
+    (
+        "app list-certificates",
+        "vigie.cli.applications:list_certificates",
+        "List the certificates of an application, the first to expire first.",
+    ),
+    (
+        "app remove-certificate",
+        "vigie.cli.applications:remove_certificate",
+        "Take a certificate away from an application.",
+    ),
+    ("role add", "vigie.cli.directory:add_role", "Add a role."),
+    ("role list", "vigie.cli.directory:list_roles", "List the roles of a tenant, the built-in ones first."),
+    ("role remove", "vigie.cli.directory:remove_role", "Remove a role and every assignment of it."),
+    ("user add", "vigie.cli.users:add_user", "Add a user, who sees nothing until a role is granted."),
+    ("user list", "vigie.cli.users:list_users", "List the users of a tenant and their roles."),
+    ("user grant", "vigie.cli.users:grant", "Grant a role to a user."),
+    ("user revoke", "vigie.cli.users:revoke", "Take roles away from a user."),
+    ("user remove", "vigie.cli.users:remove_user", "Remove a user."),
+    (
+        "user set-password",
+        "vigie.cli.users:set_password",
+        "Give a user a password, asked for twice on a terminal, or read from stdin.",
+    ),
+    ("user remove-password", "vigie.cli.users:remove_password", "Take a user's password away."),
+    ("user sign-out", "vigie.cli.users:sign_out", "End what a user has signed in to."),
+    ("device-group add", "vigie.cli.directory:add_device_group", "Add a device group."),
+    ("device-group list", "vigie.cli.directory:list_device_groups", "List the device groups of a tenant."),
+    ("device-group remove", "vigie.cli.directory:remove_device_group", "Remove a device group."),
+    ("token", "vigie.cli.tokens:token", "Print a bearer token for an application or a user."),
+    ("keys rotate", "vigie.cli.tokens:rotate_keys", "Sign with a new key from now on."),
+    ("import", "vigie.cli.incidents:import_", "Import incidents from files."),
+    ("export", "vigie.cli.incidents:export", "Write the incidents of a tenant, one per line."),
+    (
+        "generate",
+        "vigie.cli.incidents:generate",
+        "Write realistic incidents of our own making, one per line.",
+    ),
+    ("explain", "vigie.cli.incidents:explain", "Say why a caller sees an incident, or does not."),
+    ("history", "vigie.cli.history:history", "Say who changed an incident, when, and from what to what."),
+    ("incident remove", "vigie.cli.incidents:remove_incident", "Remove an incident."),
+)
+
+
+def run() -> None:
+    """Run the command that the process was started with, and end the process."""
+    _have_streams()
+    code = main(sys.argv[1:])
+    _give_up_what_cannot_be_written()
+    sys.exit(code)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and say how it ended: the exit code. No traceback gets past here, unless asked for."""
+    try:
+        _run_command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has heard enough; a shell knows this code from other programs.
+        return UNHEARD
+    except KeyboardInterrupt:
+        remark("vigie: stopped")
+        return STOPPED
+    except Exception as error:  # noqa: BLE001  the outermost edge
+        if "--debug" in arguments:
+            traceback.print_exc()
+        code, message = _verdict(error, _command_in(arguments))
+        remark(f"vigie: {message}")
+        return code
+    return DONE
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    options = plain_options(arguments)
+    if options is not None:
+        serve_until_stopped(options)
+        return
+    _require_command(arguments)
+    program()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _require_command(arguments: Sequence[str]) -> None:
+    """Cyclopts would show the help of a group that is named alone, as if that had been asked for."""
+    if len(arguments) == 1 and arguments[0] in GROUPS:
+        start = f"{arguments[0]} "
+        names = [name.removeprefix(start) for name, _, _ in COMMANDS if name.startswith(start)]
+        raise WrongUsage(f"say which command of {arguments[0]}: {', '.join(names)}")
+
+
+def program() -> "App":
+    """Every command, none of them loaded yet."""
+    # Here, because a plain `serve` does without it.
+    from cyclopts import App, Parameter
+
+    from vigie.cli.help import HangingFormatter
+
+    app = App(
+        name="vigie",
+        help="A self-hosted incident server that speaks the Microsoft Defender XDR incidents API.",
+        version=f"vigie {__version__}",
+        # A --no-json beside every --json would only be noise, and so would a default that says nothing.
+        default_parameter=Parameter(negative=(), show_default=lambda value: str(value) if value else None),
+        help_format="plaintext",
+        help_formatter="default" if sys.stdout.isatty() else HangingFormatter(),
+        suppress_keyboard_interrupt=False,
+    )
+    groups = {name: App(name=name, help=sentence) for name, sentence in GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for name, path, sentence in COMMANDS:
+        group_name, _, own_name = name.rpartition(" ")
+        (groups[group_name] if group_name else app).command(path, name=own_name, help=sentence)
+    return app
+
+
+# How a command ends
+
+
+def _verdict(error: Exception, command: str) -> tuple[int, str]:
+    """The exit code and the line that an error becomes."""
+    if wrong := _wrong_command_line(error):
+        return WRONG_USAGE, f"{wrong}; see `{command} --help`"
+    match error:
+        case WrongUsage():
+            return WRONG_USAGE, f"{error}; see `{command} --help`"
+        case SettingsError():
+            return WRONG_USAGE, str(error)
+        case CommandFailed() | DirectoryError() | StoreError():
+            return FAILED, str(error)
+        case StoreUnavailable():
+            return FAILED, f"{error.message} ({error.detail})"
+        case OSError():
+            reason = error.strerror or str(error)
+            return FAILED, f"{error.filename}: {reason}" if error.filename else reason
+        case _ if _is("vigie.server", "AddressUnavailable", error):
+            return WRONG_USAGE, str(error)
+        case _ if _is("vigie.identity.keys", "KeyFileError", error):
+            return FAILED, str(error)
+        case _:
+            reason = f"{type(error).__name__}: {error}"
+            return FAILED, f"this is a defect of Vigie, please report it with what --debug shows: {reason}"
+
+
+def _is(module_name: str, name: str, error: Exception) -> bool:
+    # Whoever raised it has loaded the module; nobody else shall have to.
+    module = sys.modules.get(module_name)
+    return module is not None and isinstance(error, getattr(module, name))
+
+
+def _command_in(arguments: Sequence[str]) -> str:
+    """The command that the arguments begin with, as far as there is one."""
+    command = "vigie"
+    for argument in arguments:
+        longer = f"{command} {argument}"
+        if not any(f"vigie {name} ".startswith(f"{longer} ") for name, _, _ in COMMANDS):
+            break
+        command = longer
+    return command
+
+
+def _wrong_command_line(error: Exception) -> str:
+    """What the library of the command line found wrong; empty for any other error."""
+    if not _is("cyclopts.exceptions", "CycloptsError", error):
+        return ""
+    from cyclopts.exceptions import (
+        CycloptsError,
+        MissingArgumentError,
+        UnknownCommandError,
+        UnusedCliTokensError,
+    )
+
+    assert isinstance(error, CycloptsError)  # noqa: S101
+    surplus = error.unused_tokens or [""]
+    match error:
+        case UnknownCommandError() if surplus[0].startswith("-"):
+            return f"there is no option {surplus[0]} here; options go behind the command"
+        # Its own text would load every command there is.
+        case UnknownCommandError():
+            return f"there is no command {surplus[0]!r}{_hint(surplus[0], error.command_chain or ())}"
+        case UnusedCliTokensError():
+            return f"there is no place for {' '.join(surplus)!r}"
+        case MissingArgumentError(keyword=str(keyword)):
+            return f"{keyword} needs a value"
+        case MissingArgumentError(argument=argument) if argument is not None:
+            return f"{argument.name} is missing"
+        case _:
+            text = str(error).rstrip(".")
+            return text[:1].lower() + text[1:]
+
+
+def _hint(word: str, chain: Sequence[str]) -> str:
+    start = "".join(f"{name} " for name in chain)
+    known = {name.removeprefix(start).split()[0] for name, _, _ in COMMANDS if name.startswith(start)}
+    close = get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _have_streams() -> None:
+    """Open what the caller has closed, so that nothing else gets its number; write what cannot be encoded."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  as long as the process lasts
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_what_cannot_be_written() -> None:
+    """Python would try once more at its end, and complain in its own words."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,105 @@
+"""The commands that take a store elsewhere: a backup of a file, and a copy to another database."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from vigie.cli.frame import PLAIN, Common, emit_fields, settings_of
+from vigie.cli.telling import CommandFailed, WrongUsage, remark
+
+if TYPE_CHECKING:
+    from vigie.settings import DatabaseSettings
+    from vigie.store.copying import Shelf
+
+
+async def backup(
+    file: Annotated[Path, Parameter(help="The file to write; it must not be there yet.")],
+    /,
+    *,
+    common: Common = PLAIN,
+) -> None:
+    """Write a store file, as of now, to another file. Servers go on meanwhile."""
+    from vigie.installation import opened
+    from vigie.store.sqlite.shelf import back_up
+
+    settings = settings_of(common)
+    if settings.database.is_shared:
+        raise CommandFailed("this is for a store in a file; `pg_dump` backs PostgreSQL up")
+    async with opened(settings, create=False) as installation:
+        size_bytes = back_up(settings.database.path, file)
+        if not settings.keys.secret_file:
+            remark(f"the signing keys are not in it: keep a copy of {installation.key_file} as well")
+    emit_fields(common, {"file": str(file), "bytes": size_bytes})
+
+
+async def copy(
+    *,
+    target: Annotated[
+        str, Parameter(name="--to", help="The new store to write; one begun before is gone on with.")
+    ],
+    source: Annotated[
+        str | None, Parameter(name="--from", help="The store to read; without it, the one of the settings.")
+    ] = None,
+    common: Common = PLAIN,
+) -> None:
+    """Move a store between SQLite and PostgreSQL, then compare the two. No server may run on either."""
+    from vigie.store import copying
+
+    source = source or common.database
+    if source == target:
+        raise WrongUsage("--from and --to name the same store")
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(_shelf(common, source, create=False))
+        other = await stack.enter_async_context(_shelf(common, target, create=True))
+        watch = stack.enter_context(_watched(await copying.rows_to_move(one)))
+        copied = await copying.copy(one, other, watch)
+        counts = await copying.compare(one, other, watch)
+    if not settings_of(common).keys.secret_file:
+        remark("the signing keys are not in the store and were not copied: tokens issued so far end with it")
+    remark("to serve the copy, set [database] url to it")
+    emit_fields(common, {"copied": copied, **counts})
+
+
+@asynccontextmanager
+async def _shelf(common: Common, url: str | None, *, create: bool) -> AsyncIterator["Shelf"]:
+    from vigie.installation import opened
+
+    settings = settings_of(Common(config=common.config, database=url))
+    # Both are brought up to this version before anything is moved.
+    async with opened(settings, create=create):
+        pass
+    async with _shelf_of(settings.database) as shelf:
+        yield shelf
+
+
+@asynccontextmanager
+async def _shelf_of(database: "DatabaseSettings") -> AsyncIterator["Shelf"]:
+    if database.is_shared:
+        from vigie.store.postgres.shelf import postgres_shelf
+
+        async with postgres_shelf(database.url) as in_postgres:
+            yield in_postgres
+    else:
+        from vigie.store.sqlite.shelf import sqlite_shelf
+
+        with sqlite_shelf(database.path) as in_a_file:
+            yield in_a_file
+
+
+@contextmanager
+def _watched(total: int) -> Iterator[Callable[[int], object]]:
+    """Show the progress on stderr, if that is a terminal, while the block lasts."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("copy", total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,32 @@
+"""How a command tells what came of it, or of nothing. Loads nothing, as `vigie serve` begins with it."""
+
+import sys
+
+import msgspec
+
+
+class CommandFailed(Exception):
+    """What was asked for was not done; the message is one line that says what to do. Exit code 1."""
+
+
+class WrongUsage(Exception):
+    """What was asked for is not a command as it stands; the message is one line. Exit code 2."""
+
+
+def remark(text: str) -> None:
+    """Tell the person something that is not the answer: one line on stderr."""
+    sys.stderr.write(f"{one_line(text)}\n")
+    sys.stderr.flush()
+
+
+def write_json(value: object) -> None:
+    """Write an answer as a line of JSON on stdout."""
+    # Bytes: JSON is UTF-8 whatever the terminal's encoding is.
+    sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def one_line(text: str) -> str:
+    """A text as one printable line: what a terminal would obey is escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
