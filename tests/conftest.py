@@ -1,0 +1,81 @@
+"""What every test may ask for, and how properties are tried."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import stores
+from tests.chromium import Chromium
+from tests.house import House, RunningHouse
+from tests.skips import (
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+from vigie.settings import ServerSettings
+
+__all__ = ["pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary"]
+
+# A shared machine stops now and then: how long an example takes, or takes to make, says nothing.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Whatever stands on a store is given one."""
+    if isinstance(collector, pytest.Module) and stores.kinds_for(collector.obj):
+        collector.add_marker(pytest.mark.usefixtures("store"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever stands on a store is run on every store."""
+    if kinds := stores.kinds_for(metafunc.module):
+        metafunc.parametrize("store", kinds, indirect=True, scope="session")
+
+
+def pytest_unconfigure() -> None:
+    """Stop what was started for the tests."""
+    stores.stop_servers()
+
+
+@pytest.fixture(scope="session")
+def store(request: pytest.FixtureRequest) -> Iterator[stores.Kind]:
+    """The kind of store that houses stand on."""
+    kind: stores.Kind = getattr(request, "param", "sqlite")
+    with stores.store_of_tests(kind):
+        yield kind
+
+
+@pytest.fixture(scope="session")
+def running_house(store: stores.Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
+    """One server for all tests of this process; its clock is the wall's and its settings are the defaults."""
+    with RunningHouse(tmp_path_factory.mktemp("house")) as running:
+        yield running
+
+
+@pytest.fixture
+def house(running_house: RunningHouse) -> House:
+    """A tenant of its own in the running house: tests do not meet."""
+    return House(running_house)
+
+
+@pytest.fixture(scope="session")
+def house_behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
+    """One that believes what a proxy on this machine says, so that it can be told that it is called by HTTPS."""
+    server = ServerSettings(port=0, trusted_proxies=("127.0.0.0/8",))
+    with RunningHouse(tmp_path_factory.mktemp("proxied"), server=server) as running:
+        yield running
+
+
+@pytest.fixture
+def behind_proxy(house_behind_proxy: RunningHouse) -> House:
+    """A tenant of its own there."""
+    return House(house_behind_proxy)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """One browser for all tests of this process; each test gets a page in a browser that knows nothing."""
+    with Chromium() as running:
+        yield running
