@@ -1,0 +1,123 @@
+"""The command line: `python -m bench all`, `quick`, `gate` or `report`; `--help` says more."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import gmtime, strftime
+
+from bench import life, postgres, reads, writes
+from bench.driver import Bench
+from bench.gate import judge
+from bench.plots import draw
+from bench.processes import BenchError, require_programs
+from bench.report import figures_table, goals_table, machine_text, replaced, rows_tables, skipped_text, tables
+from bench.results import ROOT, Results, read_results, this_machine
+from bench.stores import WORK, filled_store
+
+ROWS: dict[str, Callable[[Bench], None]] = {
+    "by-id": reads.by_id,
+    "one-connection": reads.one_connection,
+    "large": reads.large,
+    "callers": reads.callers,
+    "ids": reads.ids,
+    "tokens": reads.tokens_never_seen,
+    "lists": reads.lists,
+    "updates": writes.updates,
+    "import": writes.import_alone,
+    "beside": writes.import_beside,
+    "start": life.start,
+    "memory": life.memory,
+    "size": life.size,
+    "c-loop": life.c_loop,
+    "postgres": postgres.by_id,
+}
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "performance"
+
+_SMALL_STORE_INCIDENTS = 2_000
+
+
+def main() -> int:
+    """Run what was asked for; 1 when it could not be, or when the gate is not passed."""
+    options = _options()
+    try:
+        if options.command == "report":
+            return _report(options.file)
+        # Debian has nginx where only root looks for programs.
+        os.environ["PATH"] += ":/usr/sbin"
+        require_programs("nginx", "wrk", "taskset")
+        if options.command == "gate":
+            return judge(_bench(options, Results()))
+        return _run(options)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    everything = commands.add_parser("all", help="every row: about ten minutes")
+    quick = commands.add_parser("quick", help="the ratios that are stable on any machine: under a minute")
+    commands.add_parser("gate", help="the same two ratios, held against half of the goals")
+    report = commands.add_parser("report", help="bring docs/performance.md up to the results of a run")
+    report.add_argument("file", type=Path, help="the results, as `all` wrote them")
+    everything.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    everything.add_argument("--incidents", type=int, default=200_000, help="of three alerts, in the store")
+    everything.add_argument("--reads", type=int, default=1_000_000, help="how many make a load on memory")
+    everything.add_argument("--imports", type=int, default=100_000, help="incidents in the imported file")
+    for each in (everything, quick):
+        each.add_argument("--rounds", type=int, default=5)
+        each.add_argument("--seconds", type=int, default=1, help="how long a slice is")
+        each.add_argument("--out", type=Path, help="where the results go, a line of JSON for each")
+    return parser.parse_args()
+
+
+def _run(options: argparse.Namespace) -> int:
+    out = options.out or WORK / f"results-{strftime('%Y%m%d-%H%M%S', gmtime())}.jsonl"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    results = Results(file=out)
+    results.add(this_machine(" ".join(["python -m bench", *sys.argv[1:]])))
+    bench = _bench(options, results)
+    for row in [reads.quick] if options.command == "quick" else [ROWS[name] for name in options.rows]:
+        row(bench)
+    print(f"\n{tables(results)}\nThe results are in {os.path.relpath(out)}.")
+    return 0
+
+
+def _bench(options: argparse.Namespace, results: Results) -> Bench:
+    is_all = options.command == "all"
+    small = filled_store(_SMALL_STORE_INCIDENTS)
+    return Bench(
+        store=filled_store(options.incidents) if is_all else small,
+        small_store=small,
+        results=results,
+        rounds=getattr(options, "rounds", 5),
+        seconds=getattr(options, "seconds", 1),
+        reads=options.reads if is_all else 0,
+        imports=options.imports if is_all else 0,
+    )
+
+
+def _report(file: Path) -> int:
+    results = read_results(file)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, content in {
+        "machine": machine_text(results),
+        "goals": goals_table(results),
+        "rows": rows_tables(results),
+        "figures": figures_table(results),
+        "skipped": skipped_text(results),
+    }.items():
+        text = replaced(text, name, content)
+    DOCUMENT.write_text(text, encoding="utf-8")
+    for path in draw(results, PLOTS):
+        print(os.path.relpath(path))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""What is to be reached, and whether a run has reached it. No I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench import life, postgres, reads, writes
+from bench.figures import Measure, Slice, cpu, is_noisy, of_contender, p99, ratio, spread, throughput
+from bench.results import Results
+
+LOAD_BEFORE_MAX = 1.0
+"""How many programs may have wanted a core in the minute before a run: whoever has just built something has one."""
+
+
+class Verdict(StrEnum):
+    """What a run says of a goal."""
+
+    REACHED = "reached"
+    MISSED = "not reached"
+    UNSURE = "noisy, not judged"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A bound on one value of a run.
+
+    `of_time` goals are not judged where the machine was noisy: CPU can be told from what others did, time cannot.
+    """
+
+    path: str
+    value: Callable[[Results], float | None]
+    at_most: float | None = None
+    at_least: float | None = None
+    unit: str = "times"
+    of_time: bool = False
+
+    @property
+    def bound(self) -> str:
+        """The bound as it is printed."""
+        if self.at_most is not None:
+            return f"<= {self.at_most:,g} {self.unit}"
+        return f">= {self.at_least:,g} {self.unit}"
+
+    def verdict(self, results: Results) -> Verdict:
+        """Whether a run has reached it."""
+        value = self.value(results)
+        if value is None:
+            return Verdict.NOT_RUN
+        if self.of_time and was_noisy(results):
+            return Verdict.UNSURE
+        is_low_enough = self.at_most is None or value <= self.at_most
+        is_high_enough = self.at_least is None or value >= self.at_least
+        return Verdict.REACHED if is_low_enough and is_high_enough else Verdict.MISSED
+
+
+def was_noisy(results: Results) -> bool:
+    """Whether others used the machine: it was busy before, or nginx varied too much in any row."""
+    rows = {each.row for each in results.slices}
+    was_busy = results.machine is not None and results.machine.load_average > LOAD_BEFORE_MAX
+    return was_busy or any(is_noisy(_nginx_slices(results.slices, row)) for row in rows)
+
+
+def _nginx_slices(slices: list[Slice], row: str) -> list[Slice]:
+    return [each for each in slices if each.row == row and each.contender.startswith("nginx")]
+
+
+def _times(row: str, one: str, other: str, measure: Measure = cpu) -> Callable[[Results], float | None]:
+    """How many times the other's value the one has: the median of the ratios round by round."""
+    return lambda results: ratio(
+        of_contender(results.slices, row, one), of_contender(results.slices, row, other), measure
+    )
+
+
+def _figure(row: str, name: str) -> Callable[[Results], float | None]:
+    return lambda results: results.figure(row, name)
+
+
+def _median(row: str, contender: str, measure: Measure) -> Callable[[Results], float | None]:
+    def value(results: Results) -> float | None:
+        slices = of_contender(results.slices, row, contender)
+        return spread([measure(each) for each in slices]).median if slices else None
+
+    return value
+
+
+def _beside_the_signature(results: Results) -> float | None:
+    """What a token never seen costs more than one seen before, without the check of its signature."""
+    fresh = _median(reads.UNSEEN, "vigie, tokens never seen", cpu)(results)
+    seen = _median(reads.UNSEEN, "vigie, tokens seen before", cpu)(results)
+    check = results.figure(reads.UNSEEN, "signature check")
+    if fresh is None or seen is None or check is None:
+        return None
+    return fresh - seen - check
+
+
+def _beside_pgbench(results: Results) -> float | None:
+    """How many reads by id there are for one select of PostgreSQL by itself."""
+    reads_a_second = _median(postgres.POSTGRES, postgres.ON_POSTGRES, throughput)(results)
+    selects = results.figure(postgres.POSTGRES, postgres.SELECTS)
+    return reads_a_second / selects if reads_a_second and selects else None
+
+
+def _scoped(results: Results) -> float | None:
+    """The dearer of the two ways that need no parsing."""
+    pairs = (
+        ("scoped user, sees all of it", "application"),
+        ("scoped user, alerts spliced out", "application, the incident spliced below"),
+    )
+    found = [_times(reads.CALLERS, *pair)(results) for pair in pairs]
+    return max((value for value in found if value is not None), default=None)
+
+
+def _grown(which: str) -> Callable[[Results], float | None]:
+    """What reads have added to the memory, if there were as many as the goal says."""
+
+    def value(results: Results) -> float | None:
+        reads_made = results.figure(life.MEMORY, "reads") or 0
+        return results.figure(life.MEMORY, f"more after reads {which}") if reads_made >= _READS else None
+
+    return value
+
+
+_READS = 1_000_000
+_PEER_GOALS = (("fastapi-relational", 110), ("fastapi-json", 40), ("flask", 80), ("drf", 160))
+
+GOALS: tuple[Goal, ...] = (
+    Goal(
+        path="by id, SQLite, CPU per request against nginx static, metrics and request log on",
+        value=_times(reads.BY_ID, "vigie, request log on", "nginx"),
+        at_most=2.0,
+    ),
+    Goal(
+        path="same, requests per second against nginx",
+        value=_times(reads.BY_ID, "vigie, request log on", "nginx", throughput),
+        at_least=0.5,
+        of_time=True,
+    ),
+    *(
+        Goal(path=f"CPU of {name} against ours", value=_times(reads.BY_ID, name, "vigie"), at_least=times)
+        for name, times in _PEER_GOALS
+    ),
+    Goal(path="scoped user against application, CPU, nothing parsed", value=_scoped, at_most=1.15),
+    Goal(
+        path="token never seen before, beside the check of its signature",
+        value=_beside_the_signature,
+        at_most=15,
+        unit="µs of CPU more",
+    ),
+    Goal(
+        path="by id, PostgreSQL, CPU against nginx",
+        value=_times(postgres.POSTGRES, postgres.ON_POSTGRES, "nginx"),
+        at_most=3.0,
+    ),
+    Goal(
+        path="same, CPU against the embedded store",
+        value=_times(postgres.POSTGRES, postgres.ON_POSTGRES, postgres.ON_SQLITE),
+        at_most=1.6,
+    ),
+    Goal(
+        path="same, requests per second against selects of pgbench",
+        value=_beside_pgbench,
+        at_least=0.6,
+        of_time=True,
+    ),
+    Goal(
+        path="list of 100 against nginx serving the same bytes, CPU",
+        value=_times(reads.LISTS, "vigie", "nginx"),
+        at_most=2.0,
+    ),
+    Goal(
+        path="`$skip` 10,000 against `$skip` 0, CPU",
+        value=_times(reads.LISTS, "vigie, $skip 10,000", "vigie"),
+        at_most=3.0,
+    ),
+    Goal(
+        path="p99 of reads while an import runs against without",
+        value=_times(writes.BESIDE, writes.READS_BESIDE, writes.QUIET_READS, p99),
+        at_most=3.0,
+        of_time=True,
+    ),
+    Goal(
+        path="import alone, incidents of 3 alerts",
+        value=_figure(writes.IMPORT, "incidents a second"),
+        at_least=5_000,
+        unit="a second",
+        of_time=True,
+    ),
+    Goal(
+        path="import beside a serving process",
+        value=_figure(writes.BESIDE, "incidents a second"),
+        at_least=1_500,
+        unit="a second",
+        of_time=True,
+    ),
+    Goal(
+        path="update, 32 at once",
+        value=_median(writes.UPDATES, "vigie", throughput),
+        at_least=4_000,
+        unit="a second",
+        of_time=True,
+    ),
+    Goal(
+        path="start to first answer, empty store",
+        value=_figure(life.START, "empty store"),
+        at_most=0.6,
+        unit="s",
+        of_time=True,
+    ),
+    Goal(
+        path="start to first answer, filled store",
+        value=_figure(life.START, "filled store"),
+        at_most=0.6,
+        unit="s",
+        of_time=True,
+    ),
+    Goal(path="resident memory, idle", value=_figure(life.MEMORY, "at rest"), at_most=60, unit="MB"),
+    *(
+        Goal(
+            path=f"resident memory, more after {_READS:,} reads {which}",
+            value=_grown(which),
+            at_most=20,
+            unit="MB",
+        )
+        for which in (life.OF_A_HUNDRED, life.OF_ALL)
+    ),
+    Goal(
+        path="installed size without byte code",
+        value=_figure(life.SIZE, "without byte code"),
+        at_most=50,
+        unit="MB",
+    ),
+    Goal(
+        path="installed size with byte code",
+        value=_figure(life.SIZE, "with byte code"),
+        at_most=65,
+        unit="MB",
+    ),
+)
+"""In the order of the table in docs/performance.md."""

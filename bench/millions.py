@@ -1,0 +1,210 @@
+"""Stores of as many generated incidents of one alert as wanted, filled once and kept in a folder."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+from tests.commands import done
+from tests.many_incidents import NEWEST, many_incidents
+from tests.postgres_server import PostgresServer, find_binaries
+from tests.stores import a_secret_in
+
+from bench.processes import BenchError
+from vigie.core import lossless
+from vigie.core.history import Deed, added
+from vigie.core.incident import KeptIncident, decode_spans, keep_document, sights_of
+from vigie.installation import opened
+from vigie.settings import DatabaseSettings, Settings
+from vigie.store.copying import HISTORY, INCIDENTS, SIGHTS, Rows, Shelf
+from vigie.store.postgres.shelf import postgres_shelf
+from vigie.store.sights import WHOLE_TENANT, sight_label
+from vigie.store.sqlite.shelf import sqlite_shelf
+
+TENANT = "Contoso"
+APPLICATION = "reader"
+_AS_PEOPLE_DO = 1_000
+_PER_COMMIT = 5_000
+_SHOWN_EVERY = 100_000
+_DEED = Deed(actor="bench", request_id="", at=NEWEST)
+_INCIDENT_COLUMNS = (
+    "tenant_id",
+    "incident_id",
+    "status",
+    "severity",
+    "assigned_to",
+    "created_at",
+    "last_update_at",
+    "alerts_at",
+    "spans",
+    "document",
+)
+_SIGHT_COLUMNS = (
+    "tenant_id",
+    "incident_id",
+    "label",
+    "last_update_at",
+    "created_at",
+    "status",
+    "assigned_to",
+)
+_HISTORY_COLUMNS = (
+    "tenant_id",
+    "incident_id",
+    "entry",
+    "at",
+    "action",
+    "actor",
+    "request_id",
+    "changes",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Millions:
+    """A filled store, and the settings file that serves it without quotas that matter."""
+
+    url: str
+    incident_count: int
+    settings_file: Path
+
+    @property
+    def settings(self) -> Settings:
+        """How it is opened in the process."""
+        return Settings(database=DatabaseSettings(url=self.url))
+
+
+@contextmanager
+def postgres_in(folder: Path) -> Iterator[PostgresServer]:
+    """The server whose files are in a folder, which are made when there are none; stopped at the end."""
+    binaries = find_binaries()
+    if binaries is None:
+        raise BenchError("PostgreSQL is missing; `apt-get install postgresql` brings it")
+    options = ("-c", "shared_buffers=1GB", "-c", "max_wal_size=8GB", "-c", "checkpoint_timeout=30min")
+    server = PostgresServer(binaries=binaries, folder=folder, options=options)
+    if not folder.exists():
+        folder.mkdir(mode=0o755, parents=True)
+        shutil.chown(folder, "postgres", "postgres")
+        server.run("initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def in_a_file(folder: Path, incident_count: int) -> Millions:
+    """A store file with so many incidents."""
+    url = f"sqlite:///{folder / f'{incident_count}.sqlite3'}"
+    return _filled(folder, url, incident_count)
+
+
+def in_postgres(folder: Path, server: PostgresServer, incident_count: int) -> Millions:
+    """A database with so many incidents, vacuumed and analyzed."""
+    name = f"incidents_{incident_count}"
+    if not server.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+        server.sql(f"CREATE DATABASE {name} TEMPLATE template0")
+    store = _filled(folder, server.url(name), incident_count)
+    server.sql("VACUUM (ANALYZE)", database=name)
+    return store
+
+
+def _filled(folder: Path, url: str, incident_count: int) -> Millions:
+    kind = url.partition(":")[0]
+    settings_file, mark = folder / f"{kind}.toml", folder / f"{kind}-{incident_count}.filled"
+    many = 10**9
+    lines = [
+        "[keys]",
+        f"secret_file = {json.dumps(str(a_secret_in(folder)))}",
+        "[quotas]",
+        *(f"{name}_per_{time} = {many}" for name in ("get", "list", "update") for time in ("minute", "hour")),
+        "[logging]",
+        'level = "warning"',
+    ]
+    settings_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    store = Millions(url=url, incident_count=incident_count, settings_file=settings_file)
+    if not mark.exists():
+        started_seconds = perf_counter()
+        asyncio.run(_fill(store))
+        permission = ("--permission", "Incident.ReadWrite.All")
+        at = ("--config", settings_file, "--database", url)
+        done("app", "add", APPLICATION, "--tenant", TENANT, *permission, *at)
+        print(f"{incident_count:,} incidents put in {perf_counter() - started_seconds:.0f} s", flush=True)
+        mark.touch()
+    return store
+
+
+async def _fill(store: Millions) -> None:
+    """The first and the last as an import puts them, those between as a copy puts rows."""
+    kept = map(keep_document, many_incidents(store.incident_count))
+    async with opened(store.settings, create=True) as installation:
+        tenant = await installation.directory.add_tenant(TENANT, guid=None, domain=None)
+        await installation.incidents.put_incidents(tenant.tenant_id, list(islice(kept, _AS_PEOPLE_DO)), _DEED)
+    async with _shelf_of(store) as shelf:
+        left = store.incident_count - 2 * _AS_PEOPLE_DO
+        while left > 0 and (some := list(islice(kept, min(_PER_COMMIT, left)))):
+            await shelf.put(list(_rows_of(tenant.tenant_id, some)))
+            left -= len(some)
+            if left % _SHOWN_EVERY == 0:
+                print(f"{left:,} to go", flush=True)
+    async with opened(store.settings, create=False) as installation:
+        await installation.incidents.put_incidents(tenant.tenant_id, list(kept), _DEED)
+
+
+def _rows_of(tenant_id: int, incidents: list[KeptIncident]) -> Iterator[Rows]:
+    yield (
+        INCIDENTS,
+        _INCIDENT_COLUMNS,
+        [(tenant_id, *(getattr(each, name) for name in _INCIDENT_COLUMNS[1:])) for each in incidents],
+    )
+    yield (
+        SIGHTS,
+        _SIGHT_COLUMNS,
+        [
+            (
+                tenant_id,
+                each.incident_id,
+                label,
+                each.last_update_at,
+                each.created_at,
+                each.status,
+                each.assigned_to,
+            )
+            for each in incidents
+            for label in (WHOLE_TENANT, *map(sight_label, sights_of(decode_spans(each.spans))))
+        ],
+    )
+    yield (
+        HISTORY,
+        _HISTORY_COLUMNS,
+        [
+            (
+                tenant_id,
+                each.incident_id,
+                1,
+                _DEED.at,
+                "import",
+                _DEED.actor,
+                _DEED.request_id,
+                lossless.encode(added(each.document)).decode(),
+            )
+            for each in incidents
+        ],
+    )
+
+
+def _shelf_of(store: Millions) -> AbstractAsyncContextManager[Shelf]:
+    if store.settings.database.is_shared:
+        return postgres_shelf(store.url)
+    return _file_shelf(store.settings.database.path)
+
+
+@asynccontextmanager
+async def _file_shelf(path: Path) -> AsyncIterator[Shelf]:
+    with sqlite_shelf(path) as shelf:
+        yield shelf

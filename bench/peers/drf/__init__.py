@@ -1,0 +1,1 @@
+"""Django REST framework under gunicorn; incidents, alerts, devices and entities are rows."""
