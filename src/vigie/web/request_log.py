@@ -6,10 +6,10 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import count, starmap
-from typing import BinaryIO
+from itertools import count
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -34,15 +34,16 @@ _SECRET = re.compile(
 
 
 class RequestIds:
-    """Names requests: a random prefix for the process, and a counter."""
+    """Names requests: a random prefix for the process, and a counter in hexadecimal."""
 
     def __init__(self) -> None:
-        self._prefix = f"|{secrets.token_hex(8)}."
-        self._numbers = count(1)
+        self.prefix = f"|{secrets.token_hex(8)}."
+        self.next_number = count(1).__next__
+        """A number no other request has; where it stands, between `prefix` and a dot, is up to the asker."""
 
     def next(self) -> str:
         """A name no other request has, such as `|7d1f0c2291ab44e0.1a2b.`."""
-        return f"{self._prefix}{next(self._numbers):x}."
+        return f"{self.prefix}{self.next_number():x}."
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -71,15 +72,17 @@ _encoder = msgspec.json.Encoder()
 class Wording:
     """What lines of requests that are answered alike have in common, encoded once.
 
-    Only the time, the request, its path and how long it took may differ. The path is the route's own words and
-    a number: nothing in it needs to be escaped, cut or left out.
+    Only the time, the number of the request's name, the digits behind `path` and how long it took may differ. The
+    path is the route's own words: nothing in it needs to be escaped, cut or left out.
     """
 
     def __init__(
         self,
         *,
+        id_prefix: str,
         method: str,
         route: str,
+        path: str,
         status: int,
         tenant: str,
         application: str,
@@ -90,10 +93,10 @@ class Wording:
             time=_BLANK,
             level="info",
             event="request",
-            request_id=_BLANK,
+            request_id=f"{id_prefix}{_BLANK}.",
             method=method,
             route=route,
-            path=_BLANK,
+            path=f"{path}{_BLANK}",
             status=status,
             duration_ms=_BLANK_MS,
             tenant=tenant,
@@ -104,28 +107,19 @@ class Wording:
             detail=None,
         )
         text = _encoder.encode(line).decode().replace(str(_BLANK_MS), _BLANK) + "\n"
-        self._start, self._before_id, self._before_path, self._before_ms, self._end = text.split(_BLANK)
+        pieces = [piece.replace("%", "%%").encode() for piece in text.split(_BLANK)]
+        self._form = b"%b%%b%b%%x%b%%b%b%%.3f%b" % tuple(pieces)
 
-    def line(self, at: Instant, request_id: str, path: str, seconds: float) -> bytes:
+    def line(self, at: Instant, number: int, digits: bytes, seconds: float) -> bytes:
         """The line of one request."""
-        milliseconds = round(seconds * 1000, 3)
-        return (
-            f"{self._start}{log_time(at)}{self._before_id}{request_id}{self._before_path}{path}"
-            f"{self._before_ms}{milliseconds}{self._end}"
-        ).encode()
+        return self._form % (log_time(at).encode(), number, digits, seconds * 1000)
 
 
 _BLANK = "\ue000"
 _BLANK_MS = -1.25
 
-
-class _Repeated(msgspec.Struct, gc=False):
-    """What is said of one request whose wording is known."""
-
-    wording: Wording
-    request_id: str
-    path: str
-    seconds: float
+_Waiting = tuple[Callable[..., bytes], tuple[Any, ...]]
+"""How a line is made, and of what: whoever records it does neither."""
 
 
 class RequestLog:
@@ -144,7 +138,7 @@ class RequestLog:
     def __init__(self, stream: BinaryIO, *, enabled: bool) -> None:
         self._stream = stream
         self._enabled = enabled
-        self._waiting: deque[tuple[Instant, _Line | _Repeated]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._writing = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -214,18 +208,16 @@ class RequestLog:
             refusal=refusal,
             detail=detail and detail[:DETAIL_LENGTH_MAX],
         )
-        self._waiting.append((at, line))
+        self._waiting.append((_encoded, (at, line)))
 
-    def record_again(
-        self, wording: "Wording", at: Instant, request_id: str, path: str, seconds: float
-    ) -> None:
+    def record_again(self, wording: Wording, at: Instant, number: int, digits: bytes, seconds: float) -> None:
         """As `record`, for one more request whose line is worded like those before it."""
         if not self._enabled:
             return
         if len(self._waiting) >= WAITING_LINES_MAX:
             self._not_taken += 1
             return
-        self._waiting.append((at, _Repeated(wording, request_id, path, seconds)))
+        self._waiting.append((wording.line, (at, number, digits, seconds)))
 
     def record_connection(
         self,
@@ -274,7 +266,7 @@ class RequestLog:
         """Write what waits, in the calling thread. Not for the event loop: the stream may block."""
         with self._writing:
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            self._not_written += len(batch) - self._write_lines(starmap(_encoded, batch))
+            self._not_written += len(batch) - self._write_lines(make(*said) for make, said in batch)
             self._report_dropped()
             self._report_left_out(int(time.monotonic()))
 
@@ -302,10 +294,10 @@ class RequestLog:
     def _write_lines(self, lines: Iterable[bytes]) -> int:
         """Write lines until the stream refuses; how many it took."""
         written = 0
-        for piece in _pieces(lines):
-            if not self._write(piece):
+        for some in _together(lines):
+            if not self._write(b"".join(some)):
                 break
-            written += piece.count(b"\n")
+            written += len(some)
         return written
 
     def _write(self, piece: bytes) -> bool:
@@ -347,26 +339,24 @@ def _millisecond(milliseconds: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03}Z"
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines to pieces that a pipe takes whole, so that another writer's lines fall between ours.
+def _together(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """As many lines at a time as a pipe takes whole, so that another writer's lines fall between ours.
 
     Small pieces also hand the interpreter back to the event loop often.
     """
-    piece: list[bytes] = []
+    some: list[bytes] = []
     size = 0
     for line in lines:
         size += len(line)
-        if piece and size > select.PIPE_BUF:
-            yield b"".join(piece)
-            piece, size = [], len(line)
-        piece.append(line)
-    if piece:
-        yield b"".join(piece)
+        if some and size > select.PIPE_BUF:
+            yield some
+            some, size = [], len(line)
+        some.append(line)
+    if some:
+        yield some
 
 
-def _encoded(at: Instant, line: _Line | _Repeated) -> bytes:
-    if isinstance(line, _Repeated):
-        return line.wording.line(at, line.request_id, line.path, line.seconds)
+def _encoded(at: Instant, line: _Line) -> bytes:
     line.time = log_time(at)
     line.duration_ms = round(line.duration_ms, 3)
     line.detail = redacted(line.detail) if line.detail else None
