@@ -8,9 +8,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from building.reference_page import page_of
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "src/vigie/"
+PAGE = "vigie/web/reference.html"
+"""The only file of the program that is made, and not kept."""
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +34,41 @@ def kept() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with both, built here with nothing fetched."""
-    directory = tmp_path_factory.mktemp("built")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive, built here with nothing fetched."""
+    (archive,) = built("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source archive as a release is."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(unpacked, filter="data")
+    (source,) = unpacked.iterdir()
+    (made,) = built("wheel", source, tmp_path_factory.mktemp("wheel"))
+    return made
+
+
+def built(target: str, source: Path, directory: Path) -> list[Path]:
+    """What hatchling makes of a source."""
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", directory],
-        cwd=ROOT,
+        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", directory],
+        cwd=source,
         capture_output=True,
         check=True,
         timeout=100,
     )
-    return directory
+    return list(directory.iterdir())
 
 
-def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], built: Path) -> None:
-    (wheel,) = built.glob("*.whl")
+def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
     program = {name for name in names if ".dist-info/" not in name}
-    assert program == {name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)}
+    assert program - {PAGE} == {name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)}
     described = {name.partition(".dist-info/")[2] for name in names - program}
     assert described == {
         "METADATA",
@@ -61,10 +80,16 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], built: Path)
     }
 
 
-def test_the_source_archive_has_what_is_named_and_nothing_else(kept: set[str], built: Path) -> None:
+def test_the_wheel_has_the_reference_page_of_its_document(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        page, document = archive.read(PAGE), archive.read("vigie/web/openapi.yaml")
+
+    assert page == page_of(yaml.safe_load(document))
+
+
+def test_the_source_archive_has_what_is_named_and_nothing_else(kept: set[str], sdist: Path) -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     named = pyproject["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
-    (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
 

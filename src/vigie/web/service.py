@@ -1,6 +1,5 @@
 """What operators ask of a server: is it alive, is it ready, what has it counted, what does it speak."""
 
-from asyncio import to_thread
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -54,8 +53,7 @@ class ServiceFace:
 
     async def reference(self, exchange: Exchange) -> None:
         """The same, for people."""
-        page = await to_thread(reference_page, openapi_document())
-        await self._answer_paced(exchange, b"text/html; charset=utf-8", page)
+        await self._answer_paced(exchange, b"text/html; charset=utf-8", reference_page())
 
     async def style(self, exchange: Exchange) -> None:
         """How the page looks."""

@@ -1,0 +1,1 @@
+"""What is made when the package is built. None of it is installed."""
