@@ -3,10 +3,12 @@
 import ast
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import packages_distributions
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -393,6 +395,25 @@ def test_every_dependency_has_its_reason_and_every_reason_its_dependency(pyproje
         assert rows_under(document, f"With the extra {extra}") == package_names(packages)
     assert rows_under(document, "For developing") == package_names(pyproject["dependency-groups"]["dev"])
     assert rows_under(document, "For building") == package_names(pyproject["build-system"]["requires"])
+
+
+def test_the_program_imports_what_it_depends_on_and_nothing_else(pyproject: dict[str, Any]) -> None:
+    extras = pyproject["project"]["optional-dependencies"].values()
+    depended_on = package_names([*pyproject["project"]["dependencies"], *chain(*extras)])
+    distributions = packages_distributions()
+
+    imported = {package for source in SOURCES for package in packages_imported_by(source)}
+    # _typeshed is there for the checker of types alone.
+    foreign = imported - {*sys.stdlib_module_names, "_typeshed", "vigie"}
+    assert {distributions[package][0].replace("_", "-") for package in foreign} == set(depended_on)
+
+
+def packages_imported_by(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text_of(source))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 # Operations
