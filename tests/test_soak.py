@@ -8,7 +8,7 @@ from tests.foreign_issuers import TrustingHouse, foreign_issuer, trusting
 from tests.house import READ_ALL
 
 REMEMBERED = 20
-# So many that one thing left behind by each stands out from what a busy process has more at one time than at another.
+# So many that one thing left behind by each stands out from what a busy process holds for a while.
 TOKENS = 400
 
 
