@@ -510,14 +510,16 @@ class Client:
         return b"".join(bytes(message.get("body", b"")) for message in self.sent)
 
 
-async def stream(client: Client, pieces: AsyncIterator[bytes], *, grace_seconds: float = 5.0) -> None:
+async def stream(client: Client, pieces: AsyncIterator[list[bytes]], *, grace_seconds: float = 5.0) -> None:
     async with streaming(client.exchange, grace_seconds=grace_seconds) as answer:
         await answer.send([], pieces)
 
 
-async def some(*pieces: bytes, then: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[bytes]:
+async def some(
+    *pieces: bytes, then: Callable[[], Awaitable[object]] | None = None
+) -> AsyncIterator[list[bytes]]:
     for piece in pieces:
-        yield piece
+        yield [piece]
     if then is not None:
         await then()
 
@@ -641,10 +643,10 @@ def test_waiting_for_the_store_is_not_the_clients_fault() -> None:
     async def send() -> bytes:
         client = Client()
 
-        async def slowly() -> AsyncIterator[bytes]:
+        async def slowly() -> AsyncIterator[list[bytes]]:
             for piece in (b"a", b"b", b"c"):
                 await asyncio.sleep(0.1)
-                yield piece
+                yield [piece]
 
         await stream(client, slowly(), grace_seconds=0.05)
         return client.body

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeVar
@@ -76,6 +76,20 @@ def gives_up(send: object) -> bool:
     if not isinstance(cycle, RequestResponseCycle) or not cycle.transport.is_closing():
         return False
     cycle.disconnected = True
+    return True
+
+
+def write_chunk(send: object, pieces: Sequence[bytes | memoryview]) -> bool:
+    """Write pieces of a body as one chunk, as they are: `send` would copy each of them twice.
+
+    False leaves it to `send`: the client has yet to take what came before, or the answer has no chunks.
+    """
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle) or not cycle.chunked_encoding:
+        return False
+    if cycle.flow.write_paused or cycle.disconnected or cycle.transport.is_closing():
+        return False
+    cycle.transport.writelines([b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"])
     return True
 
 

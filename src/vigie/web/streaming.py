@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from tempfile import SpooledTemporaryFile
@@ -10,8 +10,11 @@ from time import perf_counter
 from typing import Any
 
 from vigie.web.exchange import ClientGone, Exchange, chosen_coding
+from vigie.web.protocol import write_chunk
 
 SLOWEST_BYTES_PER_SECOND = 64 * 1024
+
+Pieces = Sequence[bytes]
 
 _GZIP_WINDOW = 31
 _COMPRESSION_LEVEL = 4
@@ -38,44 +41,47 @@ class StreamedAnswer:
         self._waited_seconds = 0.0
         self._sent_bytes = 0
 
-    async def send(self, headers: list[tuple[bytes, bytes]], pieces: AsyncIterator[bytes]) -> None:
-        """Send pieces as they come. The answer begins with the first: what fails before can be refused.
+    async def send(self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]) -> None:
+        """Send batches of pieces as they come. The answer begins with the first: what fails before can be refused.
 
         What fails later must come out of `streaming`: the server then ends the connection, never the body.
         """
         coding = chosen_coding(self._exchange.header(b"accept-encoding"))
         if coding is not None:
             headers.append((b"content-encoding", coding.encode()))
-            pieces = _compressed(pieces, coding)
+            batches = _compressed(batches, coding)
         if self._exchange.scope["http_version"] == "1.0" and self._exchange.method != "HEAD":
-            await self._send_at_once(headers, pieces)
+            await self._send_at_once(headers, batches)
             return
-        first = await anext(pieces)
+        first = await anext(batches)
         await self._begin(headers)
         if self._exchange.method != "HEAD":
-            await self._send_piece(first)
-            async for piece in pieces:
-                await self._send_piece(piece)
+            await self._send_batch(first)
+            async for batch in batches:
+                await self._send_batch(batch)
 
-    async def _send_at_once(self, headers: list[tuple[bytes, bytes]], pieces: AsyncIterator[bytes]) -> None:
+    async def _send_at_once(self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]) -> None:
         """For HTTP/1.0, which knows no chunks: a body that just broke off could be taken for a whole one."""
         with SpooledTemporaryFile(_SPOOLED_IN_MEMORY_BYTES) as spool:
-            async for piece in pieces:
-                spool.write(piece)
+            async for batch in batches:
+                spool.writelines(batch)
             headers.append((b"content-length", str(spool.tell()).encode()))
             spool.seek(0)
             await self._begin(headers)
             for part in iter(partial(spool.read, _PART_BYTES), b""):
-                await self._send_piece(part)
+                await self._send_batch([part])
 
     async def _begin(self, headers: list[tuple[bytes, bytes]]) -> None:
         self._exchange.status = 200
         await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def _send_piece(self, piece: bytes) -> None:
-        for part in _parts(piece):
-            await self._wait_for({"type": "http.response.body", "body": part, "more_body": True})
-            self._sent_bytes += len(part)
+    async def _send_batch(self, batch: Pieces) -> None:
+        for part in _parts(batch):
+            if not write_chunk(self._exchange.send, part):
+                await self._wait_for(
+                    {"type": "http.response.body", "body": b"".join(part), "more_body": True}
+                )
+            self._sent_bytes += sum(map(len, part))
 
     async def _wait_for(self, message: dict[str, Any]) -> None:
         saved_seconds = self._sent_bytes / SLOWEST_BYTES_PER_SECOND - self._waited_seconds
@@ -99,22 +105,24 @@ async def streaming(exchange: Exchange, *, grace_seconds: float) -> AsyncIterato
     await exchange.send({"type": "http.response.body", "body": b""})
 
 
-def _parts(piece: bytes) -> Iterator[bytes | memoryview]:
-    if len(piece) <= _PART_BYTES:
-        if piece:
-            yield piece
+def _parts(batch: Pieces) -> Iterator[Sequence[bytes | memoryview]]:
+    """What is sent at a time: all of a batch, unless that is too much."""
+    if sum(map(len, batch)) <= _PART_BYTES:
+        if any(batch):
+            yield batch
         return
-    view = memoryview(piece)
-    for start in range(0, len(piece), _PART_BYTES):
-        yield view[start : start + _PART_BYTES]
+    for piece in batch:
+        view = memoryview(piece)
+        for start in range(0, len(piece), _PART_BYTES):
+            yield [view[start : start + _PART_BYTES]]
 
 
-async def _compressed(pieces: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
+async def _compressed(batches: AsyncIterator[Pieces], coding: str) -> AsyncIterator[Pieces]:
     window = _GZIP_WINDOW if coding == "gzip" else zlib.MAX_WBITS
     compressor = zlib.compressobj(_COMPRESSION_LEVEL, wbits=window)
-    async for piece in pieces:
-        yield await asyncio.to_thread(compressor.compress, piece)
-    yield compressor.flush()
+    async for batch in batches:
+        yield [await asyncio.to_thread(compressor.compress, b"".join(batch))]
+    yield [compressor.flush()]
 
 
 @asynccontextmanager
