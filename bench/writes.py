@@ -134,7 +134,8 @@ class _Importer:
 
 @contextmanager
 def _importing(store: Store, file: Path) -> Iterator[_Importer]:
-    command = pinned(BACKGROUND_CORE, _import_command(store, file))
+    # On two cores it shares that of the load, which must not wait for it: the server's time is asked for.
+    command = pinned(BACKGROUND_CORE, ["chrt", "--idle", "0", *_import_command(store, file)])
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=clean_environment()) as process:
         # Starting a program is not importing.
         while not _count_mirrored(store):
