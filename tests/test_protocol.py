@@ -333,6 +333,21 @@ def test_a_wish_to_upgrade_is_ignored(protocol: bytes) -> None:
     assert served.refused == []
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.0\r\nconnection: upgrade\r\n",
+        b"GET / HTTP/1.1\r\nhost: vigie\r\nconnection: close, upgrade\r\n",
+    ],
+)
+def test_neither_does_it_matter_where_the_connection_ends_with_the_answer(head: bytes) -> None:
+    with patient() as served:
+        answers = served.answers(head + b"upgrade: h2c\r\n\r\n" + A_GET)
+
+    assert statuses(answers) == [200]
+    assert served.refused == []
+
+
 # Time
 
 

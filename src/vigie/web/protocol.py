@@ -188,8 +188,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def _parse_without_upgrade(self, rest: bytes | memoryview) -> None:
         """Read the head again as if it had not asked for an upgrade.
 
-        The parser takes what follows such a head for another protocol: a body would be read as a request.
+        The parser takes what follows such a head for another protocol: a body would be read as a request. And
+        behind a head that lets the connection be closed it reads nothing at all: another one has to.
         """
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         version = self.scope["http_version"].encode()
         lines = [b"%b %b HTTP/%b" % (self.scope["method"].encode(), self.url, version)]
         lines += [b"%b: %b" % header for header in self.scope["headers"] if header[0] != b"upgrade"]
