@@ -31,6 +31,7 @@ from vigie.web.protocol import Limits, limited_protocol
 from vigie.web.request_log import RequestLog
 
 DATE = (b"date", b"Tue, 24 Nov 2026 09:28:00 GMT")
+ANSWERED_IN_SECONDS = 20
 PER_MINUTE = 12
 LARGE = 70_000
 
@@ -170,7 +171,8 @@ class Client:
             await asyncio.sleep(0.003)
             writer.write(data[split:])
         for request in requests:
-            answer = await next_answer(reader, is_head=request.startswith(b"HEAD"))
+            async with asyncio.timeout(ANSWERED_IN_SECONDS):
+                answer = await next_answer(reader, is_head=request.startswith(b"HEAD"))
             self.received.append(answer)
             if not answer or b"connection: close" in answer:
                 await self.close()
