@@ -96,9 +96,8 @@ class FastLane:
         self._dated: DatedHeaders = []
         self._head = b""
 
-    def habit_of(self, head: bytes, scope: Scope) -> Habit | None:
+    def habit_of(self, tail: bytes, scope: Scope) -> Habit | None:
         """What can be known from a request that went the plain way about others that end like it."""
-        tail = head[head.find(_TAIL_STARTS) :]
         if len(tail) > _TAIL_BYTES_MAX or scope["method"] != "GET" or scope["http_version"] != "1.1":
             return None
         headers = scope["headers"]
@@ -199,11 +198,12 @@ class FastLaneProtocol(LimitedProtocol):
 
     lane: ClassVar[FastLane]
 
-    __slots__ = ("_answered_at", "_asked", "_habit", "_held")
+    __slots__ = ("_answered_at", "_asked", "_ended", "_habit", "_held")
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._habit: Habit | None = None
+        self._ended = 0  # the hash of how the request before ended
         self._answered_at = 0.0
         self._asked: Asked | None = None
         self._held: list[bytes] = []
@@ -219,13 +219,13 @@ class FastLaneProtocol(LimitedProtocol):
         elif habit is None or not data.endswith(habit.tail):
             super().data_received(data)
             self._learn(data)
-        elif not self._takes(habit, data[len(_ASKS) : -len(habit.tail)]):
+        elif not (digits := data[len(_ASKS) : -len(habit.tail)]).isdigit() or len(digits) > _ID_DIGITS_MAX:
+            super().data_received(data)
+        elif not self._takes(habit, digits):
             self._habit = None
             super().data_received(data)
 
     def _takes(self, habit: Habit, digits: bytes) -> bool:
-        if not digits.isdigit() or len(digits) > _ID_DIGITS_MAX:
-            return False
         if self.flow.write_paused or self.transport.is_closing():
             return False
         answer = self.lane.answer(habit, digits, self.server_state.default_headers)
@@ -293,11 +293,18 @@ class FastLaneProtocol(LimitedProtocol):
         super().shutdown()
 
     def _learn(self, data: bytes) -> None:
-        """Take up the habit of the request under way, if it was the only one in these bytes and all of them."""
+        """Take up the habit of the request under way, if it was the only one in these bytes and all of them.
+
+        What has been met once is no habit: whoever asks once on each connection shall not pay for one.
+        """
+        tail = data[data.find(_TAIL_STARTS) :]
+        before, self._ended = self._ended, hash(tail)
+        if before != self._ended:
+            return
         is_under_way = self not in self.connections_open.idle and not self.pipeline
         is_whole = not (self._unparsed_bytes or self._awaits_body) and data.find(b"\r\n\r\n") == len(data) - 4
         if is_under_way and is_whole and self.scope is self.cycle.scope and self.cycle.keep_alive:
-            self._habit = self.lane.habit_of(data, cast("Scope", self.scope))
+            self._habit = self.lane.habit_of(tail, cast("Scope", self.scope))
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, unless the lane has answered on it since the timer was set."""
