@@ -173,6 +173,27 @@ def test_a_backup_writes_over_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert Path("kept.sqlite3").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize(
+    ("file", "what_to_do"),
+    [
+        ("nowhere", "nowhere is there already and was not touched; name another file"),
+        ("missing/kept", "there is no folder missing to write kept in; make it first"),
+        ("vigie.sqlite3/kept", "there is no folder vigie.sqlite3 to write kept in; make it first"),
+        ("k" * 250, f"{'k' * 250} cannot be written: File name too long; name another file"),
+    ],
+)
+def test_a_backup_that_cannot_be_written_is_told_under_the_name_that_was_given(
+    file: str, what_to_do: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done("tenant", "add", "Contoso", "--database", IN_A_FILE)
+    Path("nowhere").symlink_to("missing-too")
+    before = sorted(Path().iterdir())
+
+    assert run("backup", file, "--database", IN_A_FILE).refusal == f"vigie: {what_to_do}"
+    assert sorted(Path().iterdir()) == before
+
+
 def test_postgres_is_backed_up_and_restored_by_its_own_tools(url: str, server: PostgresServer) -> None:
     filled(url)
     before = exported(url)

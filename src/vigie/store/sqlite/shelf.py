@@ -80,24 +80,44 @@ def sqlite_shelf(path: Path) -> Iterator[SqliteShelf]:
 
 def back_up(path: Path, file: Path) -> int:
     """Write a store as of one moment to a new file, while others go on; its size in bytes. Raises StoreError."""
-    if file.exists():
-        raise StoreError(f"{file} is there already and was not touched; name another file")
-    # Under another name until all is there: what fails half-way leaves nothing that looks like a backup.
+    try:
+        with _new_file(file) as beside:
+            _write_copy(path, beside)
+        return file.stat().st_size
+    except FileExistsError as error:
+        raise StoreError(f"{file} is there already and was not touched; name another file") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreError(
+            f"there is no folder {file.parent} to write {file.name} in; make it first"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}; name another file") from error
+    except sqlite3.Error as error:
+        raise StoreError(f"the store at {path} cannot be copied: {error}") from error
+
+
+@contextmanager
+def _new_file(file: Path) -> Iterator[Path]:
+    """A file of its owner's alone, under another name until all is there: what fails half-way leaves nothing."""
+    # A link as well, wherever it leads.
+    if os.path.lexists(file):
+        raise FileExistsError(file)
     beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        with closing(connect(path, is_read_only=True)) as source, closing(sqlite3.connect(beside)) as copy:
-            source.backup(copy)
-            # One whole file, without a log beside it.
-            copy.execute("PRAGMA journal_mode = DELETE")
-            (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise StoreError(f"the store at {path} is damaged: {verdict}")
+        yield beside
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         os.link(beside, file)
-    except sqlite3.Error as error:
-        raise StoreError(f"the store at {path} cannot be copied: {error}") from error
     finally:
         beside.unlink()
-    return file.stat().st_size
+
+
+def _write_copy(path: Path, file: Path) -> None:
+    with closing(connect(path, is_read_only=True)) as source, closing(sqlite3.connect(file)) as copy:
+        source.backup(copy)
+        # One whole file, without a log beside it.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise StoreError(f"the store at {path} is damaged: {verdict}")
