@@ -888,6 +888,14 @@ def test_an_instance_with_a_port_goes_by_it_and_is_known_without(house: House) -
     ]
 
 
+def test_an_instance_whose_port_is_left_empty_goes_by_its_name(house: House) -> None:
+    asked = "authorization_endpoint=https://login.example:/common/oauth2/v2.0/authorize"
+
+    answer = instance(house, asked, host="login.example")
+
+    assert answer.json["metadata"][0]["aliases"] == ["login.example"]
+
+
 def test_the_vendors_names_are_one_instance_as_far_as_they_lead_here(tmp_path: Path) -> None:
     aliases = ("https://login.windows.net", "https://login.microsoftonline.com", "https://vigie.example")
     with RunningHouse(tmp_path, identity=IdentitySettings(audience_aliases=aliases)) as running:
@@ -916,6 +924,9 @@ def test_the_vendors_names_are_one_instance_as_far_as_they_lead_here(tmp_path: P
         ("authorization_endpoint=https://127.0.0.1", 900023),
         ("authorization_endpoint=https://127.0.0.1/nobody.example/oauth2/v2.0/authorize", 90002),
         ("authorization_endpoint=https://[/", 900144),
+        ("authorization_endpoint=https://127.0.0.1:65536/common/oauth2/v2.0/authorize", 900144),
+        ("authorization_endpoint=https://127.0.0.1:0/common/oauth2/v2.0/authorize", 900144),
+        ("authorization_endpoint=https://127.0.0.1:port/common/oauth2/v2.0/authorize", 900144),
         ("authorization_endpoint=", 900144),
         ("api-version=1.0", 900144),
         ("", 900144),

@@ -163,7 +163,10 @@ class LoginFace:
         The vendor's are one, as far as they lead here. A name of our own is one with the port and without it.
         """
         name = str(authority.hostname)
-        aliases = [name, *({authority.netloc.rpartition("@")[2].lower()} - {name})]
+        called = f"[{name}]" if ":" in name else name
+        if authority.port is not None:
+            called += f":{authority.port}"
+        aliases = list(dict.fromkeys((name, called)))
         if name in _VENDORS_NAMES:
             aliases = [each for each in _VENDORS_NAMES if each in {*self._own_hosts, name}]
         network = aliases[0] if name in _VENDORS_NAMES else aliases[-1]
@@ -213,11 +216,19 @@ def _authority(exchange: Exchange) -> SplitResult:
     query: bytes = exchange.scope["query_string"]
     try:
         fields = dict(reversed(parse_qsl(query.decode("ascii"), max_num_fields=FORM_FIELDS_MAX)))
-        return urlsplit(fields["authorization_endpoint"])
+        return _split_url(fields["authorization_endpoint"])
     except (ValueError, KeyError) as error:
         raise TokenRefusal(
             900144, "The query must contain the following parameter, a URL: 'authorization_endpoint'."
         ) from error
+
+
+def _split_url(text: str) -> SplitResult:
+    """The parts of a URL, and ValueError also for a port that there cannot be: it is repeated in the answer."""
+    parts = urlsplit(text)
+    if parts.port == 0:
+        raise ValueError("nothing listens at port 0")
+    return parts
 
 
 def _basic(exchange: Exchange) -> Credentials | None:
