@@ -59,7 +59,7 @@ async def add_application(
         raise WrongUsage("a public client can keep neither a secret nor a certificate's key")
     certificates = _read_certificates(certificate)
     client_secret: str | None = None
-    async with opened(common, create=True) as installation:
+    async with opened(common, create=False) as installation:
         require_authority(installation)
         directory = installation.directory
         found = await directory.get_tenant(tenant)

@@ -86,7 +86,7 @@ async def add_role(
     common: Common = PLAIN,
 ) -> None:
     """Add a role of the tenant's own."""
-    async with opened(common, create=True) as installation:
+    async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         role = await installation.directory.add_role(found, name, permission)
     emit_fields(common, _role_fields(role))
@@ -132,7 +132,7 @@ async def add_device_group(
     common: Common = PLAIN,
 ) -> None:
     """Add a device group before any import has met it."""
-    async with opened(common, create=True) as installation:
+    async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         group = await installation.directory.add_device_group(found, name, id)
     emit_fields(common, _group_fields(group))

@@ -84,7 +84,10 @@ def settings_of(common: Common, overrides: Mapping[str, object] = NO_OVERRIDES) 
 async def opened(
     common: Common, *, create: bool, overrides: Mapping[str, object] = NO_OVERRIDES
 ) -> AsyncIterator["Installation"]:
-    """The installation that the options name. With `create`, the store is made where there is none."""
+    """The installation that the options name. With `create`, the store is made where there is none.
+
+    A command about a tenant makes none: the tenant would not be there.
+    """
     # Here, because signing keys and the store cost 0.2 s that help and refusals do not need.
     from vigie.installation import opened as opened_installation
 

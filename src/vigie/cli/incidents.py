@@ -72,7 +72,6 @@ async def import_(
     for name in files:
         if name.startswith("-") and name != "-":
             raise WrongUsage(f"there is no option {name}; a file of that name is ./{name}")
-    # A store made here would have no tenant in it.
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         with interruptible(), watched(files) as watch:

@@ -34,7 +34,7 @@ RoleOption = Annotated[str, Parameter(name="--role", help="The name of the role.
 
 async def add_user(upn: Upn, /, *, tenant: TenantOption, common: Common = PLAIN) -> None:
     """Add a user, who sees nothing until a role is granted."""
-    async with opened(common, create=True) as installation:
+    async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         user = await installation.directory.add_user(found, upn)
     _emit_user(common, user, [])
@@ -63,7 +63,7 @@ async def grant(
     common: Common = PLAIN,
 ) -> None:
     """Grant a role to a user, over some device groups or the whole tenant."""
-    async with opened(common, create=True) as installation:
+    async with opened(common, create=False) as installation:
         directory = installation.directory
         found = await directory.get_tenant(tenant)
         user = await directory.get_user(found, upn)
@@ -110,7 +110,7 @@ async def set_password(upn: Upn, /, *, tenant: TenantOption, common: Common = PL
     from vigie.identity.passwords import check_new_password, hash_password
     from vigie.installation import now
 
-    async with opened(common, create=True) as installation:
+    async with opened(common, create=False) as installation:
         require_authority(installation)
         found = await installation.directory.get_tenant(tenant)
         user = await installation.directory.get_user(found, upn)
