@@ -37,7 +37,7 @@ from vigie.identity.passwords import hash_password
 from vigie.identity.tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
 from vigie.identity.wrapping import wrapping_by
 from vigie.installation import Installation, opened
-from vigie.server import serving
+from vigie.server import bound, serving
 from vigie.settings import (
     IdentitySettings,
     LoggingSettings,
@@ -232,15 +232,15 @@ class RunningHouse:
         self._end = asyncio.Event()
         async with AsyncExitStack() as stack:
             try:
+                listeners = stack.enter_context(bound(self.settings))
                 self.installation = await stack.enter_async_context(opened(self.settings, create=True))
                 if self.settings.identity.issues_tokens:
                     await self._keep_keys(a_key_ring())
                 with _clocks_of_the_server(self.clock):
-                    self.url = (
-                        await stack.enter_async_context(
-                            serving(self.installation, metrics_age_seconds_max=self._metrics_age_seconds_max)
-                        )
-                    ).url
+                    server = serving(
+                        self.installation, listeners, metrics_age_seconds_max=self._metrics_age_seconds_max
+                    )
+                    self.url = (await stack.enter_async_context(server)).url
             # Whatever it is, the test that waits for the house wants to hear of it.
             except Exception as error:  # noqa: BLE001
                 self._started.set_exception(error)

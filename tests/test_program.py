@@ -309,6 +309,20 @@ def test_a_taken_port_is_one_line_and_exit_2() -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize("setting", ["[server]\nport", "[metrics]\nlisten"])
+def test_a_start_whose_port_is_taken_makes_no_store(command: str, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        value = f'"127.0.0.1:{port}"' if "listen" in setting else port
+        Path("vigie.toml").write_text(f"{setting} = {value}\n", encoding="utf-8")
+        other = ("--port", "0") if "listen" in setting else ("--port", port)
+        ended = run_program(command, *other)
+
+    assert ended.code == 2
+    assert [file.name for file in Path().iterdir()] == ["vigie.toml"]
+
+
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
 def test_a_host_that_is_not_here_is_one_line_and_exit_2(host: str) -> None:
     ended = run_program("serve", "--host", host, "--port", "0")

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -53,10 +53,39 @@ class Serving:
     ended: asyncio.Task[None]
 
 
-async def serve(installation: Installation, on_ready: Callable[[Serving], None]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Where a server is to be reached. `metrics` is None where /metrics has no address of its own."""
+
+    main: socket.socket
+    metrics: socket.socket | None
+
+
+@contextmanager
+def bound(settings: Settings) -> Iterator[Listeners]:
+    """Take the addresses in the settings, for as long as the block lasts. Raises AddressUnavailable.
+
+    Whoever makes a store to serve takes them before: a start that is refused leaves none behind. Raises
+    SettingsError for settings that cannot be together.
+    """
+    settings.tls.check()
+    settings.quotas.check()
+    settings.database.check(settings.quotas)
+    settings.identity.check()
+    with ExitStack() as stack:
+        main = stack.enter_context(_bound(settings.server.host, settings.server.port, "--host", "--port"))
+        metrics = None
+        if address := settings.metrics.address:
+            metrics = stack.enter_context(_bound(*address, "[metrics] listen", "[metrics] listen"))
+        yield Listeners(main=main, metrics=metrics)
+
+
+async def serve(
+    installation: Installation, listeners: Listeners, on_ready: Callable[[Serving], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished within the time set for it."""
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-    async with serving(installation) as running:
+    async with serving(installation, listeners) as running:
         # Before it is said to be ready: whoever hears that may stop it at once.
         _stop_on_signals(running)
         on_ready(running)
@@ -77,20 +106,13 @@ def _stop_on_signals(running: Serving) -> None:
 
 @asynccontextmanager
 async def serving(
-    installation: Installation, *, metrics_age_seconds_max: float = AGE_SECONDS_MAX
+    installation: Installation, listeners: Listeners, *, metrics_age_seconds_max: float = AGE_SECONDS_MAX
 ) -> AsyncIterator[Serving]:
-    """Serve an installation for as long as the block lasts. Raises AddressUnavailable."""
+    """Serve an installation for as long as the block lasts."""
     settings = installation.settings
-    settings.tls.check()
-    settings.quotas.check()
-    settings.database.check(settings.quotas)
-    settings.identity.check()
     _allow_open_files(settings.server.connections_max + _FILES_BESIDE_CONNECTIONS + _handshakes_max(settings))
-    with (
-        _bound(settings.server.host, settings.server.port, "--host", "--port") as listener,
-        _request_log(settings.logging.level) as request_log,
-    ):
-        url = public_url_of(settings, listener.getsockname()[1])
+    with _request_log(settings.logging.level) as request_log:
+        url = public_url_of(settings, listeners.main.getsockname()[1])
         secured = _secured(installation, url)
         parts = await assemble(
             installation, url, request_log, metrics_age_seconds_max=metrics_age_seconds_max
@@ -98,8 +120,11 @@ async def serving(
         async with (
             parts.quota_store,
             chores(installation, parts, secured, now),
-            _metrics_listener(installation, parts.scrapes),
-            _listening(_main_server(installation, parts, secured, request_log), listener) as (ended, stop),
+            _metrics_served(listeners.metrics, parts.scrapes),
+            _listening(_main_server(installation, parts, secured, request_log), listeners.main) as (
+                ended,
+                stop,
+            ),
         ):
             yield Serving(url=url, secured=secured, stop=stop, ended=ended)
 
@@ -223,16 +248,14 @@ async def _listening(
 
 
 @asynccontextmanager
-async def _metrics_listener(installation: Installation, scrapes: Scrapes) -> AsyncIterator[None]:
-    """A second listener for /metrics alone, if the settings name one."""
-    address = installation.settings.metrics.address
-    if address is None:
+async def _metrics_served(listener: socket.socket | None, scrapes: Scrapes) -> AsyncIterator[None]:
+    """A second server for /metrics alone, if it has a place of its own."""
+    if listener is None:
         yield
         return
-    with _bound(*address, "[metrics] listen", "[metrics] listen") as listener:
-        config = _config(MetricsApp(scrapes), http=limited_protocol(Limits(connections_max=64)))
-        async with _listening(_Server(config), listener):
-            yield
+    config = _config(MetricsApp(scrapes), http=limited_protocol(Limits(connections_max=64)))
+    async with _listening(_Server(config), listener):
+        yield
 
 
 def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket.socket:

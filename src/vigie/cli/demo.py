@@ -18,7 +18,7 @@ from vigie.cli.frame import PLAIN, Common, WholeNumber, emit, settings_of
 from vigie.cli.showing import Answer, Exchange, print_exchanges, token_form, what_to_try
 from vigie.cli.telling import remark
 from vigie.logs import configure_logging
-from vigie.server import serving, until_stopped
+from vigie.server import bound, serving, until_stopped
 from vigie.setting_rules import SQLITE_PREFIX
 
 DEMO_STORE = Path(".vigie/demo/vigie.sqlite3")
@@ -45,13 +45,16 @@ async def demo(
         },
     )
     configure_logging(settings.logging.level, sys.stderr)
-    async with installations.opened(settings, create=True) as installation:
-        sample = await settle_sample(installation.directory, installation.incidents, deed_of("vigie demo"))
-        async with serving(installation) as running:
-            await _show(common, running.url, sample)
-            if not once:
-                _say_what_to_try(common, running.url, sample)
-                await until_stopped(running)
+    with bound(settings) as listeners:
+        async with installations.opened(settings, create=True) as installation:
+            sample = await settle_sample(
+                installation.directory, installation.incidents, deed_of("vigie demo")
+            )
+            async with serving(installation, listeners) as running:
+                await _show(common, running.url, sample)
+                if not once:
+                    _say_what_to_try(common, running.url, sample)
+                    await until_stopped(running)
     if once and not common.json:
         remark("That was all; `vigie demo` serves on, and says what to try.")
 

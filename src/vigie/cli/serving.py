@@ -113,8 +113,9 @@ async def _serve(settings: "Settings", *, says_json: bool) -> None:
         )
         _tell(running, settings.database.place, says_json=says_json)
 
-    async with opened(settings, create=True) as installation:
-        await server.serve(installation, on_ready)
+    with server.bound(settings) as listeners:
+        async with opened(settings, create=True) as installation:
+            await server.serve(installation, listeners, on_ready)
     structlog.get_logger().info("stopped")
 
 
