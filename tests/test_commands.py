@@ -163,6 +163,14 @@ def test_every_command_and_argument_says_what_it_is_for(command: str) -> None:
         assert re.fullmatch(r"[A-Z].*[.]", sentence or "")
 
 
+@every_command_in_turn
+def test_the_help_of_every_command_says_what_each_option_takes(command: str) -> None:
+    said = run(*command.split(), "--help").out
+
+    assert "CHOICE" not in said
+    assert ("  --tls auto|off: " in said) == (command == "serve")
+
+
 @pytest.mark.usefixtures("an_installation")
 @every_command_in_turn
 def test_with_json_stdout_is_json_only(command: str) -> None:

@@ -38,7 +38,9 @@ async def add_application(
     tenant: TenantOption,
     permission: Annotated[
         tuple[str, ...],
-        Parameter(choices=_PERMISSIONS, help="What it may do; once for each permission."),
+        Parameter(
+            choices=_PERMISSIONS, metavar="PERMISSION...", help="What it may do; once for each permission."
+        ),
     ] = (),
     redirect_uri: Annotated[
         tuple[str, ...],
@@ -101,7 +103,11 @@ async def set_application(
     tenant: TenantOption,
     permission: Annotated[
         tuple[str, ...],
-        Parameter(choices=_PERMISSIONS, help="What it may do, in place of what it could; once for each."),
+        Parameter(
+            choices=_PERMISSIONS,
+            metavar="PERMISSION...",
+            help="What it may do, in place of what it could; once for each.",
+        ),
     ] = (),
     no_permission: Annotated[bool, Parameter(help="It may do nothing any more.")] = False,
     redirect_uri: Annotated[

@@ -81,7 +81,8 @@ async def add_role(
     *,
     tenant: TenantOption,
     permission: Annotated[
-        tuple[RolePermission, ...], Parameter(help="What it allows; once for each permission.")
+        tuple[RolePermission, ...],
+        Parameter(metavar="PERMISSION...", help="What it allows; once for each permission."),
     ],
     common: Common = PLAIN,
 ) -> None:

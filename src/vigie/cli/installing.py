@@ -58,7 +58,8 @@ def serve(
     port: Annotated[WholeNumber | None, Parameter(help="Port to listen on; 0: any free port.")] = None,
     public_url: Annotated[str | None, Parameter(help="The URL that clients use.")] = None,
     tls: Annotated[
-        str | None, Parameter(help="HTTPS: auto makes a certificate of its own, off is plain HTTP.")
+        str | None,
+        Parameter(metavar="auto|off", help="HTTPS: auto makes a certificate of its own, off is plain HTTP."),
     ] = None,
     tls_name: Annotated[
         list[str] | None, Parameter(help="A further name of that certificate; once for each name.")
