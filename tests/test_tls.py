@@ -43,6 +43,7 @@ from vigie.tls.door import Door, DoorLimits
 from vigie.tls.issuing import issue
 from vigie.tls.securing import LocalAuthority, machine_name, secure
 from vigie.tls.trusting import how_to_trust
+from vigie.web.protocol import Reason
 
 CURL = shutil.which("curl")
 
@@ -376,13 +377,12 @@ def test_tls_1_2_is_spoken(secured: RunningHouse) -> None:
         assert say_hello(connection).startswith(b"HTTP/1.1 200 ")
 
 
-def test_plain_http_is_closed(secured: RunningHouse) -> None:
-    place = urlsplit(secured.url)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "QUERY"])
+def test_plain_http_is_told_that_this_is_https(method: str, secured: RunningHouse) -> None:
+    answer = secured.send(f"{method} /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
-    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-
-        assert not connection.recv(65536).startswith(b"HTTP")
+    assert answer.status == 400
+    assert answer.json["error"]["message"] == "This port speaks HTTPS: call it with https:// in front."
 
 
 @pytest.mark.skipif(CURL is None, reason="curl is not on this machine")
@@ -490,6 +490,10 @@ class Greeting(asyncio.Protocol):
         self.transport.write(b"hello")
         self.transport.close()
 
+    def refuse(self, reason: Reason) -> None:
+        self.transport.write(reason.encode())
+        self.transport.close()
+
 
 @asynccontextmanager
 async def a_door(folder: Path, refused: list[str], **limits: Any) -> AsyncIterator[int]:
@@ -547,6 +551,19 @@ def test_who_does_not_shake_hands_is_let_go_in_time(tmp_path: Path, runner: asyn
 
             assert await asyncio.wait_for(silent.read(), 5) == b""
             assert time.monotonic() - begun >= 0.9
+            assert await greeted(port) == b"hello"
+
+    runner.run(scene())
+
+
+def test_who_speaks_plainly_is_refused_in_words(tmp_path: Path, runner: asyncio.Runner) -> None:
+    async def scene() -> None:
+        async with a_door(tmp_path, []) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            _held.append(writer)
+            writer.write(b"GET / HTTP/1.1\r\n" + b"x" * 10_000)
+
+            assert await asyncio.wait_for(reader.read(), 5) == b"plain_http"
             assert await greeted(port) == b"hello"
 
     runner.run(scene())

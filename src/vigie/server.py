@@ -28,7 +28,7 @@ from vigie.web.scrapes import AGE_SECONDS_MAX, Scrapes
 from vigie.web.service import MetricsApp
 
 if TYPE_CHECKING:
-    from vigie.tls.door import Door
+    from vigie.tls.door import Door, Spoken
     from vigie.tls.securing import Secured
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
@@ -172,8 +172,8 @@ class _Server(uvicorn.Server):
             self.servers.append(self._door)  # type: ignore[arg-type]  # it has what is asked of it
         self.has_started.set()
 
-    def _new_protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself calls it
+    def _new_protocol(self) -> "Spoken":
+        return self.config.http_protocol_class(  # type: ignore[call-arg,return-value]  # as uvicorn calls ours
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from vigie.logs import log
 from vigie.web.protocol import Reason
@@ -13,6 +14,7 @@ HANDSHAKES_MAX = 500
 
 # What the system calls "no more files": waiting for some to be closed is all there is to do.
 _PAUSE_SECONDS = 1.0
+_PLAIN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,13 @@ class DoorLimits:
     handshake_seconds: float = 10.0
     handshakes_max: int = HANDSHAKES_MAX
     close_seconds: float = 30.0
+
+
+class Spoken(Protocol):
+    """What is spoken behind the door, and can refuse a connection with an answer."""
+
+    def refuse(self, reason: Reason) -> None:
+        """Say why, and close."""
 
 
 class Door:
@@ -40,10 +49,11 @@ class Door:
         self._on_refused = on_refused
         # In the order in which they came.
         self._handshakes: dict[asyncio.Task[None], None] = {}
-        self._protocol: Callable[[], asyncio.Protocol]
+        # A Spoken, of which asyncio's types want to hear that it is a protocol as well.
+        self._protocol: Callable[[], Any]
         self._accepting: asyncio.Task[None] | None = None
 
-    def open(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], backlog: int) -> None:
+    def open(self, listener: socket.socket, protocol: Callable[[], Spoken], backlog: int) -> None:
         """Begin to take connections in, with a protocol for each."""
         self._protocol = protocol
         listener.settimeout(0)
@@ -87,13 +97,45 @@ class Door:
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol,
-                connection,
-                ssl=self._context(),
-                ssl_handshake_timeout=self._limits.handshake_seconds,
-                ssl_shutdown_timeout=self._limits.close_seconds,
-            )
+            async with asyncio.timeout(self._limits.handshake_seconds):
+                if await _speaks_plainly(connection):
+                    await self._refuse_plain(connection)
+                else:
+                    await self._let_in(connection)
         # Refused by either side, too slow, or gone. ssl.SSLError is one of these.
         except OSError as error:
-            log.debug("handshake_failed", reason=str(error))
+            log.debug("handshake_failed", reason=str(error) or "too slow")
+
+    async def _let_in(self, connection: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            self._protocol,
+            connection,
+            ssl=self._context(),
+            ssl_handshake_timeout=self._limits.handshake_seconds,
+            ssl_shutdown_timeout=self._limits.close_seconds,
+        )
+
+    async def _refuse_plain(self, connection: socket.socket) -> None:
+        # What is closed unread takes the answer with it, on some systems.
+        connection.recv(_PLAIN_BYTES)
+        _, protocol = await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        protocol.refuse(Reason.PLAIN_HTTP)
+
+
+async def _speaks_plainly(connection: socket.socket) -> bool:
+    """Whether what comes begins as a method of HTTP does; a handshake begins with 22. It is left to be read."""
+    try:
+        await _readable(connection)
+        return connection.recv(1, socket.MSG_PEEK).isalpha()
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def _readable(connection: socket.socket) -> None:
+    loop, has_come = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(connection, has_come.set)
+    try:
+        await has_come.wait()
+    finally:
+        loop.remove_reader(connection)

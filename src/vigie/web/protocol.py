@@ -43,6 +43,7 @@ class Reason(StrEnum):
     HEAD_TOO_LONG = "head_too_long"
     TOO_MANY_HEADERS = "too_many_headers"
     MALFORMED = "malformed"
+    PLAIN_HTTP = "plain_http"
     HEAD_TOO_SLOW = "head_too_slow"
     SILENT = "silent"
     BODY_TOO_SLOW = "body_too_slow"
@@ -58,6 +59,7 @@ _ANSWERS = {
     Reason.HEAD_TOO_LONG: (431, "The request line and headers may be at most {0.head_bytes} bytes."),
     Reason.TOO_MANY_HEADERS: (431, "A request may have at most {0.header_count} header fields."),
     Reason.MALFORMED: (400, "The request is not valid HTTP/1.1."),
+    Reason.PLAIN_HTTP: (400, "This port speaks HTTPS: call it with https:// in front."),
     Reason.HEAD_TOO_SLOW: (408, "The request line and headers must arrive in {0.head_seconds:g} seconds."),
 }
 
