@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from redis import Redis
 
 from tests import stores
 from tests.chromium import Chromium
@@ -13,6 +14,7 @@ from tests.skips import (
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from tests.valkey import RunningValkey
 from vigie.settings import ServerSettings
 
 __all__ = ["pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary"]
@@ -79,3 +81,17 @@ def chromium() -> Iterator[Chromium]:
     """One browser for all tests of this process; each test gets a page in a browser that knows nothing."""
     with Chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningValkey]:
+    """One server for all tests of a module."""
+    with RunningValkey(tmp_path_factory.mktemp("valkey")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(valkey: RunningValkey) -> Iterator[Redis]:
+    """The library's own client of it."""
+    with valkey.client() as client:
+        yield client

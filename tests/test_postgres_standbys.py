@@ -69,12 +69,6 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(primary=primary, standby=standby)
 
 
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningValkey]:
-    with RunningValkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
 class Node:
     """One of the servers, and what tests ask of it."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -37,18 +37,6 @@ NO_MOMENT = Instant(0)
 AGE_SECONDS = 0.4
 
 _callers = count(1)
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningValkey]:
-    with RunningValkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(valkey: RunningValkey) -> Iterator[Redis]:
-    with valkey.client() as client:
-        yield client
 
 
 # The scripts

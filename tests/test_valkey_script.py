@@ -1,6 +1,5 @@
 """The script that counts in Valkey: the core's arithmetic, to the microsecond, in bounded memory."""
 
-from collections.abc import Iterator
 from itertools import accumulate, count
 
 import pytest
@@ -8,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from tests.valkey import RunningValkey
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour, overdraft
 from vigie.meter.memory import MemoryMeter
@@ -33,18 +31,6 @@ steps = st.builds(
 knocks = st.lists(steps, max_size=60).map(lambda each: list(accumulate(each, initial=ANY_DAY)))
 
 _keys = count(1)
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningValkey]:
-    with RunningValkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(valkey: RunningValkey) -> Iterator[Redis]:
-    with valkey.client() as client:
-        yield client
 
 
 def a_log() -> str:
