@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +19,7 @@ from vigie.cli.main import main
 PROGRAM = Path(sys.executable).with_name("vigie")
 
 _TIMEOUT_SECONDS = 60
+_START_SECONDS_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +90,34 @@ def running_program(*arguments: object, **options: Any) -> Iterator["subprocess.
 
 
 @contextmanager
-def served(*arguments: object) -> Iterator[tuple["subprocess.Popen[str]", Any]]:
-    """`vigie serve` once it serves, and what it said of that in JSON."""
-    with running_program("serve", *arguments, "--json") as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, process.communicate()[1]
-        yield process, json.loads(line)
+def served(*arguments: object, log: Path | None = None) -> Iterator[tuple["subprocess.Popen[str]", Any]]:
+    """`vigie serve` once it serves, and what it said of that in JSON. What it logs is in `log`.
+
+    That is a file: a pipe that nobody reads is full one day, and then the server waits for ever.
+    """
+    with TemporaryDirectory() as folder:
+        file = log or Path(folder, "log")
+        with (
+            file.open("wb") as stderr,
+            running_program("serve", *arguments, "--json", stderr=stderr) as process,
+        ):
+            line = first_line_of(process)
+            assert line, file.read_text(encoding="utf-8")
+            yield process, json.loads(line)
+
+
+def first_line_of(process: "subprocess.Popen[str]", *, within_seconds: float = _START_SECONDS_MAX) -> str:
+    """What a program says first, to a pipe; nothing if it ends before. A silent one is killed in the end."""
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], within_seconds)[0]:
+        process.kill()
+    return process.stdout.readline()
+
+
+def events_in(log: Path) -> list[dict[str, Any]]:
+    """What a server has logged so far, as far as the lines are whole."""
+    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,9 @@ from typing import Any
 
 _BINARIES = Path("/usr/lib/postgresql")
 _VERSION_MIN = 15
-_START_SECONDS_MAX = 30
+_RUN_SECONDS_MAX = 120
+START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 30.0
 _names = count(1)
 
 
@@ -50,12 +52,24 @@ class PostgresServer:
         options = ["-k", str(self.folder), "-c", "listen_addresses=", *self.options]
         command = [str(self.binaries / "postgres"), "-D", str(self.data), *options]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
-        end = time.monotonic() + _START_SECONDS_MAX
-        while subprocess.run([self.binaries / "pg_isready", "-q", "-h", self.folder]).returncode:
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < end, (self.folder / "log").read_text()
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as_postgres()
+            )
+        end = time.monotonic() + START_SECONDS_MAX
+        while not self._answers():
+            assert self.process.poll() is None, f"it ended at once:\n{self.log}"
+            assert time.monotonic() < end, f"it does not answer after {START_SECONDS_MAX:g} s:\n{self.log}"
             time.sleep(0.02)
+
+    @property
+    def log(self) -> str:
+        """What it has said."""
+        return (self.folder / "log").read_text()
+
+    def _answers(self) -> bool:
+        # It gives up by itself after three seconds.
+        command = [str(self.binaries / "pg_isready"), "-q", "-h", str(self.folder)]
+        return not subprocess.run(command, timeout=START_SECONDS_MAX, **_as_postgres()).returncode
 
     def kill(self) -> None:
         """End it as `kill -9` does, with every process of it: one that lives on keeps the next from starting."""
@@ -77,10 +91,15 @@ class PostgresServer:
         return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def stop(self) -> None:
-        """End it, with whoever is connected."""
-        if self.process is not None and self.process.poll() is None:
-            self.run("pg_ctl", "stop", "-m", "fast", "-D", self.data)
-            self.process.wait(timeout=30)
+        """End it, with whoever is connected; by force if it does not go in time."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        # What postgres calls a fast shutdown.
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def sql(self, text: str, *, database: str = "postgres") -> str:
         """What psql answers, unaligned and without headings."""
@@ -95,8 +114,9 @@ class PostgresServer:
         done = subprocess.run(
             command,
             text=True,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=120,
+            timeout=_RUN_SECONDS_MAX,
             **_as_postgres(),
         )
         assert done.returncode == 0, done.stderr
@@ -116,17 +136,17 @@ class PostgresServer:
     def wait_for(self, standby: "PostgresServer") -> None:
         """Wait until a standby has replayed all that is here now."""
         position = self.sql("SELECT pg_current_wal_flush_lsn()")
-        end = time.monotonic() + _START_SECONDS_MAX
+        end = time.monotonic() + START_SECONDS_MAX
         while standby.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
-            assert time.monotonic() < end
+            assert time.monotonic() < end, standby.log
             time.sleep(0.02)
 
     def pause_replay(self) -> None:
         """Let a standby receive what the primary writes, and do nothing with it."""
         self.sql("SELECT pg_wal_replay_pause()")
-        end = time.monotonic() + _START_SECONDS_MAX
+        end = time.monotonic() + START_SECONDS_MAX
         while self.sql("SELECT pg_get_wal_replay_pause_state()") != "paused":
-            assert time.monotonic() < end
+            assert time.monotonic() < end, self.log
             time.sleep(0.02)
 
     def resume_replay(self) -> None:

@@ -21,6 +21,7 @@ import requests
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from tests.builders import an_alert, an_incident
+from tests.commands import first_line_of
 from tests.foreign_issuers import DOMAIN, OTHER_DOMAIN, SOC_ROLES, TrustingHouse
 from tests.house import Clock, eventually
 from vigie.issuer_settings import ApplicationMarkSettings, IssuerSettings
@@ -95,8 +96,7 @@ class Provider:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "listening\n"
+        assert first_line_of(self._process) == "listening\n"
 
     def kill(self) -> None:
         """End it at once."""

@@ -1,7 +1,6 @@
 """Hot standbys: real ones, that lag, die and come back, under two servers that read from them."""
 
 import asyncio
-import json
 import signal
 import socket
 import threading
@@ -20,7 +19,7 @@ import asyncpg
 import pytest
 
 from tests.builders import an_incident
-from tests.commands import run_program, served
+from tests.commands import events_in, run_program, served
 from tests.house import House, RunningHouse, eventually
 from tests.leading import an_address
 from tests.postgres_server import PostgresServer, a_postgres_server, a_standby
@@ -775,22 +774,23 @@ def test_the_log_says_that_a_standby_is_left_out_and_back_but_not_its_password(
     ]
     Path("vigie.toml").write_text("\n".join(settings), encoding="utf-8")
 
-    with served("--port", 0) as (process, said):
+    log = Path("serve.log")
+    with served("--port", 0, log=log) as (process, said):
         assert eventually(lambda: standbys_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
         with paused(cluster.standby):
             assert eventually(lambda: standbys_up(said["url"]) == "0.0", within_seconds=BACK_SECONDS_MAX)
         assert eventually(lambda: standbys_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
         process.terminate()
-        log = process.communicate(timeout=20)[1]
+        process.communicate(timeout=20)
 
-    told = [event for event in map(json.loads, log.splitlines()) if event["event"].startswith("standby")]
+    told = [event for event in events_in(log) if event["event"].startswith("standby")]
     assert [(event["event"], event["level"]) for event in told] == [
         ("standby_left_out", "warning"),
         ("standby_back", "info"),
     ]
     assert {event["standby"] for event in told} == {urls[1].partition("?")[0]}
     assert told[0]["reason"] == "it has none of the marks of the last 2 s"
-    assert "hunter2" not in log
+    assert "hunter2" not in log.read_text(encoding="utf-8")
 
 
 def standbys_up(url: str) -> str:

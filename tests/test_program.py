@@ -1,6 +1,5 @@
 """The program `vigie` as a process: its exit codes and streams, Ctrl-C, closed pipes, and serving."""
 
-import json
 import os
 import pty
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PROGRAM, done, environment, run, run_program, running_program, served
+from tests.commands import PROGRAM, done, environment, events_in, run, run_program, running_program, served
 
 OF_CONTOSO = ("--tenant", "contoso")
 
@@ -267,12 +266,13 @@ def test_on_a_terminal_a_list_is_a_table_of_whole_and_literal_names() -> None:
 
 
 def test_serve_says_where_it_serves_and_ends_well_when_told_to() -> None:
-    with served("--port", "0") as (process, said):
+    log = Path("serve.log")
+    with served("--port", "0", log=log) as (process, said):
         assert get(f"{said['url']}/healthz") == 200
         process.send_signal(signal.SIGTERM)
 
-        out, err = process.communicate(timeout=30)
-    events = [json.loads(line)["event"] for line in err.splitlines()]
+        out, _ = process.communicate(timeout=30)
+    events = [event["event"] for event in events_in(log)]
     assert (process.returncode, out) == (0, "")
     assert "serving" in events
     assert events[-1] == "stopped"
@@ -353,12 +353,12 @@ def test_a_served_store_takes_commands_and_the_server_sees_their_effect() -> Non
 
 
 def test_a_key_file_that_breaks_is_told_under_its_own_name() -> None:
-    with served("--port", "0") as (process, said):
-        assert process.stderr is not None
+    log = Path("serve.log")
+    with served("--port", "0", log=log) as (_, said):
         Path(".vigie/signing-keys.json").write_text("{}", encoding="utf-8")
-        events = map(json.loads, iter(process.stderr.readline, ""))
-        told = next(event for event in events if event["event"].endswith("_not_read"))
 
+        assert eventually(lambda: "_not_read" in log.read_text(encoding="utf-8"), seconds=10)
+        told = next(event for event in events_in(log) if event["event"].endswith("_not_read"))
         assert (told["event"], told["level"]) == ("keys_not_read", "warning")
         assert get(f"{said['url']}/healthz") == 200
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import an_incident, to_json
-from tests.commands import done, run, served
+from tests.commands import done, events_in, run, served
 from vigie.core.refusals import StoreUnavailable
 from vigie.store.database import Session, StoreError
 from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
@@ -151,7 +151,8 @@ def test_a_server_whose_file_is_removed_takes_no_updates_and_says_so() -> None:
     done("app", "add", "writer", *OF_CONTOSO, "--permission", "Incident.ReadWrite.All")
     Path("incidents").write_bytes(to_json(an_incident(incidentId=1)))
     done("import", "incidents", *OF_CONTOSO)
-    with served("--port", "0") as (process, said):
+    log = Path("serve.log")
+    with served("--port", "0", log=log) as (process, said):
         token = done("token", *OF_CONTOSO, "--app", "writer")["access_token"]
         incident = f"{said['url']}/api/incidents/1"
         assert call("PATCH", incident, token) == (200, None)
@@ -161,10 +162,9 @@ def test_a_server_whose_file_is_removed_takes_no_updates_and_says_so() -> None:
         assert call("GET", f"{said['url']}/readyz") == (503, "5")
         assert call("GET", incident, token) == (200, None)
         process.terminate()
-        _, err = process.communicate(timeout=30)
+        process.communicate(timeout=30)
 
-    events = [json.loads(line) for line in err.splitlines()]
-    (lost,) = (event for event in events if event["event"] == "store_file_lost")
+    (lost,) = (event for event in events_in(log) if event["event"] == "store_file_lost")
     assert (lost["level"], lost["reason"]) == ("error", f"{STORE} was removed while it was open")
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.builders import an_incident
-from tests.commands import PROGRAM, done, environment, run_program, served
+from tests.commands import PROGRAM, done, environment, events_in, first_line_of, run_program, served
 from tests.house import House, RunningHouse, eventually, settings_in
 from tests.valkey import RunningValkey
 from vigie.settings import QuotaSettings
@@ -224,19 +224,19 @@ def test_the_log_says_that_the_store_is_gone_and_back_but_not_its_password(
         f'[quotas]\nstore = "valkey://:hunter2@127.0.0.1:{valkey.port}"\n', encoding="utf-8"
     )
 
-    with served("--port", "0") as (process, said):
+    log = Path("serve.log")
+    with served("--port", "0", log=log) as (process, said):
         valkey.start()
         valkey.do("CONFIG", "SET", "requirepass", "hunter2")
         assert eventually(lambda: metric(said["url"], "vigie_quota_store_up") == 1, within_seconds=5)
         process.terminate()
-        log = process.communicate(timeout=20)[1]
+        process.communicate(timeout=20)
 
-    events: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
-    told = [event for event in events if event["event"].startswith("quota_store")]
+    told = [event for event in events_in(log) if event["event"].startswith("quota_store")]
     assert [event["event"] for event in told] == ["quota_store_gone", "quota_store_back"]
     assert {event["store"] for event in told} == {f"127.0.0.1:{valkey.port}"}
     assert told[0]["when_gone"] == "local"
-    assert "hunter2" not in log
+    assert "hunter2" not in log.read_text(encoding="utf-8")
 
 
 def test_a_start_with_quota_settings_that_do_not_go_together_is_refused(
@@ -267,8 +267,7 @@ def test_the_library_is_asked_for_only_where_a_store_is_set(
     command = [str(PROGRAM.with_name("python")), "-c", without_library]
 
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, env=environment({})) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        line = first_line_of(process)
         process.terminate()
         said = process.communicate(timeout=20)[1]
 

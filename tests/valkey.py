@@ -17,7 +17,8 @@ from redis.retry import Retry
 
 PROGRAM = shutil.which("valkey-server") or shutil.which("redis-server")
 
-_START_SECONDS = 10.0
+START_SECONDS_MAX = 10.0
+_ANSWER_SECONDS_MAX = 30.0
 
 
 class RunningValkey:
@@ -28,16 +29,21 @@ class RunningValkey:
             pytest.skip("neither valkey-server nor redis-server is installed (Debian: redis-server)")
         self.port = free_port()
         self._tls_port = "--tls-port" in options
-        self._command = [
+        self.command = [
             PROGRAM,
             *("--bind", "127.0.0.1", "--port", "0" if self._tls_port else str(self.port)),
             *("--save", "", "--appendonly", "no", "--dir", str(folder), "--loglevel", "warning"),
             *(str(self.port) if option == "PORT" else option for option in options),
         ]
+        self._log = folder / "valkey.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,18 +56,24 @@ class RunningValkey:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + _START_SECONDS
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + START_SECONDS_MAX
         while not _answers(self.port):
-            assert self._process.poll() is None, "the server ended at once"
-            assert time.monotonic() < deadline, "the server does not answer"
+            assert self._process.poll() is None, f"it ended at once:\n{self.log}"
+            assert time.monotonic() < end, f"it does not answer after {START_SECONDS_MAX:g} s:\n{self.log}"
             time.sleep(0.01)
+
+    @property
+    def log(self) -> str:
+        """What it has said."""
+        return self._log.read_text()
 
     def kill(self) -> None:
         """End it as kill -9 does."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(timeout=_ANSWER_SECONDS_MAX)
             self._process = None
 
     @contextmanager
@@ -81,7 +93,8 @@ class RunningValkey:
 
     def client(self, **options: Any) -> Redis:
         """The library's own client, for what the tests want to know."""
-        return Redis(port=self.port, retry=Retry(NoBackoff(), 0), **options)
+        limits = {"socket_timeout": _ANSWER_SECONDS_MAX, "retry": Retry(NoBackoff(), 0)}
+        return Redis(port=self.port, **{**limits, **options})
 
     def let_pass(self, seconds: int) -> None:
         """Let time pass for all that is counted: as the clock cannot be moved, the stamps are."""
@@ -103,7 +116,8 @@ def free_port() -> int:
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            # Where nobody listens, a connection may be given that very port, and then it is with itself.
+            return bool(connection.getsockname() != connection.getpeername())
     except OSError:
         return False

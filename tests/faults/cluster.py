@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.builders import an_alert, an_incident
-from tests.commands import PROGRAM, done, environment
+from tests.commands import PROGRAM, done, environment, first_line_of
 from tests.house import eventually
 from tests.postgres_server import PostgresServer, a_postgres_server, a_standby
 from tests.stores import NO_POSTGRES, a_secret_in, binaries
@@ -45,8 +45,7 @@ class Node:
     def wait(self) -> Any:
         """Wait until it serves; what it says of that."""
         assert self.process is not None
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = first_line_of(self.process)
         assert line, self.log
         return json.loads(line)
 
