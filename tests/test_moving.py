@@ -1,5 +1,6 @@
 """A store goes elsewhere whole: between the two databases and back, into a backup, and out of one."""
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -16,7 +17,11 @@ from tests.faults.load import ask
 from tests.postgres_server import PostgresServer
 from tests.stores import a_secret_in, the_postgres_server
 from vigie.settings import DatabaseSettings
+from vigie.store import copying
 from vigie.store.copying import COPYING, SIGHTS, TABLES
+from vigie.store.database import StoreError
+from vigie.store.postgres.shelf import postgres_shelf
+from vigie.store.sqlite.shelf import sqlite_shelf
 
 IN_A_FILE = "sqlite:///vigie.sqlite3"
 
@@ -111,6 +116,65 @@ def test_a_copy_that_was_stopped_half_way_goes_on_where_it_was(url: str) -> None
     assert "the store is a copy that is not finished; run the same `vigie copy` again" in refused.err
     assert again == {**whole, "copied": 1 + 20 + 10}
     assert exported(url) == exported(IN_A_FILE)
+
+
+@pytest.mark.parametrize("side", ["--from", "--to"])
+@pytest.mark.parametrize("kind", ["file", "postgres"])
+def test_a_store_on_which_a_server_runs_is_neither_copied_nor_copied_into(
+    side: str, kind: str, url: str, server: PostgresServer, tmp_path: Path
+) -> None:
+    Path("vigie.toml").write_text(f'[keys]\nsecret_file = "{a_secret_in(tmp_path)}"\n', encoding="utf-8")
+    running = url if kind == "postgres" else IN_A_FILE
+    other = server.url(server.new_database()) if kind == "file" else "sqlite:///other.sqlite3"
+    source, target = (running, other) if side == "--from" else (other, running)
+    filled(source, 3)
+    command = ("copy", "--from", source, "--to", target)
+
+    with served("--database", running, "--port", 0):
+        refused = run(*command).refusal
+
+    assert refused == (
+        f"vigie: a server or another command uses the store at {DatabaseSettings(url=running).place}; "
+        "stop all servers on it, then copy again"
+    )
+    assert done(*command)["incident"] == 2
+
+
+def test_a_server_that_starts_on_the_source_meanwhile_is_noticed_before_the_copy_is_one(
+    url: str, tmp_path: Path
+) -> None:
+    Path("vigie.toml").write_text(f'[keys]\nsecret_file = "{a_secret_in(tmp_path)}"\n', encoding="utf-8")
+    back = "sqlite:///back.sqlite3"
+    filled(url, 3)
+    done("keys", "rotate", "--database", back)
+
+    async def scene() -> None:
+        async with postgres_shelf(url) as one:
+            with sqlite_shelf(Path("back.sqlite3")) as other:
+                await copying.copy(one, other, lambda _: None)
+                with served("--database", url, "--port", 0):
+                    await copying.compare(one, other, lambda _: None)
+
+    with pytest.raises(StoreError, match="a server or another command uses the store"):
+        asyncio.run(scene())
+
+    assert "is a copy that is not finished" in run("serve", "--database", back, "--port", 0).err
+    assert done("copy", "--from", url, "--to", back)["incident"] == 2
+
+
+def test_a_store_in_a_file_is_closed_to_others_while_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    filled(IN_A_FILE, 3)
+
+    async def scene() -> str:
+        with sqlite_shelf(Path("vigie.sqlite3")) as shelf:
+            await shelf.check_alone()
+            ended = await asyncio.to_thread(run_program, "tenant", "list", "--database", IN_A_FILE)
+            return ended.refusal
+
+    assert "is locked by another program; try again when that has ended" in asyncio.run(scene())
 
 
 def test_a_store_of_its_own_is_not_copied_into(url: str) -> None:

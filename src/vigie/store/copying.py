@@ -52,6 +52,9 @@ TABLES = (
 COPYING = "copying"
 """The name under which an unfinished copy says of itself that it is one."""
 
+OTHERS_SECONDS_MAX = 2.0
+"""How long somebody who is about to let go of a store is waited for."""
+
 
 Rows = tuple[Table, Sequence[str], Sequence[Row]]
 """Rows of a table, and what their columns are."""
@@ -59,6 +62,9 @@ Rows = tuple[Table, Sequence[str], Sequence[Row]]
 
 class Shelf(Protocol):
     """One database from which, or to which, rows are copied as they are."""
+
+    async def check_alone(self) -> None:
+        """Raise StoreError if somebody else has the store open: what is changed now would be in one store alone."""
 
     async def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that count."""
@@ -91,8 +97,9 @@ async def rows_to_move(source: Shelf) -> int:
 async def copy(source: Shelf, target: Shelf, watch: Watch) -> int:
     """Copy what is not there yet, and say how many rows that was.
 
-    Raises StoreError if the target is a store of its own, or the source is not whole.
+    Raises StoreError if the target is a store of its own, the source is not whole, or either is in use.
     """
+    await _check_alone(source, target)
     if await is_unfinished(source):
         raise StoreError("the store to copy from is an unfinished copy itself")
     await _begin(target)
@@ -125,11 +132,25 @@ async def compare(source: Shelf, target: Shelf, watch: Watch) -> dict[str, int]:
             )
         counts[table.name] = one[0]
         watch(one[0] if table is not SIGHTS else 0)
+    # What was changed behind the comparison was told to somebody as done.
+    await _check_alone(source, target)
     columns = await source.columns(INSTALLATION)
     async for rows in source.rows(INSTALLATION, columns, None):
         await target.put([(INSTALLATION, columns, rows)])
     await target.finish()
     return counts
+
+
+def in_use(place: str) -> StoreError:
+    """What is raised for a store that somebody else has open."""
+    return StoreError(
+        f"a server or another command uses the store at {place}; stop all servers on it, then copy again"
+    )
+
+
+async def _check_alone(*shelves: Shelf) -> None:
+    for shelf in shelves:
+        await shelf.check_alone()
 
 
 async def is_unfinished(shelf: Shelf) -> bool:

@@ -14,12 +14,15 @@ Check = Callable[[asyncpg.Connection], Coroutine[Any, Any, None]]
 TURN_SECONDS_MAX = 10
 """How long a change waits for others who change the same tenant."""
 
+APPLICATION_NAME = "vigie"
+"""What PostgreSQL calls every connection of ours."""
+
 _CONNECT_SECONDS_MAX = 5.0
 # Longer than a turn is waited for.
 _COMMAND_SECONDS_MAX = TURN_SECONDS_MAX + 5.0
 _IDLE_SECONDS_MAX = 300.0
 _SETTINGS = {
-    "application_name": "vigie",
+    "application_name": APPLICATION_NAME,
     # The statements are short: compiling them would take longer than running them.
     "jit": "off",
     # A server that has gone without a word lets go of its tenants' turns within a minute.

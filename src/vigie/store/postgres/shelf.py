@@ -1,23 +1,39 @@
 """The rows of a store in PostgreSQL as they are, for a copy of the whole."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 
-from vigie.store.copying import COPYING, INSTALLATION, Rows, Table
+from vigie.store.copying import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Rows, Table, in_use
 from vigie.store.database import Row
-from vigie.store.postgres.connecting import connect
+from vigie.store.postgres.connecting import APPLICATION_NAME, connect, shown
 from vigie.store.postgres.statement import received, sent
 
 _ROWS_AT_ONCE = 200
+_LOOK_AGAIN_SECONDS = 0.1
+_OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    f" AND application_name = '{APPLICATION_NAME}' AND pid <> pg_backend_pid()"
+)
 
 
 class PostgresShelf:
     """One store that nobody else writes to."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, place: str) -> None:
         self._connection = connection
+        self._place = place
+
+    async def check_alone(self) -> None:
+        """Raise StoreError if there are other connections of Vigie's. Those that end now are waited for."""
+        end = time.monotonic() + OTHERS_SECONDS_MAX
+        while await self._connection.fetchval(_OTHERS):
+            if time.monotonic() > end:
+                raise in_use(self._place)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that count."""
@@ -80,6 +96,6 @@ async def postgres_shelf(url: str) -> AsyncIterator[PostgresShelf]:
     """The rows of a database that is a store of this version."""
     connection = await connect(url)
     try:
-        yield PostgresShelf(connection)
+        yield PostgresShelf(connection, shown(url))
     finally:
         await connection.close()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from vigie.store.copying import COPYING, INSTALLATION, Rows, Table
+from vigie.store.copying import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Rows, Table, in_use
 from vigie.store.database import Row, StoreError
 from vigie.store.sqlite.connection import connect
 
@@ -18,8 +18,19 @@ _NOT_COPIED = {"incident_key"}
 class SqliteShelf:
     """One store file that nobody else writes to."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
+
+    async def check_alone(self) -> None:
+        """Close the file to everybody else from now on. Raises StoreError if somebody has it open."""
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        try:
+            # The lock is taken by whoever begins to write, and then kept.
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise in_use(str(self._path)) from error
 
     async def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that count."""
@@ -74,8 +85,8 @@ class SqliteShelf:
 @contextmanager
 def sqlite_shelf(path: Path) -> Iterator[SqliteShelf]:
     """The rows of a file that is a store of this version."""
-    with closing(connect(path, is_read_only=False)) as connection:
-        yield SqliteShelf(connection)
+    with closing(connect(path, is_read_only=False, busy_timeout_seconds=OTHERS_SECONDS_MAX)) as connection:
+        yield SqliteShelf(connection, path)
 
 
 def back_up(path: Path, file: Path) -> int:
