@@ -241,7 +241,7 @@ def test_many_writers_read_what_they_wrote_at_every_server(pair: Pair, number: i
     def work(number: int, token: str) -> None:
         for turn in range(25):
             now = pair.rename(number, token)
-            # At once the primary is asked, and after a while standbys are: how far they are is looked at now and then.
+            # At once the primary is asked; standbys are, once somebody has looked how far they have come.
             for pause_seconds in (0, 0.01, 0.1 * (turn % 4)):
                 time.sleep(pause_seconds)
                 assert [assigned(node, number, token) for node in pair.nodes] == [now, now]

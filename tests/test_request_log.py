@@ -9,12 +9,14 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.house import eventually
 from vigie.core.instants import TICKS_PER_SECOND, Instant, parse_instant
 from vigie.web.request_log import (
     CONNECTION_LINES_PER_SECOND,
@@ -84,20 +86,27 @@ def pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
         writing.close()
 
 
-class Disk:
-    """An unbuffered file on a disk with `room` bytes left: it takes a part of a piece, then nothing."""
+class Disk(io.RawIOBase):
+    """An unbuffered file on a disk with `room` bytes left: it takes a part of a piece, then nothing.
 
-    def __init__(self, room: int) -> None:
+    It has no number of its own, as a file that the system knows has.
+    """
+
+    def __init__(self, room: int, number: int | None = None) -> None:
         self.room = room
+        self._number = number
         self.pieces: list[bytes] = []
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         taken = data[: self.room]
         if not taken:
             raise OSError(28, "No space left on device")
         self.room -= len(taken)
         self.pieces.append(taken)
         return len(taken)
+
+    def fileno(self) -> int:
+        return super().fileno() if self._number is None else self._number
 
     @property
     def written(self) -> bytes:
@@ -330,6 +339,37 @@ def test_what_is_written_at_once_is_whole_lines_and_fits_a_pipe() -> None:
     assert all(piece.endswith(b"\n") for piece in disk.pieces)
     assert max(map(len, disk.pieces)) <= select.PIPE_BUF
     assert len(lines_of(disk.written)) == 1000
+
+
+def test_more_is_written_at_once_to_a_file(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb", buffering=0) as file:
+        disk = Disk(room=10_000_000, number=file.fileno())
+        log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
+
+        for _ in range(1000):
+            record(log)
+        log.flush()
+
+    assert all(piece.endswith(b"\n") for piece in disk.pieces)
+    assert select.PIPE_BUF < max(map(len, disk.pieces)) <= 64 * 1024
+    assert len(lines_of(disk.written)) == 1000
+
+
+def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigie.web.request_log._WRITE_EVERY_SECONDS", 3600)
+    disk = Disk(room=10_000_000)
+    log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
+    log.start()
+
+    for _ in range(499):
+        record(log)
+    assert not eventually(lambda: log.waiting == 0, within_seconds=0.2)
+    for _ in range(2):
+        record(log)
+    assert eventually(lambda: log.waiting == 0)
+
+    log.stop()
+    assert len(lines_of(disk.written)) == 501
 
 
 # A stream in trouble

@@ -1,8 +1,10 @@
 """One JSON line for each answered request, encoded and written by a thread of its own."""
 
+import os
 import re
 import secrets
 import select
+import stat
 import threading
 import time
 from collections import deque
@@ -21,6 +23,9 @@ DETAIL_LENGTH_MAX = 500
 CONNECTION_LINES_PER_SECOND = 100
 
 _WRITE_EVERY_SECONDS = 0.2
+# So few take the thread less than a millisecond, in which the event loop may have to wait for it.
+_LINES_AT_ONCE = 500
+_FILE_PIECE_BYTES = 64 * 1024
 _TICKS_PER_MILLISECOND = TICKS_PER_SECOND // 1000
 
 # Where a run of letters may be long, the match starts only where the run does: a hostile path is walked once.
@@ -140,7 +145,9 @@ class RequestLog:
         self._enabled = enabled
         self._waiting: deque[_Waiting] = deque()
         self._writing = threading.Lock()
+        self._piece_bytes = _piece_bytes_of(stream)
         self._stopping = threading.Event()
+        self._is_due = threading.Event()
         self._thread: threading.Thread | None = None
         # Two counts, because two threads count: the one that records, and the one that writes.
         self._not_taken = 0
@@ -185,10 +192,7 @@ class RequestLog:
         `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
         `refusal` is the code word of a refused request, `detail` why it was refused.
         """
-        if not self._enabled and status < 500:
-            return
-        if len(self._waiting) >= WAITING_LINES_MAX:
-            self._not_taken += 1
+        if (not self._enabled and status < 500) or not self._has_room():
             return
         line = _Line(
             time="",
@@ -212,10 +216,7 @@ class RequestLog:
 
     def record_again(self, wording: Wording, at: Instant, number: int, digits: bytes, seconds: float) -> None:
         """As `record`, for one more request whose line is worded like those before it."""
-        if not self._enabled:
-            return
-        if len(self._waiting) >= WAITING_LINES_MAX:
-            self._not_taken += 1
+        if not self._enabled or not self._has_room():
             return
         self._waiting.append((wording.line, (at, number, digits, seconds)))
 
@@ -251,7 +252,7 @@ class RequestLog:
         )
 
     def start(self) -> None:
-        """Begin to write, about five times a second."""
+        """Begin to write: whenever many wait, and about five times a second."""
         # A daemon: a stream that nobody reads from must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
@@ -259,6 +260,7 @@ class RequestLog:
     def stop(self, *, within_seconds: float = 5.0) -> None:
         """Write what still waits and end the thread. A stream that stands still is given up on."""
         self._stopping.set()
+        self._is_due.set()
         if self._thread is not None:
             self._thread.join(within_seconds)
 
@@ -271,9 +273,21 @@ class RequestLog:
             self._report_left_out(int(time.monotonic()))
 
     def _run(self) -> None:
-        while not self._stopping.wait(_WRITE_EVERY_SECONDS):
+        while not self._stopping.is_set():
+            self._is_due.wait(_WRITE_EVERY_SECONDS)
+            self._is_due.clear()
             self.flush()
         self.flush()
+
+    def _has_room(self) -> bool:
+        """Whether one more line may wait; if not, it is counted."""
+        waiting = len(self._waiting)
+        if waiting == _LINES_AT_ONCE:
+            self._is_due.set()
+        if waiting >= WAITING_LINES_MAX:
+            self._not_taken += 1
+            return False
+        return True
 
     def _report_dropped(self) -> None:
         unreported = self.dropped - self._reported
@@ -294,7 +308,7 @@ class RequestLog:
     def _write_lines(self, lines: Iterable[bytes]) -> int:
         """Write lines until the stream refuses; how many it took."""
         written = 0
-        for some in _together(lines):
+        for some in _together(lines, self._piece_bytes):
             if not self._write(b"".join(some)):
                 break
             written += len(some)
@@ -339,16 +353,22 @@ def _millisecond(milliseconds: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03}Z"
 
 
-def _together(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """As many lines at a time as a pipe takes whole, so that another writer's lines fall between ours.
+def _piece_bytes_of(stream: BinaryIO) -> int:
+    """How much to write at once. A pipe takes so much whole: another writer's lines then fall between ours."""
+    try:
+        is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:
+        is_file = False
+    return _FILE_PIECE_BYTES if is_file else select.PIPE_BUF
 
-    Small pieces also hand the interpreter back to the event loop often.
-    """
+
+def _together(lines: Iterable[bytes], bytes_max: int) -> Iterator[list[bytes]]:
+    """As many lines at a time as are written at once."""
     some: list[bytes] = []
     size = 0
     for line in lines:
         size += len(line)
-        if some and size > select.PIPE_BUF:
+        if some and size > bytes_max:
             yield some
             some, size = [], len(line)
         some.append(line)
