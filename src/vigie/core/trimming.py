@@ -6,7 +6,9 @@ Two ways that give the same bytes: `trim` filters the parsed incident and is the
 Source: contract 4.3, rules 1 to 5; docs/divergences.md, "Exposure".
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from vigie.core import lossless
 from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.incident import (
+    AlertSpan,
     DeviceShape,
     IncidentShape,
     Spans,
@@ -33,12 +36,10 @@ def visible_document(document: bytes, alerts_at: int, spans: bytes, exposure: Ex
     """
     if exposure.whole_tenant:
         return document
-    kept = decode_spans(spans)
-    if not exposure.device_groups.issuperset(kept.outside):
-        return _parsed(document, exposure)
-    if not kept.alerts:
-        return document
-    return _spliced(document, alerts_at, kept, exposure.device_groups)
+    stays = _stays(spans, alerts_at, exposure.device_groups)
+    if stays is None:
+        return _parsed(document, alerts_at, decode_spans(spans), exposure)
+    return b"".join([document[each] for each in stays]) or None
 
 
 def trim(incident: Mapping[str, Any], exposure: Exposure) -> dict[str, Any] | None:
@@ -67,32 +68,68 @@ def is_device_visible(device: Mapping[str, Any], groups: _Groups) -> bool:
     return label_of(msgspec.convert(device, DeviceShape)) in groups
 
 
-def _spliced(document: bytes, alerts_at: int, spans: Spans, groups: _Groups) -> bytes | None:
-    is_within = groups.issuperset
-    for span in spans.alerts:
-        if not (is_within(span.own) and is_within(span.named)):
-            break
-    else:
-        return document
-    view = memoryview(document)
-    left: list[bytes | memoryview] = []
+# The same incidents are asked for again and again, by callers of few scopes.
+@lru_cache(maxsize=1024)
+def _stays(spans: bytes, alerts_at: int, groups: _Groups) -> tuple[slice, ...] | None:
+    """What stays of a document's bytes where whole alerts go; None if anything has to be parsed to know."""
+    kept = decode_spans(spans)
+    if not groups.issuperset(kept.outside):
+        return None
+    are_whole = [_is_whole(span, groups) for span in kept.alerts]
+    if all(are_whole):
+        return (slice(None),)
+    if any(
+        not whole and _is_in_part(span, groups) for span, whole in zip(kept.alerts, are_whole, strict=True)
+    ):
+        return None
+    return _around(kept.alerts, are_whole, alerts_at) if any(are_whole) else ()
+
+
+def _around(alerts: Sequence[AlertSpan], are_whole: Sequence[bool], alerts_at: int) -> tuple[slice, ...]:
+    """The bytes around the alerts that go, in as few slices as can be; all alerts but the first keep a comma."""
+    stays = [(0, alerts_at)]
+    at, comma = alerts_at, 0
+    for span, is_whole in zip(alerts, are_whole, strict=True):
+        if is_whole:
+            stays.append((at - comma, at + span.length))
+            comma = 1
+        at += span.length + 1
+    stays.append((at - 1, sys.maxsize))
+    joined = stays[:1]
+    for begin, end in stays[1:]:
+        if joined[-1][1] == begin:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((begin, end))
+    return tuple(slice(*each) for each in joined)
+
+
+def _is_whole(span: AlertSpan, groups: _Groups) -> bool:
+    return groups.issuperset(span.own) and groups.issuperset(span.named)
+
+
+def _is_in_part(span: AlertSpan, groups: _Groups) -> bool:
+    """Whether an alert that is not whole is in sight all the same."""
+    return not span.own or not groups.isdisjoint(span.own)
+
+
+def _parsed(document: bytes, alerts_at: int, spans: Spans, exposure: Exposure) -> bytes | None:
+    groups = exposure.device_groups
+    if not groups.issuperset(spans.outside):
+        left = trim(lossless.decode(document), exposure)
+        return None if left is None else lossless.encode(left)
+    hidden = hidden_device_ids(decode_shape(document), groups)
+    alerts: list[bytes] = []
     start = alerts_at
-    hidden: frozenset[str] | None = None
     for span in spans.alerts:
         end = start + span.length
-        if is_within(span.own) and is_within(span.named):
-            left.append(view[start:end])
-        elif not groups.isdisjoint(span.own) or not span.own:
-            hidden = hidden if hidden is not None else hidden_device_ids(decode_shape(document), groups)
+        if _is_whole(span, groups):
+            alerts.append(document[start:end])
+        elif _is_in_part(span, groups):
             alert = lossless.decode(document[start:end])
-            left.append(lossless.encode(_without(alert, groups, hidden)))
+            alerts.append(lossless.encode(_without(alert, groups, hidden)))
         start = end + 1
-    return b"".join((view[:alerts_at], b",".join(left), view[start - 1 :])) if left else None
-
-
-def _parsed(document: bytes, exposure: Exposure) -> bytes | None:
-    left = trim(lossless.decode(document), exposure)
-    return None if left is None else lossless.encode(left)
+    return b"".join((document[:alerts_at], b",".join(alerts), document[start - 1 :]))
 
 
 def _is_visible(alert: Mapping[str, Any], groups: _Groups) -> bool:
