@@ -20,7 +20,7 @@ from vigie.core.incident import KeptIncident, NotAnIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.store.incidents import IncidentStore, PutCount
 
-BATCH_COUNT = 100
+BATCH_COUNT = 200
 """Incidents in one transaction: others who write wait for it, and a crash takes no more than these away."""
 
 AHEAD_TICKS = 86_400 * TICKS_PER_SECOND

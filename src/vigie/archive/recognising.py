@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 from vigie.archive.splitting import CHUNK_BYTES, Nesting, Tape
 
 _USUAL_LINE_BYTES_MAX: Final = 4 * 1024 * 1024
+_BEGINNING_BYTES: Final = 100
 
 LIST_ANSWER_HEAD = re.compile(
     rb"""[ \t\r\n]*+ \{ [ \t\r\n]*+
@@ -64,7 +65,10 @@ def _is_broken_line(line: bytes, chunk: bytes, line_end: int) -> bool:
 
 def value_of_list_answer(document: bytes) -> bytes | None:
     """The array of a list answer as it stands; None for any other document, incidents among them."""
-    # Most incidents have no such key, and a list answer has no incident's: looking is cheaper than decoding.
+    # Most incidents have no such key, and a list answer has no incident's: looking is cheaper than decoding, and
+    # most need not be looked through, as their number comes first.
+    if b'"incidentId"' in (beginning := document[:_BEGINNING_BYTES]) and b'"value"' not in beginning:
+        return None
     at = document.find(b'"value"')
     if at < 0 or document.find(b'"incidentId"', 0, at) >= 0:
         return None
