@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -224,6 +225,27 @@ def test_a_backup_is_whole_while_the_server_writes_and_comes_back(
     assert Path("kept.sqlite3").stat().st_mode & 0o077 == 0
     with closing(sqlite3.connect("kept.sqlite3")) as connection:
         assert connection.execute("SELECT name FROM tenant").fetchall() == [("Contoso",)]
+
+
+def test_a_backup_that_is_put_back_is_read_while_another_program_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    filled(IN_A_FILE)
+    done("backup", "kept.sqlite3", "--database", IN_A_FILE)
+    Path("kept.sqlite3").replace("vigie.sqlite3")
+    for name in ("vigie.sqlite3-wal", "vigie.sqlite3-shm"):
+        Path(name).unlink(missing_ok=True)
+
+    with (
+        served("--database", IN_A_FILE, "--host", "127.0.0.1", "--port", 0) as (_, said),
+        closing(sqlite3.connect("vigie.sqlite3", isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        with urlopen(f"{said['url']}/readyz", timeout=10) as answer:
+            status = answer.status
+
+    assert status == 200
 
 
 def test_a_backup_writes_over_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

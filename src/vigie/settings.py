@@ -1,5 +1,6 @@
 """What an operator may set. Only the roof reads it."""
 
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -253,6 +254,8 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
         """Raise SettingsError if what is right by itself does not go together, or cannot be read."""
         if self.place is None:
             return
+        if find_spec("redis") is None:
+            raise SettingsError("[quotas] store needs redis-py: `pip install '.[valkey]'` in Vigie's source")
         if self.place.password and self.password_file:
             raise SettingsError("[quotas] password_file is set, and a password in [quotas] store: keep one")
         if self.ca_file and not self.place.has_tls:

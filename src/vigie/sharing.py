@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vigie.installation import Installation
 from vigie.logs import log
 from vigie.meter.memory import MemoryMeter
-from vigie.settings import QuotaSettings, SettingsError
+from vigie.settings import QuotaSettings
 from vigie.store.incidents import IncidentStore
 from vigie.web.gate import Meter
 from vigie.web.metrics import Metrics
@@ -37,19 +37,15 @@ class Counting:
 
 
 def assemble_counting(installation: Installation, metrics: Metrics) -> Counting:
-    """What counts the calls: each server for itself, or one store for all. Raises SettingsError."""
+    """What counts the calls: each server for itself, or one store for all."""
     settings = installation.settings.quotas
     place = settings.place
     if place is None:
         return Counting(meter=MemoryMeter(), store=nullcontext())
-    try:
-        # Here, because the library is an extra, and half as large as everything else together.
-        from vigie.meter.positions import Positions
-        from vigie.meter.valkey_link import ValkeyLink
-    except ImportError as error:
-        raise SettingsError(
-            "[quotas] store needs redis-py: `pip install '.[valkey]'` in Vigie's source"
-        ) from error
+    # Here, because the library is an extra, and half as large as everything else together.
+    from vigie.meter.positions import Positions
+    from vigie.meter.valkey_link import ValkeyLink
+
     link = ValkeyLink(
         place,
         read_password=settings.read_password,

@@ -128,7 +128,7 @@ class VigieApp:
                 allowed = tuple((error.headers or {}).get("Allow", "").split(", "))
                 raise MethodNotAllowed(exchange.method, tuple(sorted(allowed))) from error
             raise RouteNotFound(
-                "Nothing is served at this path; /reference shows every path there is."
+                "Nothing is served at this path; /reference shows the paths of the API."
             ) from error
         finally:
             if isinstance(route := scope.get("route"), Route):

@@ -111,6 +111,9 @@ def migrate(path: Path) -> bool:
         version = _check_version(connection, path, newest)
         if version < newest and not can_write:
             raise StoreError(f"the store at {path} is of an older version and cannot be written")
+        if can_write:
+            # Not only of a new one: a backup that is put back is one whole file, without a log beside it.
+            connection.execute("PRAGMA journal_mode = WAL")
         if version < newest:
             _apply_migrations(connection, path, newest)
         return can_write
@@ -140,7 +143,6 @@ def _check_version(connection: sqlite3.Connection, path: Path, newest: int) -> i
 
 def _apply_migrations(connection: sqlite3.Connection, path: Path, newest: int) -> None:
     """Apply what is missing in one transaction; of several processes that start at once one does the work."""
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     version = _check_version(connection, path, newest)
     for number, script in migrations():
