@@ -36,7 +36,8 @@ def visible_document(document: bytes, alerts_at: int, spans: bytes, exposure: Ex
     """
     if exposure.whole_tenant:
         return document
-    stays = _stays(spans, alerts_at, exposure.device_groups)
+    known = _known_stays if len(spans) <= _KNOWN_SPANS_BYTES_MAX else _stays
+    stays = known(spans, alerts_at, exposure.device_groups)
     if stays is None:
         return _parsed(document, alerts_at, decode_spans(spans), exposure)
     return b"".join([document[each] for each in stays]) or None
@@ -68,8 +69,6 @@ def is_device_visible(device: Mapping[str, Any], groups: _Groups) -> bool:
     return label_of(msgspec.convert(device, DeviceShape)) in groups
 
 
-# The same incidents are asked for again and again, by callers of few scopes.
-@lru_cache(maxsize=1024)
 def _stays(spans: bytes, alerts_at: int, groups: _Groups) -> tuple[slice, ...] | None:
     """What stays of a document's bytes where whole alerts go; None if anything has to be parsed to know."""
     kept = decode_spans(spans)
@@ -83,6 +82,12 @@ def _stays(spans: bytes, alerts_at: int, groups: _Groups) -> tuple[slice, ...] |
     ):
         return None
     return _around(kept.alerts, are_whole, alerts_at) if any(are_whole) else ()
+
+
+# The same incidents are asked for again and again, by callers of few scopes. Those of very many alerts would fill
+# the memory; so many bytes are of some 80.
+_known_stays = lru_cache(maxsize=1024)(_stays)
+_KNOWN_SPANS_BYTES_MAX = 512
 
 
 def _around(alerts: Sequence[AlertSpan], are_whole: Sequence[bool], alerts_at: int) -> tuple[slice, ...]:
