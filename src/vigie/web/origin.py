@@ -42,7 +42,8 @@ class Origins:
             return address
         # From the nearest on: what stands before a place that is not trusted is that place's own invention.
         for before in reversed(_forwarded_for(scope["headers"])):
-            if not self._trusts(address) or not _is_address(before):
+            # A zone says something on the machine that has written it, and may be any text.
+            if not self._trusts(address) or "%" in before or not _is_address(before):
                 break
             address = before
         return address
