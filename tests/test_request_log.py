@@ -25,6 +25,7 @@ from vigie.web.request_log import (
     WAITING_LINES_MAX,
     RequestIds,
     RequestLog,
+    Wording,
     log_time,
     redacted,
 )
@@ -372,6 +373,27 @@ def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch
     assert len(lines_of(disk.written)) == 501
 
 
+@pytest.mark.parametrize("application", ["soc-agent-1.25", "\ue000", '"duration_ms":-1.25', "100 %"])
+def test_what_an_application_is_called_upsets_no_wording(application: str) -> None:
+    wording = Wording(
+        id_prefix="|7d1f0c2291ab44e0.",
+        method="GET",
+        route="/api/incidents/{id}",
+        path="/api/incidents/",
+        status=200,
+        tenant="3fa85f64-5717-4562-b3fc-2c963f66afa6",
+        application=application,
+        caller_kind="application",
+        remote=None,
+    )
+
+    line = json.loads(wording.line(NOW, 26, b"12", 0.0001234))
+
+    assert line["application"] == application.replace("\ue000", "\ufffd")
+    said = (line["request_id"], line["path"], line["duration_ms"])
+    assert said == ("|7d1f0c2291ab44e0.1a.", "/api/incidents/12", 0.123)
+
+
 # A stream in trouble
 
 
@@ -434,9 +456,13 @@ def test_a_pipe_that_must_not_block_drops_what_does_not_fit(pipe: tuple[BinaryIO
     assert len(lines_of(reading.read())) == 1000 - log.dropped < 1000
 
 
-def test_a_full_disk_loses_lines_and_says_how_many_when_there_is_room_again() -> None:
-    disk = Disk(room=5000)
-    log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_full_disk_loses_lines_and_says_how_many_when_there_is_room_again(
+    is_file: bool, tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        disk = Disk(room=5000, number=file.fileno() if is_file else None)
+        log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
 
     for _ in range(50):
         record(log)
@@ -451,6 +477,7 @@ def test_a_full_disk_loses_lines_and_says_how_many_when_there_is_room_again() ->
     assert len(torn) == 1
     assert [line["event"] for line in whole[-2:]] == ["request", "request_lines_dropped"]
     assert whole[-1]["dropped"] == lost == log.dropped > 0
+    assert len(whole) == 50 - lost + 2
 
 
 # Request ids

@@ -105,13 +105,14 @@ class Wording:
             status=status,
             duration_ms=_BLANK_MS,
             tenant=tenant,
-            application=application,
+            # Of another issuer's application this may be any text, and a blank in it would be one too many.
+            application=application.replace(_BLANK, "\ufffd"),
             caller_kind=caller_kind,
             remote=remote,
             refusal=None,
             detail=None,
         )
-        text = _encoder.encode(line).decode().replace(str(_BLANK_MS), _BLANK) + "\n"
+        text = _encoder.encode(line).decode().replace(_DURATION_TO_COME, f'"duration_ms":{_BLANK}') + "\n"
         pieces = [piece.replace("%", "%%").encode() for piece in text.split(_BLANK)]
         self._form = b"%b%%b%b%%x%b%%b%b%%.3f%b" % tuple(pieces)
 
@@ -122,6 +123,7 @@ class Wording:
 
 _BLANK = "\ue000"
 _BLANK_MS = -1.25
+_DURATION_TO_COME = f'"duration_ms":{_BLANK_MS}'
 
 _Waiting = tuple[Callable[..., bytes], tuple[Any, ...]]
 """How a line is made, and of what: whoever records it does neither."""
@@ -192,7 +194,7 @@ class RequestLog:
         `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
         `refusal` is the code word of a refused request, `detail` why it was refused.
         """
-        if (not self._enabled and status < 500) or not self._has_room():
+        if not self._enabled and status < 500:
             return
         line = _Line(
             time="",
@@ -212,13 +214,12 @@ class RequestLog:
             refusal=refusal,
             detail=detail and detail[:DETAIL_LENGTH_MAX],
         )
-        self._waiting.append((_encoded, (at, line)))
+        self._have_wait(_encoded, (at, line))
 
     def record_again(self, wording: Wording, at: Instant, number: int, digits: bytes, seconds: float) -> None:
         """As `record`, for one more request whose line is worded like those before it."""
-        if not self._enabled or not self._has_room():
-            return
-        self._waiting.append((wording.line, (at, number, digits, seconds)))
+        if self._enabled:
+            self._have_wait(wording.line, (at, number, digits, seconds))
 
     def record_connection(
         self,
@@ -279,15 +280,15 @@ class RequestLog:
             self.flush()
         self.flush()
 
-    def _has_room(self) -> bool:
-        """Whether one more line may wait; if not, it is counted."""
+    def _have_wait(self, make: Callable[..., bytes], said: tuple[Any, ...]) -> None:
+        """One more line waits; where there is no room for it, it is counted."""
         waiting = len(self._waiting)
-        if waiting == _LINES_AT_ONCE:
-            self._is_due.set()
         if waiting >= WAITING_LINES_MAX:
             self._not_taken += 1
-            return False
-        return True
+            return
+        self._waiting.append((make, said))
+        if waiting == _LINES_AT_ONCE:
+            self._is_due.set()
 
     def _report_dropped(self) -> None:
         unreported = self.dropped - self._reported
@@ -309,26 +310,30 @@ class RequestLog:
         """Write lines until the stream refuses; how many it took."""
         written = 0
         for some in _together(lines, self._piece_bytes):
-            if not self._write(b"".join(some)):
-                break
+            piece = b"".join(some)
+            taken = self._write(piece)
+            if taken < len(piece):
+                return written + piece.count(b"\n", 0, taken)
             written += len(some)
         return written
 
-    def _write(self, piece: bytes) -> bool:
+    def _write(self, piece: bytes) -> int:
+        """Write until the stream refuses; how many bytes of the piece it took."""
         rest = b"\n" + piece if self._line_is_torn else piece
         try:
             while rest:
                 # An unbuffered stream may take a part, and one that must not block may take nothing.
                 taken = self._stream.write(rest)
                 if not taken:
-                    return False
+                    break
                 self._line_is_torn = taken < len(rest)
                 rest = rest[taken:]
-            self._stream.flush()
+            else:
+                self._stream.flush()
         # ValueError: the stream was closed.
         except (OSError, ValueError):
-            return False
-        return True
+            pass
+        return max(0, len(piece) - len(rest))
 
 
 def redacted(text: str) -> str:
