@@ -537,6 +537,20 @@ def test_large_pieces_are_sent_in_parts() -> None:
     assert [message.get("more_body", False) for message in client.sent[1:]] == [*[True] * 5, False]
 
 
+def test_pieces_that_are_too_much_together_are_sent_by_as_many_as_fit() -> None:
+    async def batches() -> AsyncIterator[list[bytes]]:
+        yield [b",", bytes(30 * 1024)] * 5
+
+    async def send() -> Client:
+        client = Client()
+        await stream(client, batches())
+        return client
+
+    sent = [len(message["body"]) for message in asyncio.run(send()).sent[1:-1]]
+
+    assert sent == [2 * 30 * 1024 + 3, 2 * 30 * 1024 + 2, 30 * 1024]
+
+
 def test_the_body_ends_after_what_was_held_for_it_is_let_go_of() -> None:
     async def send() -> tuple[bool, bool]:
         client = Client()

@@ -105,16 +105,24 @@ async def streaming(exchange: Exchange, *, grace_seconds: float) -> AsyncIterato
     await exchange.send({"type": "http.response.body", "body": b""})
 
 
-def _parts(batch: Pieces) -> Iterator[Sequence[bytes | memoryview]]:
-    """What is sent at a time: all of a batch, unless that is too much."""
-    if sum(map(len, batch)) <= _PART_BYTES:
-        if any(batch):
-            yield batch
-        return
-    for piece in batch:
-        view = memoryview(piece)
-        for start in range(0, len(piece), _PART_BYTES):
-            yield [view[start : start + _PART_BYTES]]
+def _parts(batch: Pieces) -> Iterator[Pieces]:
+    """The pieces by as many as are sent at a time; one that is too much for that by itself comes in slices.
+
+    Each slice is a copy: a view would keep all of the piece until the client has taken it.
+    """
+    part: list[bytes] = []
+    size = 0
+    for piece in filter(None, batch):
+        if part and size + len(piece) > _PART_BYTES:
+            yield part
+            part, size = [], 0
+        if len(piece) > _PART_BYTES:
+            yield from ([piece[at : at + _PART_BYTES]] for at in range(0, len(piece), _PART_BYTES))
+        else:
+            part.append(piece)
+            size += len(piece)
+    if part:
+        yield part
 
 
 async def _compressed(batches: AsyncIterator[Pieces], coding: str) -> AsyncIterator[Pieces]:
