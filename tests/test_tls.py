@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import shutil
 import socket
 import ssl
@@ -12,7 +13,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
@@ -385,6 +387,35 @@ def test_plain_http_is_told_that_this_is_https(method: str, secured: RunningHous
     assert answer.json["error"]["message"] == "This port speaks HTTPS: call it with https:// in front."
 
 
+def test_nothing_of_what_comes_in_plain_http_is_a_request(secured: RunningHouse) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+    hidden = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    place = urlsplit(secured.url)
+
+    for _ in range(5):
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=10) as connection:
+            connection.sendall(head.ljust(64 * 1024, b"x") + hidden)
+            with suppress(ConnectionError):
+                while connection.recv(1024):
+                    pass
+
+    with connected(secured.url, client_context(ca_of(secured))) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        metrics = b"".join(iter(partial(connection.recv, 65536), b"")).decode()
+    assert re.search(r'vigie_connections_refused_total\{reason="plain_http"\} [1-9]', metrics)
+    assert 'vigie_http_requests_total{route="/readyz"' not in metrics
+
+
+def test_a_list_is_whole_over_tls(secured: RunningHouse) -> None:
+    house = House(secured)
+    numbers = [house.takes(an_incident(an_alert(description="x" * 5_000))) for _ in range(40)]
+
+    status, answer = fetch(f"{secured.url}/api/incidents", ca_of(secured), token=house.a_token())
+
+    assert status == 200
+    assert {each["incidentId"] for each in answer["value"]} >= set(numbers)
+
+
 @pytest.mark.skipif(CURL is None, reason="curl is not on this machine")
 @pytest.mark.parametrize("name", ["localhost", "login.microsoftonline.com"])
 def test_curl_takes_the_file(name: str, secured: RunningHouse) -> None:
@@ -481,17 +512,17 @@ class Greeting(asyncio.Protocol):
     """Says hello to whoever says something."""
 
     transport: asyncio.Transport
+    refuses: Reason | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's have all its methods, but are none by name.
         self.transport = cast("asyncio.Transport", transport)
+        if self.refuses is not None:
+            self.transport.write(self.refuses.encode())
+            self.transport.close()
 
     def data_received(self, _: bytes) -> None:
         self.transport.write(b"hello")
-        self.transport.close()
-
-    def refuse(self, reason: Reason) -> None:
-        self.transport.write(reason.encode())
         self.transport.close()
 
 

@@ -27,10 +27,10 @@ class DoorLimits:
 
 
 class Spoken(Protocol):
-    """What is spoken behind the door, and can refuse a connection with an answer."""
+    """What is spoken behind the door."""
 
-    def refuse(self, reason: Reason) -> None:
-        """Say why, and close."""
+    refuses: Reason | None
+    """Why a connection that has yet to be made is refused, with an answer and before anything of it is read."""
 
 
 class Door:
@@ -118,8 +118,9 @@ class Door:
     async def _refuse_plain(self, connection: socket.socket) -> None:
         # What is closed unread takes the answer with it, on some systems.
         connection.recv(_PLAIN_BYTES)
-        _, protocol = await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-        protocol.refuse(Reason.PLAIN_HTTP)
+        spoken = self._protocol()
+        spoken.refuses = Reason.PLAIN_HTTP
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: spoken, connection)
 
 
 async def _speaks_plainly(connection: socket.socket) -> bool:

@@ -64,6 +64,8 @@ _ANSWERS = {
 }
 
 
+_JOINED_BELOW_BYTES = 2 * 1024
+
 OnAnswered = Callable[[str, int, Reason, str | None], None]
 """Hears of an answer to what never became a request: its `target`, its status, why, and where it went."""
 
@@ -81,8 +83,8 @@ def gives_up(send: object) -> bool:
     return True
 
 
-def write_chunk(send: object, pieces: Sequence[bytes | memoryview]) -> bool:
-    """Write pieces of a body as one chunk, as they are: `send` would copy each of them twice.
+def write_chunk(send: object, pieces: Sequence[bytes]) -> bool:
+    """Write pieces of a body as one chunk, as they are where that is cheaper: `send` would copy each of them twice.
 
     False leaves it to `send`: the client has yet to take what came before, or the answer has no chunks.
     """
@@ -91,7 +93,13 @@ def write_chunk(send: object, pieces: Sequence[bytes | memoryview]) -> bool:
         return False
     if cycle.flow.write_paused or cycle.disconnected or cycle.transport.is_closing():
         return False
-    cycle.transport.writelines([b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"])
+    size = sum(map(len, pieces))
+    chunk = [b"%x\r\n" % size, *pieces, b"\r\n"]
+    # TLS makes a record of each piece, and to hand over a small one costs more than to copy it.
+    if size < _JOINED_BELOW_BYTES * len(pieces) or cycle.transport.get_extra_info("sslcontext") is not None:
+        cycle.transport.write(b"".join(chunk))
+    else:
+        cycle.transport.writelines(chunk)
     return True
 
 
@@ -104,6 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     limits: ClassVar[Limits]
     connections_open: ClassVar["OpenConnections"]
+    refuses: Reason | None = None
 
     # Instances share the names of at most 30 attributes, and uvicorn has 28; past that each one is slower.
     __slots__ = (
@@ -126,7 +135,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._awaits_body = False
         self._awaits_since: float | None = None  # None until a sweep has seen it wait
         self._under_way: RequestResponseCycle | None = None  # the request that was begun last
-        if not self.connections_open.admit(self):
+        if self.refuses is not None:
+            self.connections_open.on_refused(self.refuses)
+            self._answer(self.refuses, *_ANSWERS[self.refuses])
+            self.transport.close()
+        elif not self.connections_open.admit(self):
             self.abort(Reason.FULL)
 
     @property
