@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from vigie.cli.frame import PLAIN
 from vigie.cli.main import program
 from vigie.cli.serving import ServeOptions, plain_options
+from vigie.server import AddressUnavailable, bound
+from vigie.settings import ServerSettings, Settings
 
 NAMES = ("--host", "--port", "--public-url", "--tls", "--tls-name", "--tls-cert", "--tls-key", "--config")
 words = st.sampled_from(
@@ -75,3 +77,12 @@ def test_what_is_typed_every_day_is_plain() -> None:
 )
 def test_all_else_is_left_to_the_library(arguments: list[str]) -> None:
     assert plain_options(arguments) is None
+
+
+def test_two_servers_never_have_one_address() -> None:
+    with bound(Settings(server=ServerSettings(port=0))) as first:
+        port = first.main.getsockname()[1]
+        taken = Settings(server=ServerSettings(port=port))
+
+        with pytest.raises(AddressUnavailable, match=f"port {port}"), bound(taken):
+            pass

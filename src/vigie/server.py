@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
 _KEEP_ALIVE_SECONDS = 60
+_BACKLOG = 2048
 _FILES_BESIDE_CONNECTIONS = 100
 
 
@@ -268,6 +269,8 @@ def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            # Two that only bind may both have it. Whoever calls from now on waits until the server is ready.
+            listener.listen(_BACKLOG)
         except BaseException:
             listener.close()
             raise
