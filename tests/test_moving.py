@@ -87,6 +87,17 @@ def test_a_store_moves_to_postgres_and_back_without_loss(url: str) -> None:
             assert listed(what, store) == listed(what, IN_A_FILE)
 
 
+def test_a_schema_moves_to_another_of_the_same_database(url: str) -> None:
+    for schema in ("one", "two"):
+        below(DatabaseSettings(url=url)).run(f"CREATE SCHEMA {schema}")
+    one, two = (f"{url}{'&' if '?' in url else '?'}search_path={schema}" for schema in ("one", "two"))
+    filled(one)
+
+    done("copy", "--from", one, "--to", two)
+
+    assert exported(two) == exported(one)
+
+
 def test_the_copy_goes_on_like_the_store_that_it_was_made_from(url: str) -> None:
     filled(IN_A_FILE)
     kid = done("keys", "rotate", "--database", IN_A_FILE)["kid"]

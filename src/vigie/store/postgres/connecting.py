@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: how each is opened, what is said of those that cannot be, and pools of them."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -15,14 +15,13 @@ TURN_SECONDS_MAX = 10
 """How long a change waits for others who change the same tenant."""
 
 APPLICATION_NAME = "vigie"
-"""What PostgreSQL calls every connection of ours."""
+"""What PostgreSQL calls every connection of ours; the schemas of a URL that names some stand behind it."""
 
 _CONNECT_SECONDS_MAX = 5.0
 # Longer than a turn is waited for.
 _COMMAND_SECONDS_MAX = TURN_SECONDS_MAX + 5.0
 _IDLE_SECONDS_MAX = 300.0
 _SETTINGS = {
-    "application_name": APPLICATION_NAME,
     # The statements are short: compiling them would take longer than running them.
     "jit": "off",
     # A server that has gone without a word lets go of its tenants' turns within a minute.
@@ -91,9 +90,14 @@ async def open_pool(url: str, *, connections_max: int, init: Check | None = None
     )
 
 
-async def _connect(url: str, **options: Any) -> asyncpg.Connection:
+async def _connect(url: str, *, server_settings: Mapping[str, str], **options: Any) -> asyncpg.Connection:
     """Connect to the first host that answers in time and takes changes. Raises what asyncpg raises."""
     *first, last = urls_of_hosts(url)
+    schemas = parse_qs(urlsplit(url).query).get("search_path", [])
+    options["server_settings"] = {
+        **server_settings,
+        "application_name": " ".join([APPLICATION_NAME, *schemas]),
+    }
     # A machine that has gone without a word refuses nothing: it must not use up the time of the others.
     seconds_max = _CONNECT_SECONDS_MAX / (1 + len(first))
     for each in first:

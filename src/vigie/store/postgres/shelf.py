@@ -9,14 +9,15 @@ import asyncpg
 
 from vigie.store.copying import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Rows, Table, in_use
 from vigie.store.database import Row
-from vigie.store.postgres.connecting import APPLICATION_NAME, connect, shown
+from vigie.store.postgres.connecting import connect, shown
 from vigie.store.postgres.statement import received, sent
 
 _ROWS_AT_ONCE = 200
 _LOOK_AGAIN_SECONDS = 0.1
+# Whoever uses the same store says the same name: another schema makes another one.
 _OTHERS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    f" AND application_name = '{APPLICATION_NAME}' AND pid <> pg_backend_pid()"
+    " AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
 )
 
 

@@ -30,6 +30,8 @@ class SqliteShelf:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
             raise in_use(str(self._path)) from error
 
     async def columns(self, table: Table) -> tuple[str, ...]:
