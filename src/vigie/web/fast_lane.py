@@ -203,7 +203,7 @@ class FastLaneProtocol(LimitedProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._habit: Habit | None = None
-        self._ended = 0  # the hash of how the request before ended
+        self._ended = 0  # the hash of how the last request ended that went the plain way
         self._answered_at = 0.0
         self._asked: Asked | None = None
         self._held: list[bytes] = []
