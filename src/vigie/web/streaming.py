@@ -110,6 +110,10 @@ def _parts(batch: Pieces) -> Iterator[Pieces]:
 
     Each slice is a copy: a view would keep all of the piece until the client has taken it.
     """
+    if sum(map(len, batch)) <= _PART_BYTES:
+        if any(batch):
+            yield batch
+        return
     part: list[bytes] = []
     size = 0
     for piece in filter(None, batch):
