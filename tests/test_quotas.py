@@ -105,6 +105,15 @@ def test_of_several_spent_windows_the_one_that_lets_in_last_is_named() -> None:
     assert refused == Overdraft(window=quota.windows[1], wait_ticks=3599 * TICKS_PER_SECOND)
 
 
+def test_neither_does_it_matter_which_of_them_is_the_longer() -> None:
+    quota = minute_and_hour("any", per_minute=2, per_hour=3)
+    earlier = [Instant(second * TICKS_PER_SECOND) for second in (0, 3590, 3595)]
+
+    refused = overdraft(quota, earlier, Instant(3598 * TICKS_PER_SECOND))
+
+    assert refused == Overdraft(window=quota.windows[0], wait_ticks=52 * TICKS_PER_SECOND)
+
+
 def test_the_windows_are_printed_as_the_api_prints_them() -> None:
     quota = minute_and_hour("any", per_minute=100, per_hour=1500)
 

@@ -22,7 +22,7 @@ from tests.builders import (
 from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure
 from vigie.core.incident import decode_spans, keep_document, keep_incident, sights_of
-from vigie.core.trimming import is_device_visible, is_in_sight, trim, visible_document
+from vigie.core.trimming import is_device_visible, is_in_sight, known_stays, trim, visible_document
 
 Groups = frozenset[DeviceGroupLabel]
 
@@ -74,6 +74,8 @@ def naively_filtered(incident: Document, groups: Groups) -> Document | None:
 
 
 def spliced(incident: Document, exposure: Exposure) -> bytes | None:
+    # What was found out before must not be the answer to a change of the code.
+    known_stays.cache_clear()
     kept = keep_document(incident)
     return visible_document(kept.document, kept.alerts_at, kept.spans, exposure)
 
@@ -287,3 +289,16 @@ def test_an_entity_inside_a_device_is_trimmed_like_any_other() -> None:
     assert hidden["mdatpDeviceId"].encode() not in left
     (alert,) = json.loads(left)["alerts"]
     assert alert["devices"] == [{**shown, "entities": shown["entities"][1:]}]
+
+
+@pytest.mark.parametrize(("alert_count", "remembered"), [(3, 1), (300, 0)])
+def test_only_of_incidents_with_few_alerts_it_is_remembered_what_stays(
+    alert_count: int, remembered: int
+) -> None:
+    known_stays.cache_clear()
+    kept = keep_document(an_incident(*(an_alert("laptops") for _ in range(alert_count))))
+
+    visible = visible_document(kept.document, kept.alerts_at, kept.spans, Exposure(device_groups=frozenset()))
+
+    assert visible is None
+    assert known_stays.cache_info().currsize == remembered

@@ -36,7 +36,7 @@ def visible_document(document: bytes, alerts_at: int, spans: bytes, exposure: Ex
     """
     if exposure.whole_tenant:
         return document
-    known = _known_stays if len(spans) <= _KNOWN_SPANS_BYTES_MAX else _stays
+    known = known_stays if len(spans) <= _KNOWN_SPANS_BYTES_MAX else _stays
     stays = known(spans, alerts_at, exposure.device_groups)
     if stays is None:
         return _parsed(document, alerts_at, decode_spans(spans), exposure)
@@ -77,16 +77,14 @@ def _stays(spans: bytes, alerts_at: int, groups: _Groups) -> tuple[slice, ...] |
     are_whole = [_is_whole(span, groups) for span in kept.alerts]
     if all(are_whole):
         return (slice(None),)
-    if any(
-        not whole and _is_in_part(span, groups) for span, whole in zip(kept.alerts, are_whole, strict=True)
-    ):
+    if any(_is_in_part(span, groups) for span in kept.alerts if not _is_whole(span, groups)):
         return None
     return _around(kept.alerts, are_whole, alerts_at) if any(are_whole) else ()
 
 
 # The same incidents are asked for again and again, by callers of few scopes. Those of very many alerts would fill
 # the memory; so many bytes are of some 80.
-_known_stays = lru_cache(maxsize=1024)(_stays)
+known_stays = lru_cache(maxsize=1024)(_stays)
 _KNOWN_SPANS_BYTES_MAX = 512
 
 
