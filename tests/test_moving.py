@@ -149,6 +149,11 @@ def test_a_store_on_which_a_server_runs_is_neither_copied_nor_copied_into(
         f"vigie: a server or another command uses the store at {DatabaseSettings(url=running).place}; "
         "stop all servers on it, then copy again"
     )
+    if side == "--from":
+        is_file = target.startswith("sqlite")
+        assert not (
+            Path("other.sqlite3").exists() if is_file else below(DatabaseSettings(url=target)).columns()
+        )
     assert done(*command)["incident"] == 2
 
 

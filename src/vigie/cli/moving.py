@@ -53,6 +53,8 @@ async def copy(
         raise WrongUsage("--from and --to name the same store")
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(_shelf(common, source, create=False))
+        # Before there is a target: a copy that is refused leaves none behind.
+        await one.check_alone()
         other = await stack.enter_async_context(_shelf(common, target, create=True))
         watch = stack.enter_context(_watched(await copying.rows_to_move(one)))
         copied = await copying.copy(one, other, watch)
