@@ -65,7 +65,8 @@ def contoso() -> None:
 def test_wrong_usage_is_one_line_and_exit_2(arguments: tuple[str, ...], reason: str, command: str) -> None:
     ended = run(*arguments)
 
-    assert (ended.code, ended.refusal) == (2, f"vigie: {reason}; see `{command} --help`")
+    said = reason if reason.endswith("?") else f"{reason};"
+    assert (ended.code, ended.refusal) == (2, f"vigie: {said} see `{command} --help`")
 
 
 @pytest.mark.parametrize(

@@ -178,10 +178,10 @@ def program() -> "App":
 def _verdict(error: Exception, command: str) -> tuple[int, str]:
     """The exit code and the line that an error becomes."""
     if wrong := _wrong_command_line(error):
-        return WRONG_USAGE, f"{wrong}; see `{command} --help`"
+        return WRONG_USAGE, _with_help(wrong, command)
     match error:
         case WrongUsage():
-            return WRONG_USAGE, f"{error}; see `{command} --help`"
+            return WRONG_USAGE, _with_help(str(error), command)
         case SettingsError():
             return WRONG_USAGE, str(error)
         case CommandFailed() | DirectoryError() | StoreError():
@@ -245,6 +245,10 @@ def _wrong_command_line(error: Exception) -> str:
         case _:
             text = str(error).rstrip(".")
             return text[:1].lower() + text[1:]
+
+
+def _with_help(wrong: str, command: str) -> str:
+    return f"{wrong}{'' if wrong.endswith('?') else ';'} see `{command} --help`"
 
 
 def _hint(word: str, chain: Sequence[str]) -> str:
