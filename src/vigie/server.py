@@ -271,7 +271,7 @@ def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket
             listener.bind(address)
             # Two that only bind may both have it. Whoever calls from now on waits until the server is ready.
             listener.listen(_BACKLOG)
-        except BaseException:
+        except OSError:
             listener.close()
             raise
     except OSError as error:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import asyncpg
 
 from vigie.store.database import StoreError
-from vigie.store.postgres.failures import is_connection_lost
+from vigie.store.postgres.failures import CONNECTION_LOST, is_connection_lost
 
 Check = Callable[[asyncpg.Connection], Coroutine[Any, Any, None]]
 
@@ -64,10 +64,8 @@ async def connect(url: str) -> asyncpg.Connection:
     except (asyncpg.ClientConfigurationError, ValueError) as error:
         # Not its text: it may repeat what was given to it.
         raise StoreError(f"{shown(url)} is not an address that asyncpg understands") from error
-    except Exception as error:
-        if is_connection_lost(error) or isinstance(error, asyncpg.PostgresError):
-            raise StoreError(f"cannot connect to {shown(url)}: {reason_of(error)}") from error
-        raise
+    except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
+        raise StoreError(f"cannot connect to {shown(url)}: {reason_of(error)}") from error
 
 
 def reason_of(error: BaseException) -> str:
@@ -103,7 +101,7 @@ async def _connect(url: str, *, server_settings: Mapping[str, str], **options: A
     for each in first:
         try:
             return await asyncpg.connect(each, timeout=seconds_max, **options)
-        except Exception as error:
+        except CONNECTION_LOST as error:
             if not is_connection_lost(error):
                 raise
     return await asyncpg.connect(last, timeout=seconds_max, **options)

@@ -7,7 +7,7 @@ import asyncpg
 
 from vigie.core.refusals import StoreUnavailable
 
-_CONNECTION_LOST = (
+CONNECTION_LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     # How asyncpg speaks of a connection that is closed already, and of one that ended while nobody looked.
@@ -18,6 +18,7 @@ _CONNECTION_LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleSessionTimeoutError,
 )
+"""What is raised where a server has gone; `is_connection_lost` says whether it has."""
 
 _UNDONE_BY_OTHERS = (
     asyncpg.TransactionRollbackError,
@@ -42,7 +43,7 @@ _BAD_MINUTES = (
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the server has gone, or goes."""
     # asyncpg says by the same class, and ValueError, that a value does not fit.
-    return isinstance(error, _CONNECTION_LOST) and not isinstance(error, ValueError)
+    return isinstance(error, CONNECTION_LOST) and not isinstance(error, ValueError)
 
 
 def may_be_tried_again(error: BaseException) -> bool:
@@ -65,7 +66,7 @@ def unavailable_when_it_fails() -> Iterator[None]:
     """A bad minute is a refusal, a broken promise of ours is a defect."""
     try:
         yield
-    except Exception as error:
+    except (*CONNECTION_LOST, *_UNDONE_BY_OTHERS, *_BAD_MINUTES) as error:
         if is_bad_minute(error):
             raise unavailable(error) from error
         raise
