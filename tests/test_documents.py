@@ -25,7 +25,7 @@ from vigie.store.postgres.scans import SCANS_MAX
 from vigie.store.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX
 from vigie.store.statements import migrations
 from vigie.web.defender import LISTS_AT_ONCE_MAX
-from vigie.web.large_answers import ALL_BYTES_MAX, APPLICATION_BYTES_MAX
+from vigie.web.large_answers import ALL_BYTES_MAX, CALLER_BYTES_MAX
 from vigie.web.metrics import Metrics
 from vigie.web.problems import PROBLEMS
 from vigie.web.protocol import Reason
@@ -467,12 +467,12 @@ def test_the_schema_that_migrate_is_said_to_answer_is_the_newest() -> None:
             "lists under way at once, those included that wait for their clients",
             f"{SNAPSHOTS_MAX}; {SCANS_MAX} in PostgreSQL",
         ),
-        ("lists of one application under way at once", f"{LISTS_AT_ONCE_MAX}"),
+        ("lists of one caller under way at once", f"{LISTS_AT_ONCE_MAX}"),
         (
-            f"incidents of {LARGE_ROW_BYTES // 2**10} KiB and more under way to one application at once",
-            f"{APPLICATION_BYTES_MAX // 2**20} MiB, or one that is larger",
+            f"incidents of {LARGE_ROW_BYTES // 2**10} KiB and more under way to one caller at once",
+            f"{CALLER_BYTES_MAX // 2**20} MiB, or one that is larger",
         ),
-        ("the same, to all applications", f"{ALL_BYTES_MAX // 2**20} MiB, or one that is larger"),
+        ("the same, to all callers", f"{ALL_BYTES_MAX // 2**20} MiB, or one that is larger"),
         (
             "memory that a list takes while it is sent, a page of 140 MB too",
             f"{GROWTH_BYTES_MAX // 2**20} MiB",

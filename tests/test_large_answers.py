@@ -13,15 +13,16 @@ import pytest
 
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse, eventually
+from tests.two_callers import Callers, two_applications, two_users_of_one_application
 from vigie.core.instants import Instant
 from vigie.core.refusals import StoreUnavailable
 from vigie.settings import ServerSettings
 from vigie.web.exchange import Exchange
-from vigie.web.large_answers import ALL_BYTES_MAX, APPLICATION_BYTES_MAX, LargeAnswers
+from vigie.web.large_answers import ALL_BYTES_MAX, CALLER_BYTES_MAX, LargeAnswers
 
 MIB = 1024 * 1024
 LARGE_BYTES = 10 * MIB
-SLOW_READERS = APPLICATION_BYTES_MAX // LARGE_BYTES
+SLOW_READERS = CALLER_BYTES_MAX // LARGE_BYTES
 
 
 @pytest.fixture
@@ -42,10 +43,11 @@ def a_reader_that_reads_no_further(house: House, token: str) -> socket.socket:
     return reader
 
 
-def test_an_application_that_does_not_read_large_incidents_is_refused_and_nobody_else(
-    full_house: House,
+@pytest.mark.parametrize("callers", [two_applications, two_users_of_one_application])
+def test_a_caller_that_does_not_read_large_incidents_is_refused_and_nobody_else(
+    full_house: House, callers: Callers
 ) -> None:
-    house, slow, other = full_house, full_house.a_token(), full_house.a_token()
+    house, (slow, other) = full_house, callers(full_house)
     small = house.takes(an_incident())
 
     with ExitStack() as stack:
@@ -97,13 +99,13 @@ def test_who_reads_a_large_incident_too_slowly_is_cut(
 
 @pytest.mark.parametrize(
     ("others", "bytes_max"),
-    [(0, APPLICATION_BYTES_MAX), (ALL_BYTES_MAX // APPLICATION_BYTES_MAX, ALL_BYTES_MAX)],
+    [(0, CALLER_BYTES_MAX), (ALL_BYTES_MAX // CALLER_BYTES_MAX, ALL_BYTES_MAX)],
 )
 def test_there_is_room_up_to_the_bound_and_again_afterwards(others: int, bytes_max: int) -> None:
-    answers, me = LargeAnswers(), (1, "me")
+    answers, me = LargeAnswers(), (1, "app", "me")
     with ExitStack() as stack:
         for number in range(others):
-            stack.enter_context(answers.under_way((1, f"other {number}"), bytes_max // others - 1))
+            stack.enter_context(answers.under_way((1, "app", f"other {number}"), bytes_max // others - 1))
         left = bytes_max - others * (bytes_max // others - 1) if others else bytes_max
         stack.enter_context(answers.under_way(me, left - 1))
         answers.require_room(me, 1)
@@ -114,7 +116,7 @@ def test_there_is_room_up_to_the_bound_and_again_afterwards(others: int, bytes_m
 
 
 def test_the_only_one_may_be_of_any_size() -> None:
-    LargeAnswers().require_room((1, "me"), 2 * ALL_BYTES_MAX)
+    LargeAnswers().require_room((1, "app", "me"), 2 * ALL_BYTES_MAX)
 
 
 def test_nothing_is_held_twice_while_it_is_sent() -> None:

@@ -1,4 +1,4 @@
-"""How many lists one application may read at once, so that its slow readers leave the store to the others."""
+"""How many lists one caller may read at once, so that slow readers leave the store to others."""
 
 import socket
 from contextlib import ExitStack
@@ -8,6 +8,7 @@ import pytest
 
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse, eventually
+from tests.two_callers import Callers, two_applications, two_users_of_one_application
 from vigie.web.defender import LISTS_AT_ONCE_MAX
 
 # More than the system takes for a client that reads nothing.
@@ -33,8 +34,11 @@ def a_reader_that_reads_no_further(house: House, token: str) -> socket.socket:
     return reader
 
 
-def test_an_application_whose_readers_are_slow_is_refused_and_nobody_else(full_house: House) -> None:
-    slow, other = full_house.a_token(), full_house.a_token()
+@pytest.mark.parametrize("callers", [two_applications, two_users_of_one_application])
+def test_a_caller_whose_readers_are_slow_is_refused_and_nobody_else(
+    full_house: House, callers: Callers
+) -> None:
+    slow, other = callers(full_house)
     short = "/api/incidents?$top=1&$filter=status%20eq%20'Resolved'"
 
     with ExitStack() as stack:

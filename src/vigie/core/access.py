@@ -60,6 +60,10 @@ class Assignment:
     whole_tenant: bool = False
 
 
+Principal = tuple[int, str, str]
+"""A tenant, an application in it, and one user of that; an empty text for the application by itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Whoever sent the request, as far as a checked token and the directory prove it.
@@ -86,6 +90,12 @@ class Caller:
         """What the caller's calls are counted under. Two issuers may each have an application of one id."""
         application = self.application_id
         return self.tenant_id, f"{application} {self.issuer}" if self.issuer else application
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls, for limits on what one has under way: an application by itself, or one of its users."""
+        is_user = self.kind is CallerKind.USER
+        return *self.account, (self.subject or self.name) if is_user else ""
 
 
 def still_granted(stated: tuple[str, ...], present: tuple[str, ...]) -> tuple[str, ...]:

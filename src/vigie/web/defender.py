@@ -14,7 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from vigie.casework.incidents import Casework
-from vigie.core.access import Caller, require_read, require_write
+from vigie.core.access import Caller, Principal, require_read, require_write
 from vigie.core.history import Deed, actor_of
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
@@ -69,7 +69,7 @@ class DefenderFace:
         self._casework = casework
         self._quotas = quotas
         self._write_seconds = write_seconds
-        self._lists_under_way: Counter[tuple[int, str]] = Counter()
+        self._lists_under_way: Counter[Principal] = Counter()
         self._large_answers = LargeAnswers()
 
     async def one_incident(self, exchange: Exchange, segment: bytes) -> None:
@@ -98,12 +98,12 @@ class DefenderFace:
 
     @asynccontextmanager
     async def _one_more_list(self, caller: Caller) -> AsyncIterator[None]:
-        """Slow readers of one application must leave the store's snapshots to the others."""
-        key = caller.account
+        """A slow reader must leave the store's snapshots to others, users of the same application among them."""
+        key = caller.principal
         if self._lists_under_way[key] >= LISTS_AT_ONCE_MAX:
             raise StoreUnavailable(
-                f"{LISTS_AT_ONCE_MAX} lists of the application are under way",
-                message=f"The application reads {LISTS_AT_ONCE_MAX} lists already. Try again when one has ended.",
+                f"{LISTS_AT_ONCE_MAX} lists of the caller are under way",
+                message=f"The caller reads {LISTS_AT_ONCE_MAX} lists already. Try again when one has ended.",
             )
         self._lists_under_way[key] += 1
         try:
@@ -121,7 +121,7 @@ class DefenderFace:
             caller.tenant_id, exposure, incident_id, exchange.at, after=after
         )
         if len(document) >= LARGE_ROW_BYTES:
-            self._large_answers.require_room(caller.account, len(document))
+            self._large_answers.require_room(caller.principal, len(document))
             await self._answer_large(exchange, caller, document)
         else:
             await answer_json(exchange, in_context(document, exchange.origin))
@@ -135,7 +135,7 @@ class DefenderFace:
             refuse_query_options(exchange.scope["query_string"])
             _require_json(exchange)
             # What is done must be answered, so there must be room before.
-            self._large_answers.require_room(caller.account)
+            self._large_answers.require_room(caller.principal)
             body = await read_body(exchange, UPDATE_BYTES_MAX)
             document = await self._casework.update_incident(
                 caller,
@@ -158,7 +158,7 @@ class DefenderFace:
         headers = [*COMMON_HEADERS, (b"vary", b"Accept-Encoding")]
         opening, rest = in_context(b"{", exchange.origin), memoryview(document)[1:]
         coding = chosen_coding(exchange.header(b"accept-encoding"))
-        with self._large_answers.under_way(caller.account, len(document)):
+        with self._large_answers.under_way(caller.principal, len(document)):
             if coding is not None:
                 headers.append((b"content-encoding", coding.encode()))
                 opening, rest = await compressed(b"".join((opening, rest)), coding), memoryview(b"")
