@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.tls.names import constraints_to, names_among, names_permitted_by, subject_names
+from vigie.tls.names import constraints_to, host_names, names_among, names_permitted_by, subject_names
 
 _AUTHORITY_LASTS = timedelta(days=3652)
 # Browsers take no more than 398 days.
@@ -64,7 +64,8 @@ class Authority(Certified):
     """What signs server certificates, for the names it is limited to.
 
     Clients trust the root above it, whose key was thrown away when it had signed this. So nothing can be
-    signed but by this key, whose limits every client keeps to; many do not heed those of a root they trust.
+    signed but by this key. Its host names limit it towards every client. The addresses are limits of the root
+    alone, which many clients do not heed in a root they trust: docs/tls.md, "What trusting it means".
     """
 
     @property
@@ -84,9 +85,13 @@ class Authority(Certified):
     @property
     def names(self) -> frozenset[str]:
         """All names that it may sign for."""
-        return names_permitted_by(
-            self.certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-        )
+        return names_permitted_by(_constraints_of(self.root))
+
+    @property
+    def suits_erlang(self) -> bool:
+        """Whether Erlang/OTP can check it; an authority of Vigie before 0.1.0 limits the addresses itself."""
+        permitted = names_permitted_by(_constraints_of(self.certificate))
+        return permitted == host_names(permitted)
 
     @property
     def machine(self) -> frozenset[str]:
@@ -131,7 +136,11 @@ def new_authority(names: frozenset[str], machine: frozenset[str], now: Instant) 
     moment = to_datetime(now)
     ends_at = moment + _AUTHORITY_LASTS
     root = _limited(_begun(root_name, root_key.public_key(), moment, ends_at), names | machine, path_length=1)
-    limited = _limited(_begun(name, key.public_key(), moment, ends_at), names | machine, path_length=0)
+    # Without the addresses: Erlang/OTP ends with an error over any address that is both limited here and in a
+    # server certificate, whichever name it calls.
+    limited = _limited(
+        _begun(name, key.public_key(), moment, ends_at), host_names(names | machine), path_length=0
+    )
     root_certificate = root.issuer_name(root_name).sign(root_key, SHA256())
     certificate = _signed_by(root_certificate, limited).sign(root_key, SHA256())
     return Authority(certificate=certificate, key=key, chain=(root_certificate,))
@@ -209,6 +218,10 @@ def _limited(
         .add_extension(_SERVER_AUTHENTICATION, critical=False)
         .add_extension(constraints_to(names), critical=True)
     )
+
+
+def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints:
+    return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
 
 
 def _signed_by(issuer: x509.Certificate, builder: x509.CertificateBuilder) -> x509.CertificateBuilder:

@@ -43,6 +43,11 @@ def constraints_to(names: Iterable[str]) -> x509.NameConstraints:
     return x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None)
 
 
+def host_names(names: Iterable[str]) -> frozenset[str]:
+    """The names that are no addresses."""
+    return frozenset(name for name in names if not _is_address(name))
+
+
 def names_permitted_by(constraints: x509.NameConstraints) -> frozenset[str]:
     """The names that `constraints_to` was given."""
     return names_among(

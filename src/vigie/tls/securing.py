@@ -17,6 +17,7 @@ from vigie.tls.issuing import Authority
 from vigie.tls.keeping import Keeping, Settled
 from vigie.tls.names import LOOPBACK_NAMES, listed, names_among
 
+_RENEWAL = 'docs/tls.md, "Erlang and Elixir", says how to renew it'
 _HOW = "docs/tls.md says how, for Python, Node, curl, PowerShell and others"
 
 
@@ -106,5 +107,7 @@ def _tell(authority: LocalAuthority, settled: Settled, machine: frozenset[str]) 
         log.warning("authority_replaced", **said, kept=kept, todo=f"clients must trust the new file: {_HOW}")
     elif authority.is_new:
         log.info("authority_made", **said, todo=f"clients must trust this file: {_HOW}")
+    if not settled.authority.suits_erlang:
+        log.info("authority_without_erlang", file=said["file"], todo=f"only for Erlang/OTP: {_RENEWAL}")
     if not machine <= settled.authority.names:
         log.warning("machine_renamed", machine=listed(machine), names=authority.names)
