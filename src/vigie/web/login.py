@@ -22,12 +22,12 @@ from vigie.identity.keys import KeyRing
 from vigie.identity.token_refusal import TokenRefusal
 from vigie.identity.tokens import issuer_of
 from vigie.web.exchange import Exchange, read_body
+from vigie.web.forms import FORM_FIELDS_MAX, read_fields
 from vigie.web.problems import TOKEN_PROBLEMS
 from vigie.web.token_answers import client_info, device_answer, v1_answer, v2_answer
 
 ISSUED = "issued"
 FORM_BYTES_MAX = 64 * 1024
-FORM_FIELDS_MAX = 100
 
 _JSON = (b"content-type", b"application/json; charset=utf-8")
 _NOT_STORED = ((b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache"))
@@ -196,20 +196,15 @@ async def _form_of(exchange: Exchange) -> dict[str, str]:
             f"The request body must contain the following parameter: '{min(named & _SECRET_FIELDS)}'. It was in "
             "the query string, where others may read it: do not use it again.",
         )
-    return _form(await read_body(exchange, FORM_BYTES_MAX))
-
-
-def _form(body: bytes) -> dict[str, str]:
-    """The fields of a form, whatever content type it came under; of one that comes twice the first counts."""
+    body = await read_body(exchange, FORM_BYTES_MAX)
     try:
-        pairs = parse_qsl(
-            body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="strict"
-        )
+        fields = read_fields(body, exchange.header(b"content-type"))
     except ValueError as error:
         raise TokenRefusal(
             900144, "The request body is not a form: 'grant_type' could not be read."
         ) from error
-    return dict(reversed(pairs))
+    # Of a field that comes twice the first counts.
+    return dict(reversed(fields))
 
 
 def _authority(exchange: Exchange) -> SplitResult:
