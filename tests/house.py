@@ -47,6 +47,7 @@ from vigie.settings import (
     ServerSettings,
     Settings,
     TlsSettings,
+    UpdateSettings,
 )
 from vigie.store.kept_keys import KeptKeys
 
@@ -124,6 +125,7 @@ def settings_in(folder: Path, **sections: Any) -> Settings:
         tls=msgspec.structs.replace(sections.get("tls", TlsSettings()), folder=str(folder)),
         identity=sections.get("identity", IdentitySettings(revocation_seconds=0.1)),
         quotas=sections.get("quotas", QuotaSettings()),
+        updates=sections.get("updates", UpdateSettings()),
         retention=sections.get("retention", RetentionSettings()),
         logging=sections.get("logging", LoggingSettings(level="error")),
         metrics=sections.get("metrics", MetricsSettings()),

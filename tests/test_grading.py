@@ -3,9 +3,12 @@
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vigie.core.grading import (
-    ALIASES,
+    CLASSIFICATION_ALIASES,
+    DETERMINATION_ALIASES,
     DETERMINATIONS,
     NOT_AVAILABLE,
     ONCE_ALLOWED,
@@ -17,7 +20,7 @@ from vigie.core.grading import (
 )
 from vigie.core.refusals import InvalidBody
 
-# Contract 5.7, third column, written out once more.
+# Contract 5.7, third column, and amendment A7, written out once more.
 PAIRS = {
     "Unknown": set(),
     "TruePositive": {
@@ -26,6 +29,7 @@ PAIRS = {
         "CompromisedAccount",
         "Malware",
         "Phishing",
+        "SecurityTesting",
         "UnwantedSoftware",
         "Other",
     },
@@ -75,10 +79,7 @@ def test_a_long_stored_classification_is_not_repeated_whole() -> None:
 
 @pytest.mark.parametrize(("classification", "determination"), EVERY_COMBINATION)
 def test_a_stored_determination_stays_where_it_might_be_set(classification: str, determination: str) -> None:
-    goes = determination in PAIRS[classification]
-    goes = goes or (classification, determination) == ("TruePositive", "SecurityTesting")
-
-    assert may_stay(classification, determination) is goes
+    assert may_stay(classification, determination) is (determination in PAIRS[classification])
 
 
 @pytest.mark.parametrize("determination", ONCE_ALLOWED["TruePositive"])
@@ -92,11 +93,14 @@ def test_what_could_once_be_set_stays_but_cannot_be_set(determination: str) -> N
 def test_a_stored_determination_stays_in_another_spelling_too() -> None:
     assert may_stay("TruePositive", "CompromisedUser")
     assert may_stay("FalsePositive", "InsufficientData")
+    assert may_stay("FalsePositive", "notmalicious")
+    assert may_stay("truepositive", "Malware")
     assert not may_stay("FalsePositive", "CompromisedUser")
 
 
 def test_a_stored_classification_counts_in_another_spelling_too() -> None:
     check_pair("Informational, expected activity", "SecurityTesting")
+    check_pair("falsepositive", "Clean")
 
 
 @pytest.mark.parametrize("classification", PAIRS)
@@ -109,18 +113,70 @@ def test_a_determination_keeps_its_name(determination: str) -> None:
     assert determination_named(determination) == determination
 
 
+# Amendment A6, written out once more.
+SYNONYMS = {
+    "CompromisedUser": "CompromisedAccount",
+    "ConfirmedUserActivity": "ConfirmedActivity",
+    "InsufficientData": "NoEnoughDataToValidate",
+    "NotEnoughDataToValidate": "NoEnoughDataToValidate",
+    "NotMalicious": "Clean",
+}
+
+
 def test_other_spellings_are_taken_for_the_names_of_the_update_page() -> None:
     assert classification_named("Informational, expected activity") == "InformationalExpectedActivity"
-    assert determination_named("CompromisedUser") == "CompromisedAccount"
-    assert determination_named("ConfirmedUserActivity") == "ConfirmedActivity"
-    assert determination_named("InsufficientData") == "NoEnoughDataToValidate"
+    assert {alias: determination_named(alias) for alias in DETERMINATION_ALIASES} == SYNONYMS
 
 
-def test_no_spelling_stands_for_another_spelling() -> None:
-    assert ALIASES.keys().isdisjoint(ALIASES.values())
+@pytest.mark.parametrize("alias", SYNONYMS)
+def test_an_alias_kept_as_it_was_sent_goes_where_the_documented_word_does(alias: str) -> None:
+    kept = determination_named(alias.lower(), as_sent=True)
+
+    assert kept == alias
+    for classification, documented in PAIRS.items():
+        if SYNONYMS[alias] in documented:
+            check_pair(classification, kept)
+        else:
+            with pytest.raises(InvalidBody):
+                check_pair(classification, kept)
 
 
-@pytest.mark.parametrize("name", ["", "truepositive", "TRUEPOSITIVE", "Clean", "CompromisedUser", "x" * 9999])
+def test_no_alias_stands_for_another_alias() -> None:
+    assert DETERMINATION_ALIASES.keys().isdisjoint(DETERMINATION_ALIASES.values())
+    assert CLASSIFICATION_ALIASES.keys().isdisjoint(CLASSIFICATION_ALIASES.values())
+
+
+def in_some_case(names: list[str]) -> st.SearchStrategy[tuple[str, str]]:
+    """A name, and the same with some of its letters in the other case."""
+    return st.sampled_from(names).flatmap(
+        lambda name: st.tuples(
+            st.just(name),
+            st.lists(st.booleans(), min_size=len(name), max_size=len(name)).map(
+                lambda swaps: "".join(
+                    each.swapcase() if swap else each for each, swap in zip(name, swaps, strict=True)
+                )
+            ),
+        )
+    )
+
+
+@given(in_some_case([*PAIRS, "Informational, expected activity"]))
+def test_a_classification_may_have_any_letter_case(names: tuple[str, str]) -> None:
+    canonical, written = names
+
+    assert classification_named(written) == classification_named(canonical)
+
+
+@given(in_some_case([*EVERY_DETERMINATION, NOT_AVAILABLE, *SYNONYMS]), st.booleans())
+def test_a_determination_may_have_any_letter_case(names: tuple[str, str], as_sent: bool) -> None:
+    canonical, written = names
+
+    assert determination_named(written, as_sent=as_sent) == determination_named(canonical, as_sent=as_sent)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "true positive", "Un\u212anown", "Clean", "CompromisedUser", "x" * 9999]
+)
 def test_what_is_no_classification_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(InvalidBody) as refused:
         classification_named(name)
@@ -129,7 +185,9 @@ def test_what_is_no_classification_is_refused_with_those_there_are(name: str) ->
     assert len(refused.value.message) < 300
 
 
-@pytest.mark.parametrize("name", ["", "malware", "Apt", "SecurityPersonnel", "TruePositive", "x" * 9999])
+@pytest.mark.parametrize(
+    "name", ["", "mal ware", "Phi\u017fhing", "Apt", "SecurityPersonnel", "TruePositive", "x" * 9999]
+)
 def test_what_is_no_determination_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(InvalidBody) as refused:
         determination_named(name)

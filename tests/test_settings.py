@@ -72,6 +72,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "quotas.password_file": "/etc/vigie/valkey-password",
     "quotas.ca_file": "/etc/vigie/valkey-ca.pem",
     "quotas.when_gone": "refuse",
+    "updates.determinations": "as-sent",
     "retention.days": 180,
     "logging.level": "debug",
     "metrics.listen": "[::1]:9464",
@@ -190,6 +191,7 @@ ONE_STEP_BESIDE: Mapping[str, Sequence[object]] = {
     ],
     "quotas.password_file": ["a\nb"],
     "quotas.when_gone": ["", "Local", "allow"],
+    "updates.determinations": ["", "as sent", "Documented"],
     "database.query_seconds": [0, 3601],
     "database.replicas": [
         "postgresql://vigie.example/vigie",

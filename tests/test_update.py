@@ -138,12 +138,28 @@ def test_three_statuses_can_be_set(status: str) -> None:
     assert parse_update(to_json({"status": status})).status == status
 
 
-def test_redirected_comes_from_merging_alone() -> None:
+@pytest.mark.parametrize("status", [b"Redirected", b"redirected", b"REDIRECTED"])
+def test_redirected_comes_from_merging_alone(status: bytes) -> None:
     with pytest.raises(InvalidInput, match="merging"):
-        parse_update(b'{"status":"Redirected"}')
+        parse_update(b'{"status":"%s"}' % status)
 
 
-@pytest.mark.parametrize("status", ["active", "RESOLVED", "New", "AwaitingAction", "", " Active", "x" * 9999])
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [
+        ("active", "Active"),
+        ("RESOLVED", "Resolved"),
+        ("inprogress", "InProgress"),
+        ("iNPROGRESS", "InProgress"),
+    ],
+)
+def test_a_status_may_have_any_letter_case(written: str, status: str) -> None:
+    assert parse_update(to_json({"status": written})).status == status
+
+
+@pytest.mark.parametrize(
+    "status", ["re\u017folved", "In Progress", "New", "AwaitingAction", "", " Active", "x" * 9999]
+)
 def test_another_status_is_refused_with_those_there_are(status: str) -> None:
     message = refusal_of(to_json({"status": status}))
 

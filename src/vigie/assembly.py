@@ -111,7 +111,13 @@ async def assemble(
     authority = assemble_authority(installation, audiences, issuer=issuer, steady_clock=steady_now)
     quotas = _quotas(settings.quotas)
     faces = Faces(
-        defender=DefenderFace(gate, casework, quotas, write_seconds=settings.server.write_seconds),
+        defender=DefenderFace(
+            gate,
+            casework,
+            quotas,
+            write_seconds=settings.server.write_seconds,
+            determinations_as_sent=settings.updates.determinations == "as-sent",
+        ),
         login=LoginFace(
             authority.grants,
             authority.clients,

@@ -276,6 +276,15 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
         return self.place.password if self.place else ""
 
 
+class UpdateSettings(Section, frozen=True, kw_only=True):
+    """What becomes of what updates say."""
+
+    determinations: Annotated[
+        rules.Determinations,
+        "documented: NotMalicious is stored and answered as Clean, other aliases alike; as-sent: as itself.",
+    ] = "documented"
+
+
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """How long incidents are kept."""
 
@@ -315,6 +324,7 @@ class Settings(Section, frozen=True, kw_only=True):
     keys: KeysSettings = KeysSettings()
     identity: IdentitySettings = IdentitySettings()
     quotas: QuotaSettings = QuotaSettings()
+    updates: UpdateSettings = UpdateSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()

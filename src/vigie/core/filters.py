@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vigie.core.instants import EXAMPLE_TIME, Instant, parse_instant
+from vigie.core.letter_case import canonical
 from vigie.core.refusals import InvalidQuery, said
 
 LENGTH_MAX = 4000
@@ -359,8 +360,7 @@ def _status(operator: Operator, literal: _Literal) -> Value:
         raise _refusal(f"status can be compared with eq, ne and in only, not with {operator.value}")
     if literal.kind == "null":
         return None
-    wanted = _unquoted(literal).lower() if literal.kind == "text" else None
-    found = next((status for status in STATUSES if status.lower() == wanted), None)
+    found = canonical(_unquoted(literal), STATUSES) if literal.kind == "text" else None
     if found is None:
         quoted = ", ".join(f"'{status}'" for status in STATUSES)
         if literal.kind == "word":

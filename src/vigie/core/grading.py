@@ -1,11 +1,12 @@
 """How an incident is graded: which determination goes with which classification.
 
-Source: contract 5.7, 9 and 13; the names of the update page are kept, those of the resource-type page taken for
-them.
+Source: contract 5.7, 9 and 13, amendments A6 to A8; the names of the update page are the documented ones, and those
+of other pages and of the portal are aliases of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
+from vigie.core.letter_case import canonical
 from vigie.core.refusals import InvalidBody, said
 
 UNKNOWN = "Unknown"
@@ -19,6 +20,7 @@ DETERMINATIONS = {
         "CompromisedAccount",
         "Malware",
         "Phishing",
+        "SecurityTesting",
         "UnwantedSoftware",
         "Other",
     ),
@@ -32,41 +34,51 @@ DETERMINATIONS = {
 }
 """What may be set; `NotAvailable` always may."""
 
-ALIASES = {
-    "Informational, expected activity": "InformationalExpectedActivity",
+CLASSIFICATION_ALIASES = {"Informational, expected activity": "InformationalExpectedActivity"}
+"""A label that clients send for a classification; it is always stored as the documented word."""
+
+DETERMINATION_ALIASES = {
     "CompromisedUser": "CompromisedAccount",
     "ConfirmedUserActivity": "ConfirmedActivity",
     "InsufficientData": "NoEnoughDataToValidate",
+    "NotEnoughDataToValidate": "NoEnoughDataToValidate",
+    "NotMalicious": "Clean",
 }
-"""Other spellings that clients send, and the names they are kept under."""
+"""Other words that clients send for a determination. docs/divergences.md, "Grading"."""
 
-ONCE_ALLOWED = {"TruePositive": ("Apt", "SecurityPersonnel", "SecurityTesting")}
+ONCE_ALLOWED = {"TruePositive": ("Apt", "SecurityPersonnel")}
 """What old incidents may still carry."""
+
+_CLASSIFICATIONS = (*DETERMINATIONS, *CLASSIFICATION_ALIASES)
+_DOCUMENTED = tuple(
+    dict.fromkeys((*(name for row in DETERMINATIONS.values() for name in row), NOT_AVAILABLE))
+)
+_DETERMINATIONS = (*_DOCUMENTED, *DETERMINATION_ALIASES)
 
 
 def classification_named(name: str) -> str:
-    """The classification of a name, aliases included. Raises InvalidBody."""
-    known = ALIASES.get(name, name)
-    if known not in DETERMINATIONS:
-        raise InvalidBody(
-            f"'{said(name[:60])}' is not a classification; there are {', '.join(DETERMINATIONS)}."
-        )
-    return known
+    """The documented classification of a name in any letter case, aliases included. Raises InvalidBody."""
+    found = canonical(name, _CLASSIFICATIONS)
+    if found is None:
+        raise InvalidBody(_no_such("classification", name, DETERMINATIONS))
+    return CLASSIFICATION_ALIASES.get(found, found)
 
 
-def determination_named(name: str) -> str:
-    """The determination of a name, whatever its classification, aliases included. Raises InvalidBody."""
-    known = ALIASES.get(name, name)
-    if known not in _all_determinations():
-        names = ", ".join(dict.fromkeys(_all_determinations()))
-        raise InvalidBody(f"'{said(name[:60])}' is not a determination; there are {names}.")
-    return known
+def determination_named(name: str, *, as_sent: bool = False) -> str:
+    """The determination of a name in any letter case, whatever its classification. Raises InvalidBody.
+
+    An alias becomes the documented word, unless it is to be kept `as_sent`; its case is canonical either way.
+    """
+    found = canonical(name, _DETERMINATIONS)
+    if found is None:
+        raise InvalidBody(_no_such("determination", name, _DOCUMENTED))
+    return found if as_sent else DETERMINATION_ALIASES.get(found, found)
 
 
 def check_pair(classification: str, determination: str) -> None:
     """See that a determination may be set beside a classification. Raises InvalidBody, naming those that may."""
     allowed = _beside(classification)
-    if determination in (NOT_AVAILABLE, *allowed):
+    if _documented(determination) in (NOT_AVAILABLE, *allowed):
         return
     if not allowed:
         raise InvalidBody(
@@ -81,15 +93,22 @@ def check_pair(classification: str, determination: str) -> None:
 
 def may_stay(classification: str, determination: str) -> bool:
     """Whether a stored determination still goes with a new classification, in whatever spelling it is stored."""
-    allowed = (NOT_AVAILABLE, *_beside(classification), *ONCE_ALLOWED.get(classification, ()))
-    return ALIASES.get(determination, determination) in allowed
+    once = ONCE_ALLOWED.get(classification, ())
+    return (
+        _documented(determination) in (NOT_AVAILABLE, *_beside(classification))
+        or canonical(determination, once) is not None
+    )
 
 
 def _beside(classification: str) -> tuple[str, ...]:
-    return DETERMINATIONS.get(ALIASES.get(classification, classification), ())
+    found = canonical(classification, _CLASSIFICATIONS) or ""
+    return DETERMINATIONS.get(CLASSIFICATION_ALIASES.get(found, found), ())
 
 
-def _all_determinations() -> Iterator[str]:
-    for row in DETERMINATIONS.values():
-        yield from row
-    yield NOT_AVAILABLE
+def _documented(determination: str) -> str | None:
+    found = canonical(determination, _DETERMINATIONS)
+    return None if found is None else DETERMINATION_ALIASES.get(found, found)
+
+
+def _no_such(kind: str, name: str, names: Iterable[str]) -> str:
+    return f"'{said(name[:60])}' is not a {kind}; there are {', '.join(names)}."

@@ -16,6 +16,7 @@ from vigie.core.grading import NOT_AVAILABLE, UNKNOWN, check_pair, classificatio
 from vigie.core.grading import may_stay as determination_may_stay
 from vigie.core.instants import Instant, format_instant
 from vigie.core.json_words import in_words_of_json
+from vigie.core.letter_case import canonical
 from vigie.core.refusals import InvalidBody, InvalidInput, said
 
 COMMENT_LENGTH_MAX = 10_000
@@ -61,8 +62,12 @@ class Update:
     comment: str | None = None
 
 
-def parse_update(body: bytes) -> Update:
-    """The update that a request body asks for. Raises InvalidBody or InvalidInput, naming the key."""
+def parse_update(body: bytes, *, determinations_as_sent: bool = False) -> Update:
+    """The update that a request body asks for. Raises InvalidBody or InvalidInput, naming the key.
+
+    Values of the three enumerations may have any letter case. An alias of a determination becomes the documented
+    word, unless `determinations_as_sent`.
+    """
     parsed = _parse(body)
     return Update(
         status=None if parsed.status is msgspec.UNSET else _status(parsed.status),
@@ -71,7 +76,9 @@ def parse_update(body: bytes) -> Update:
             None if parsed.classification is msgspec.UNSET else classification_named(parsed.classification)
         ),
         determination=(
-            None if parsed.determination is msgspec.UNSET else determination_named(parsed.determination)
+            None
+            if parsed.determination is msgspec.UNSET
+            else determination_named(parsed.determination, as_sent=determinations_as_sent)
         ),
         tags=None if parsed.tags is msgspec.UNSET else _tags(parsed.tags),
         comment=None if parsed.comment is msgspec.UNSET else _comment(parsed.comment),
@@ -139,12 +146,13 @@ def _incorrect(reason: str) -> InvalidBody:
 
 
 def _status(name: str) -> str:
-    if name == REDIRECTED:
+    found = canonical(name, STATUSES)
+    if found == REDIRECTED:
         raise InvalidInput("The status 'Redirected' comes from merging alone; it cannot be set.")
-    if name not in STATUSES:
+    if found is None:
         allowed = ", ".join(status for status in STATUSES if status != REDIRECTED)
         raise InvalidBody(f"'{said(name[:60])}' is not a status; there are {allowed}.")
-    return name
+    return found
 
 
 def _assignee(name: str | None) -> str:

@@ -63,12 +63,19 @@ class DefenderFace:
     """Answers the calls of the incidents API."""
 
     def __init__(
-        self, gate: Gate, casework: Casework, quotas: DefenderQuotas, *, write_seconds: float
+        self,
+        gate: Gate,
+        casework: Casework,
+        quotas: DefenderQuotas,
+        *,
+        write_seconds: float,
+        determinations_as_sent: bool,
     ) -> None:
         self._gate = gate
         self._casework = casework
         self._quotas = quotas
         self._write_seconds = write_seconds
+        self._determinations_as_sent = determinations_as_sent
         self._lists_under_way: Counter[Principal] = Counter()
         self._large_answers = LargeAnswers()
 
@@ -141,7 +148,7 @@ class DefenderFace:
                 caller,
                 exposure,
                 incident_id,
-                parse_update(body),
+                parse_update(body, determinations_as_sent=self._determinations_as_sent),
                 Deed(actor=actor_of(caller), request_id=exchange.request_id, at=exchange.at),
                 done=_request_key(exchange, caller, incident_id, body),
             )
