@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import socket
 import threading
 import time
@@ -102,6 +103,18 @@ class Answer:
         """The code of a refusal, None for another answer."""
         error = self.json.get("error") if self.status >= 400 else None
         return str(error["code"]) if isinstance(error, dict) else None
+
+    @property
+    def stated_wait(self) -> tuple[str, str]:
+        """What a spent quota is said to allow, and the seconds to wait, which `Retry-After` must say too."""
+        found = re.fullmatch(
+            r"API calls quota exceeded! maximum allowed (\d+ per [\d:]+)\. "
+            r"You can send requests again in (\d+) seconds\.",
+            self.json["error"]["message"],
+        )
+        assert found is not None, self.body
+        assert found[2] == self.header("retry-after")
+        return found[1], found[2]
 
     @property
     def error_code(self) -> int:

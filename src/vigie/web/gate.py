@@ -169,10 +169,13 @@ class Gate:
 
 
 def _quota_exceeded(quota: Quota, refused: Overdraft) -> QuotaExceeded:
+    """Clients read the wait out of the message. docs/divergences.md, "Retry-After"."""
+    window, seconds = refused.window, refused.retry_after_seconds
     return QuotaExceeded(
-        f"API calls quota exceeded! maximum allowed {refused.window.calls} per {refused.window.printed_length}",
+        f"API calls quota exceeded! maximum allowed {window.calls} per {window.printed_length}. "
+        f"You can send requests again in {seconds} seconds.",
         quota_name=quota.name,
-        retry_after_seconds=refused.retry_after_seconds,
+        retry_after_seconds=seconds,
     )
 
 
