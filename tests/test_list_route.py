@@ -184,19 +184,37 @@ def test_top_and_skip_cut_a_page_out_of_the_list(house: House) -> None:
     put(house, documents)
     token = house.a_token()
 
-    for top, skip in product((1, 5, 100), (0, 4, 11, 12, 500)):
+    for top, skip in product((0, 1, 5, 100), (0, 4, 11, 12, 500)):
         answer = list_of(house, token, top=top, skip=skip)
         assert numbers_of(answer) == numbers_of(documents[skip : skip + top])
         assert "@odata.nextLink" not in answer.json
 
 
 @pytest.mark.parametrize(
-    ("top", "status"), [(1, 200), (100, 200), (101, 400), (0, 400), (-1, 400), ("x", 400)]
+    ("top", "status"), [(0, 200), (1, 200), (100, 200), (101, 400), (-1, 400), ("x", 400)]
 )
-def test_a_page_has_1_to_100(house: House, top: object, status: int) -> None:
+def test_a_page_has_up_to_100(house: House, top: object, status: int) -> None:
     answer = list_of(house, house.a_token(), top=top)
 
     assert (answer.status, answer.code) == (status, "ODataError" if status == 400 else None)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"skip": 3}, {"orderby": "status"}, {"filter": f"createdTime gt {at(-9)}"}]
+)
+@pytest.mark.parametrize("groups", [(), ("laptops", "servers")])
+def test_a_page_of_none_is_empty_and_may_be_counted(
+    house: House, options: dict[str, object], groups: tuple[str, ...]
+) -> None:
+    put(house, aging(7, an_alert("laptops")))
+    token = house.a_token_exposed_to(*groups)
+
+    answer = list_of(house, token, top=0, **options)
+    counted = list_of(house, token, top=0, count="true", **options)
+
+    context = house.running.url + "/api/$metadata#Incidents"
+    assert (answer.status, answer.json) == (200, {"@odata.context": context, "value": []})
+    assert counted.json == {"@odata.context": context, "@odata.count": 7, "value": []}
 
 
 def test_a_count_is_of_all_that_match_and_stands_before_them(house: House) -> None:
@@ -265,6 +283,26 @@ def test_who_says_how_many_gets_no_link(house: House) -> None:
 
 
 # Filters
+
+
+@pytest.mark.parametrize(
+    ("filter_", "found"),
+    [
+        ("createdTime gt 2026-02-11", 2),
+        ("createdTime ge 2026-02-11 and createdTime lt 2026-02-12", 1),
+        ("createdTime in (2026-02-12, 2026-02-11)", 1),
+        ("createdTime ge 2026-02-11T12:00Z", 2),
+        ("createdTime in (2026-02-11T12:00Z)", 1),
+        ("createdTime eq 2026-02-11T12:00:00.000000099Z", 1),
+        ("createdTime in (2026-02-11T12:00:00.000000099Z)", 1),
+    ],
+)
+def test_times_may_be_as_short_or_as_long_as_odata_has_them(house: House, filter_: str, found: int) -> None:
+    put(house, [an_incident(createdTime=at(0)), an_incident(createdTime="2026-02-12T00:00:00Z")])
+
+    answer = list_of(house, house.a_token(), filter=filter_)
+
+    assert (answer.status, len(answer.json["value"])) == (200, found)
 
 
 def test_a_filter_is_answered_as_worked_out_without_a_database(house: House) -> None:
@@ -526,7 +564,14 @@ def test_lists_have_a_quota_of_their_own(strict: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/incidents?$top=0", "/api/v1.0/incidents", "//api/incidents/", "/api/incidents?$skip=100"]
+    "path",
+    [
+        "/api/incidents?$top=-1",
+        "/api/incidents?$top=0",
+        "/api/v1.0/incidents",
+        "//api/incidents/",
+        "/api/incidents?$skip=100",
+    ],
 )
 def test_every_list_is_counted_also_one_that_is_refused(strict: House, path: str) -> None:
     token = strict.a_token()

@@ -145,15 +145,16 @@ def test_an_option_that_says_two_things_is_refused(query: bytes) -> None:
 # Numbers
 
 
-@pytest.mark.parametrize(("text", "top"), [("1", 1), ("50", 50), ("100", 100), ("007", 7), ("+5", 5)])
-def test_top_is_1_to_100(text: str, top: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "top"), [("0", 0), ("1", 1), ("50", 50), ("100", 100), ("007", 7), ("+5", 5)]
+)
+def test_top_is_0_to_100(text: str, top: int) -> None:
     assert parse_page_request(f"$top={text}".encode()).top == top
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "0",
         "101",
         "1000",
         "-1",
@@ -171,7 +172,7 @@ def test_top_is_1_to_100(text: str, top: int) -> None:
 def test_any_other_top_is_refused(text: str) -> None:
     message = refusal_of(f"$top={text}".encode())
 
-    assert message.startswith("Invalid OData URI query: $top must be a whole number from 1 to 100; it was '")
+    assert message.startswith("Invalid OData URI query: $top must be a whole number from 0 to 100; it was '")
     assert len(message) < 150
 
 

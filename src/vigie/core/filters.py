@@ -91,13 +91,20 @@ _NO_FUNCTIONS = f"no functions are allowed; {_ALLOWED} with {', '.join(each.valu
 # A bare `+` of an offset has become a blank on its way through the query string.
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<time>\d{4}-\d\d-\d\d(?:T[\d:]*(?:\.\d*)?(?:Z|[+\- ]\d\d:?\d\d)?)?)
+      (?P<time>\d{4}-\d\d-\d\d(?:[Tt][\d:]*(?:\.\d*)?(?:[Zz]|[+\- ]\d\d:?\d\d)?)?)
     | (?P<number>[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<text>'(?:[^']|'')*')
     | (?P<word>[A-Za-z_@][\w@./-]*)
     | (?P<mark>[(),:])
     )""",
     re.VERBOSE | re.ASCII,
+)
+
+
+# OData's dateTimeOffsetValue, and a date alone: its ABNF lets seconds be absent and letters be small.
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::(\d\d)(?:(\.\d{1,7})\d*)?)?(Z|[+-]\d\d:\d\d))?",
+    re.ASCII | re.IGNORECASE,
 )
 
 
@@ -349,10 +356,22 @@ def _time(property_: Property, operator: Operator, literal: _Literal) -> Value:
     if literal.kind != "time":
         raise _refusal(f"{wanted}; it was {said(literal.text[:60])}")
     try:
-        return parse_instant(literal.text.replace(" ", "+"))
+        return parse_instant(_whole_time(literal.text.replace(" ", "+")))
     except ValueError as error:
         why = str(error).removesuffix(f" such as {EXAMPLE_TIME}")
         raise _refusal(f"{wanted}; {said(why)}") from error
+
+
+def _whole_time(text: str) -> str:
+    """A time in the form the API writes: a date alone is midnight UTC, and the eighth decimal is cut.
+
+    What is no time is left as it is.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return text
+    day, minute, second, fraction, offset = found.groups()
+    return f"{day}T{minute or '00:00'}:{second or '00'}{fraction or ''}{(offset or 'Z').upper()}"
 
 
 def _status(operator: Operator, literal: _Literal) -> Value:

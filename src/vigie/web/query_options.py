@@ -29,7 +29,7 @@ def parse_page_request(query: bytes) -> PageRequest:
     return PageRequest(
         filter=parse_filter(options["$filter"]) if "$filter" in options else None,
         order=parse_order(options["$orderby"]) if "$orderby" in options else DEFAULT_ORDER,
-        top=_number("$top", options["$top"], 1, PAGE_SIZE_MAX) if "$top" in options else None,
+        top=_number("$top", options["$top"], 0, PAGE_SIZE_MAX) if "$top" in options else None,
         skip=_number("$skip", options.get("$skip", "0"), 0, SKIP_MAX),
         count=_boolean("$count", options.get("$count", "false")),
     )
