@@ -213,13 +213,56 @@ def test_no_document_stands_in_the_index_twice() -> None:
     assert len(linked) == len(set(linked))
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
-def test_a_readme_says_why_there_is_a_vigie_and_whose_it_is_not(readme: Path) -> None:
-    opening = text_of(readme).partition("\n## ")[0]
+@pytest.mark.parametrize(
+    ("readme", "uses", "planned"),
+    [
+        (READMES[0], ("a double of the API in tests", "serving incidents that you have"), "are planned"),
+        (READMES[1], ("doublure de l'API pour tester", "servir des incidents que vous avez"), "sont prévues"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_readme_says_what_vigie_is_good_for_today_and_what_is_planned(
+    readme: Path, uses: tuple[str, ...], planned: str
+) -> None:
+    opening = " ".join(text_of(readme).partition("\n## ")[0].split())
 
-    assert "MC1220762" in opening
-    assert "2027" in opening
+    assert all(use in opening for use in uses)
+    assert planned in opening
     assert "Microsoft." in opening
+
+
+@pytest.mark.parametrize(
+    ("readme", "said"),
+    [
+        (
+            READMES[0],
+            'The end of the API is uncertain: message MC1220762 (22 January 2026) says that "the MDE and XDR APIs" '
+            "stop on 1 February 2027. The documentation that came after dates only the advanced-hunting calls; the "
+            "incidents pages (edited August 2026) carry no date and go on recommending Graph.",
+        ),
+        (
+            READMES[1],
+            "La fin de l'API est incertaine : le message MC1220762 (22 janvier 2026) dit que « the MDE and XDR "
+            "APIs » s'arrêtent le 1er février 2027. La documentation parue depuis ne date que les appels "
+            "d'« advanced hunting » ; les pages des incidents (modifiées en août 2026) ne portent aucune date et "
+            "continuent de recommander Graph.",
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_readme_says_of_the_end_of_the_api_what_is_known_and_no_more(readme: Path, said: str) -> None:
+    text = " ".join(text_of(readme).split())
+
+    assert said in text
+    assert text.count("MC1220762") == text.count("2027") == 1
+
+
+def test_no_other_document_speaks_of_the_end_of_the_api() -> None:
+    others = [*(set(DOCUMENTS) - set(READMES)), *PROGRAM.rglob("*.py"), PROGRAM / "web" / "openapi.yaml"]
+
+    assert [
+        file for file in others if re.search(r"MC1220762|February 2027|février 2027", text_of(file))
+    ] == []
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
