@@ -315,22 +315,52 @@ def test_a_refusal_is_not_taken_for_the_answer_to_an_earlier_request() -> None:
     assert (answer, served.refused) == (b"", ["malformed"])
 
 
+def upgrade_to(protocol: bytes) -> bytes:
+    return b"connection: keep-alive, upgrade\r\nupgrade: " + protocol + b"\r\n"
+
+
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
-def test_a_wish_to_upgrade_is_ignored(protocol: bytes) -> None:
-    upgrade = b"connection: keep-alive, upgrade\r\nupgrade: " + protocol + b"\r\n"
+@pytest.mark.parametrize("length", [b"", b"content-length: 0\r\n"])
+def test_a_wish_to_upgrade_is_ignored(protocol: bytes, length: bytes) -> None:
+    wish = A_GET[:-2] + upgrade_to(protocol) + length + b"\r\n"
+    with patient() as served:
+        answers = served.answers(wish + A_GET[:-2] + b"connection: close\r\n\r\n")
+
+    assert statuses(answers) == [200, 200]
+    assert served.refused == []
+
+
+def test_the_body_of_clients_that_ask_for_h2c_every_time_is_read() -> None:
     post = b"POST /echo HTTP/1.1\r\nhost: vigie\r\ncontent-length: %d\r\n%b\r\n%b" % (
         len(A_GET),
-        upgrade,
+        upgrade_to(b"h2c"),
         A_GET,
     )
     with patient() as served:
-        answers = served.answers(
-            A_GET[:-2] + upgrade + b"\r\n" + post + A_GET[:-2] + b"connection: close\r\n\r\n"
-        )
+        answers = served.answers(post + A_GET[:-2] + b"connection: close\r\n\r\n")
 
-    assert statuses(answers) == [200, 200, 200]
+    assert statuses(answers) == [200, 200]
     assert b"\r\n\r\n" + A_GET + b"HTTP/1.1 200 OK" in answers
     assert served.refused == []
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"TLS/1.2", b"h2c, websocket", b"HTTP/3.0"])
+@pytest.mark.parametrize(
+    "framed",
+    [b"content-length: %d\r\n\r\n%b" % (len(A_GET), A_GET), b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+)
+def test_any_other_upgrade_with_a_body_is_refused(protocol: bytes, framed: bytes) -> None:
+    with patient() as served:
+        answer = served.answers(
+            b"POST /echo HTTP/1.1\r\nhost: vigie\r\n" + upgrade_to(protocol) + framed + A_GET
+        )
+
+    status, error = refusal(answer)
+    assert (status, error["message"]) == (
+        400,
+        "A request to upgrade the connection may have a body only for h2c.",
+    )
+    assert served.refused == ["upgrade_with_body"]
 
 
 @pytest.mark.parametrize(

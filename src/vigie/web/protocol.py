@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeVar
@@ -43,6 +43,7 @@ class Reason(StrEnum):
     HEAD_TOO_LONG = "head_too_long"
     TOO_MANY_HEADERS = "too_many_headers"
     MALFORMED = "malformed"
+    UPGRADE_WITH_BODY = "upgrade_with_body"
     PLAIN_HTTP = "plain_http"
     HEAD_TOO_SLOW = "head_too_slow"
     SILENT = "silent"
@@ -59,6 +60,7 @@ _ANSWERS = {
     Reason.HEAD_TOO_LONG: (431, "The request line and headers may be at most {0.head_bytes} bytes."),
     Reason.TOO_MANY_HEADERS: (431, "A request may have at most {0.header_count} header fields."),
     Reason.MALFORMED: (400, "The request is not valid HTTP/1.1."),
+    Reason.UPGRADE_WITH_BODY: (400, "A request to upgrade the connection may have a body only for h2c."),
     Reason.PLAIN_HTTP: (400, "This port speaks HTTPS: call it with https:// in front."),
     Reason.HEAD_TOO_SLOW: (408, "The request line and headers must arrive in {0.head_seconds:g} seconds."),
 }
@@ -198,6 +200,10 @@ class LimitedProtocol(HttpToolsProtocol):
         # Asked only where a request wants an upgrade. Yes makes uvicorn ignore the head; we read it again.
         if self.scope["method"] == "CONNECT":
             raise _Refused(Reason.MALFORMED)
+        headers = dict(self.scope["headers"])
+        # Java's HttpClient and `curl --http2` ask for h2c with every first request, a form or an update too.
+        if headers.get(b"upgrade") != b"h2c" and _announces_body(headers):
+            raise _Refused(Reason.UPGRADE_WITH_BODY)
         return True
 
     def _parse_without_upgrade(self, rest: bytes | memoryview) -> None:
@@ -424,6 +430,10 @@ class _Refused(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def _announces_body(headers: Mapping[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
 
 
 def _error_body(message: str, target: str) -> bytes:
