@@ -125,3 +125,24 @@ def test_every_caller_gets_the_stated_answer(house: House, method: str, route: s
     assert answer.status == (getattr(row, caller) if row else EXEMPT[method, route])
     shows_it = row is not None and caller == "seen" and method != "HEAD"
     assert (b"only for some" in answer.body) == shows_it
+
+
+@pytest.mark.parametrize(("method", "route"), sorted(every_route()))
+def test_every_answer_keeps_browsers_from_guessing_and_from_plain_http(
+    house: House, method: str, route: str
+) -> None:
+    path = route.format(tenant=house.tenant.guid, id=1)
+
+    answer = house.running.request(method, path)
+
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert answer.header("strict-transport-security") == "max-age=31536000; includeSubDomains"
+
+
+@pytest.mark.parametrize("host", ["localhost:8443", "vigie.localhost"])
+@pytest.mark.parametrize("path", ["/devicelogin", "/common/discovery/keys", "/reference", "/favicon.ico"])
+def test_other_programs_of_the_machine_may_go_on_with_plain_http(house: House, host: str, path: str) -> None:
+    answer = house.running.request("GET", path, host=host)
+
+    assert answer.header("strict-transport-security") is None
+    assert answer.header("x-content-type-options") == "nosniff"

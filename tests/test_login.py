@@ -161,6 +161,24 @@ def test_the_issuer_in_a_token_is_the_same_whatever_host_is_called(house: House)
     assert claims["iss"] == f"{house.running.url}/{house.tenant.guid}/"
 
 
+@pytest.mark.parametrize("path", DISCOVERY)
+def test_no_cache_gives_discovery_of_one_host_to_another(house: House, path: str) -> None:
+    instance = (
+        f"/common/discovery/instance?authorization_endpoint={house.running.url}/common/oauth2/authorize"
+    )
+
+    answers = [get(house, f"/{house.tenant.guid}{path}"), get(house, instance)]
+
+    for answer in answers:
+        assert (answer.status, answer.header("vary")) == (200, "Host")
+        assert answer.header("cache-control") == "private, max-age=300"
+
+
+@pytest.mark.parametrize("path", ["/discovery/v2.0/keys", "/discovery/keys"])
+def test_no_cache_keeps_the_keys_beyond_a_rotation(house: House, path: str) -> None:
+    assert get(house, f"/{house.tenant.guid}{path}").header("cache-control") == "no-cache"
+
+
 @pytest.mark.parametrize("anyone", ["common", "organizations", "consumers", "Common", "ORGANIZATIONS"])
 def test_discovery_for_any_tenant_leaves_a_place_for_it_in_the_issuer(house: House, anyone: str) -> None:
     for path in DISCOVERY:

@@ -12,7 +12,7 @@ from starlette.routing import Route, Router
 from vigie.core.instants import Instant
 from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound
 from vigie.web.defender import (
-    COMMON_HEADERS,
+    BODY_HEADERS,
     INCIDENT_PREFIXES,
     INCIDENT_ROUTE,
     LIST_PATHS,
@@ -145,7 +145,8 @@ class VigieApp:
             self._metrics.quota_refusals.count(refusal.quota_name)
         authority = exchange.origin if self._has_authority else ""
         headers = [
-            *COMMON_HEADERS,
+            *BODY_HEADERS,
+            *exchange.safety_headers,
             *((name.encode(), value.encode()) for name, value in problem.headers(refusal, authority)),
         ]
         body = error_body(problem.code, refusal.message, exchange.request_id)
@@ -159,7 +160,7 @@ class VigieApp:
             raise error
         message = "Something went wrong on the server. Its log knows more under this target."
         body = error_body(DEFECT.code, message, exchange.request_id)
-        await exchange.answer(DEFECT.status, list(COMMON_HEADERS), body)
+        await exchange.answer(DEFECT.status, [*BODY_HEADERS, *exchange.safety_headers], body)
 
     def _record(self, exchange: Exchange) -> None:
         seconds = perf_counter() - exchange.started_seconds

@@ -23,7 +23,7 @@ from vigie.core.refusals import InvalidBody, InvalidInput, MethodNotAllowed, Sto
 from vigie.core.update import parse_update
 from vigie.store.database import LARGE_ROW_BYTES
 from vigie.store.incidents import Page, RequestKey
-from vigie.web.exchange import Exchange, chosen_coding, compressed, read_body
+from vigie.web.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
 from vigie.web.gate import Gate
 from vigie.web.large_answers import LargeAnswers
 from vigie.web.problems import JSON_TYPE
@@ -39,12 +39,11 @@ LIST_METHODS = ("GET", "HEAD")
 LISTS_AT_ONCE_MAX = 8
 UPDATE_BYTES_MAX = 256 * 1024
 
-COMMON_HEADERS = (
+BODY_HEADERS = (
     (b"content-type", JSON_TYPE.encode()),
     (b"odata-version", b"4.0"),
-    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
-    (b"x-content-type-options", b"nosniff"),
 )
+COMMON_HEADERS = (*BODY_HEADERS, *SAFETY_HEADERS)
 
 _ID = re.compile(rb"[0-9]{1,19}")
 _COMPRESSED_FROM_BYTES = 256

@@ -6,6 +6,7 @@ import zlib
 from asyncio import to_thread
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from vigie.core.access import Caller
 from vigie.core.instants import Instant
@@ -24,6 +25,12 @@ _PIECE_BYTES = 80 * 1024
 _COMPRESSED_IN_THREAD_BYTES = 64 * 1024
 _COMPRESSION_LEVEL = 4
 _NOTHING = memoryview(b"")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+SAFETY_HEADERS = (_HSTS, _NOSNIFF)
+"""Under these the incidents API answers, whatever it was called by; others take `Exchange.safety_headers`."""
+
 _CODING = re.compile(
     r"\s*([a-z-]+|\*)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE
 )
@@ -84,6 +91,13 @@ class Exchange:
         """GET, HEAD and so on."""
         method: str = self.scope["method"]
         return method
+
+    @property
+    def safety_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What keeps a browser from guessing types, and from plain HTTP under this name from now on."""
+        # A browser that has it for `localhost` calls every other program of the machine by HTTPS too.
+        host = urlsplit(self.origin).hostname or ""
+        return (_NOSNIFF,) if f".{host}".endswith(".localhost") else SAFETY_HEADERS
 
     def header(self, name: bytes) -> str | None:
         """The value of a header, the first if there are several."""

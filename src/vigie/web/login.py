@@ -31,6 +31,8 @@ FORM_BYTES_MAX = 64 * 1024
 
 _JSON = (b"content-type", b"application/json; charset=utf-8")
 _NOT_STORED = ((b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache"))
+_KEPT_BY_HOST = ((b"cache-control", b"private, max-age=300"), (b"vary", b"Host"))
+_ASKED_ANEW = ((b"cache-control", b"no-cache"),)
 _RETRY_AFTER_SECONDS = {429: 60, 503: 5}
 _SECRET_FIELDS = frozenset(
     {
@@ -127,7 +129,7 @@ class LoginFace:
         else:
             issuer = issuer_of(self._issuer, guid)
             document = _discovery(exchange.origin, tenant, issuer, self._grants.names, is_v2=is_v2)
-            await _answer(exchange, document)
+            await _answer(exchange, document, headers=_KEPT_BY_HOST)
 
     async def instance(self, exchange: Exchange) -> None:
         """Answer where discovery of an authority is, for clients that ask whether they may trust its address."""
@@ -146,7 +148,7 @@ class LoginFace:
                 "api-version": "1.1",
                 "metadata": [self._names_of(authority)],
             }
-            await _answer(exchange, document)
+            await _answer(exchange, document, headers=_KEPT_BY_HOST)
 
     def _own_authority(self, exchange: Exchange) -> SplitResult:
         """The authority that a query asks about. Clients leave its port out, so the name has to do."""
@@ -181,7 +183,8 @@ class LoginFace:
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)
         else:
-            await _answer(exchange, {"keys": [key.public() for key in self._ring().accepted(exchange.at)]})
+            keys = {"keys": [key.public() for key in self._ring().accepted(exchange.at)]}
+            await _answer(exchange, keys, headers=_ASKED_ANEW)
 
 
 async def _form_of(exchange: Exchange) -> dict[str, str]:
@@ -279,7 +282,7 @@ def _discovery(
 async def _answer(
     exchange: Exchange, value: object, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
-    await exchange.answer(200, [_JSON, *headers], msgspec.json.encode(value))
+    await exchange.answer(200, [_JSON, *exchange.safety_headers, *headers], msgspec.json.encode(value))
 
 
 async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
@@ -289,7 +292,7 @@ async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
     seconds = _RETRY_AFTER_SECONDS.get(status)
     retry = [(b"retry-after", str(seconds).encode())] if seconds else []
     body = msgspec.json.encode(_error(exchange, refusal, error))
-    await exchange.answer(status, [_JSON, *_NOT_STORED, *retry], body)
+    await exchange.answer(status, [_JSON, *exchange.safety_headers, *_NOT_STORED, *retry], body)
 
 
 def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str, object]:

@@ -19,7 +19,6 @@ _PAGE_HEADERS = (
         b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
         b"form-action 'none'; frame-ancestors 'none'",
     ),
-    (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
 
@@ -65,7 +64,8 @@ class ServiceFace:
 
 
 async def _answer(exchange: Exchange, content_type: bytes, body: bytes, *, pace: Pace | None = None) -> None:
-    await exchange.answer(200, [(b"content-type", content_type), *_PAGE_HEADERS], body, pace=pace)
+    headers = [(b"content-type", content_type), *exchange.safety_headers, *_PAGE_HEADERS]
+    await exchange.answer(200, headers, body, pace=pace)
 
 
 class MetricsApp:

@@ -50,7 +50,6 @@ _USER_CODE_LENGTH_MAX = 64
 _STYLE_HEADERS = (
     (b"content-type", b"text/css; charset=utf-8"),
     (b"cache-control", b"public, max-age=600"),
-    (b"x-content-type-options", b"nosniff"),
 )
 
 
@@ -83,7 +82,7 @@ class PagesFace:
 
     async def style(self, exchange: Exchange) -> None:
         """How the pages look."""
-        await exchange.answer(200, list(_STYLE_HEADERS), style())
+        await exchange.answer(200, [*_STYLE_HEADERS, *exchange.safety_headers], style())
 
     async def _take(self, exchange: Exchange, step: Callable[[Visit, Frame], Awaitable[None]]) -> None:
         """Take a step. Whatever keeps it from being taken is answered with a page, or to the application."""

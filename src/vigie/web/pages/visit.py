@@ -31,7 +31,6 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"pragma", b"no-cache"),
     (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -125,13 +124,16 @@ class Visit:
         language = (b"content-language", self.texts.language.encode())
         policy = (b"content-security-policy", _policy(form_targets, scripts).encode())
         await self.exchange.answer(
-            status, [*_HEADERS, policy, language, *more, *self._cookie_headers()], page.encode()
+            status, [*self._headers(), policy, language, *more, *self._cookie_headers()], page.encode()
         )
 
     async def send_to(self, url: str) -> None:
         """Send the browser elsewhere. The address must be of ASCII alone, as `urls.py` makes them."""
         location = (b"location", url.encode("ascii"))
-        await self.exchange.answer(_SEE_OTHER, [*_HEADERS, location, *self._cookie_headers()], b"")
+        await self.exchange.answer(_SEE_OTHER, [*self._headers(), location, *self._cookie_headers()], b"")
+
+    def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return (*_HEADERS, *self.exchange.safety_headers)
 
     def _cookie_headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"set-cookie", each.encode("ascii")) for each in self._set]
