@@ -1,6 +1,7 @@
 """The commands: what each of them does, answers and refuses, and that all of them are documented."""
 
 import asyncio
+import dataclasses
 import os
 import pty
 import re
@@ -21,7 +22,8 @@ from cyclopts import Argument
 from tests.builders import a_deed, an_alert, an_incident, to_json
 from tests.client_certificates import certified
 from tests.commands import PROGRAM, Ended, done, environment, run, run_program, served
-from vigie.cli.main import COMMANDS, GROUPS, program
+from vigie.cli.frame import Common
+from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
 from vigie.core.access import APPLICATION_PERMISSIONS
 from vigie.core.incident import keep_incident
 from vigie.identity.keys import load_keys
@@ -81,6 +83,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "explain": (*OF_CONTOSO, "--incident", "1", "--user", UPN),
     "history": (*OF_CONTOSO, "--incident", "1"),
     "incident remove": ("1", *OF_CONTOSO, "--yes"),
+    "--install-completion": ("--shell", "bash", "--output", "vigie.bash"),
 }
 THAT_TAKE_AWAY = (
     "app remove",
@@ -94,7 +97,7 @@ THAT_TAKE_AWAY = (
 )
 
 THAT_MAKE_A_STORE = ("init", "serve", "demo", "tenant add", "keys rotate")
-THAT_NEED_NO_STORE = ("generate",)
+THAT_NEED_NO_STORE = ("generate", "--install-completion")
 
 every_command_in_turn = pytest.mark.parametrize("command", EVERY_COMMAND)
 
@@ -187,6 +190,24 @@ def test_with_json_stdout_is_json_only(command: str) -> None:
 
 @pytest.mark.usefixtures("an_installation")
 @pytest.mark.parametrize("command", sorted(set(EVERY_COMMAND) - {"serve", "demo"}))
+def test_the_common_options_may_come_before_every_command_and_inside_it(command: str) -> None:
+    first, *others = command.split()
+    database = ("--database", "sqlite:///.vigie/vigie.sqlite3")
+
+    ended = run("--json", first, *database, *others, *EVERY_COMMAND[command], stdin=f"{PASSWORD}\n")
+
+    assert ended.code == 0, ended.err
+    assert isinstance(ended.json, dict | list)
+
+
+def test_the_options_that_may_come_before_a_command_are_those_that_every_command_takes() -> None:
+    fields = {f"--{field.name}" for field in dataclasses.fields(Common)}
+
+    assert fields == set(COMMON_OPTIONS)
+
+
+@pytest.mark.usefixtures("an_installation")
+@pytest.mark.parametrize("command", sorted(set(EVERY_COMMAND) - {"serve", "demo"}))
 def test_without_json_every_command_says_something_or_nothing_and_ends_well(command: str) -> None:
     ended = end_of(command)
 
@@ -231,7 +252,9 @@ def test_what_removes_asks_and_without_a_terminal_does_nothing(command: str) -> 
 
 
 @pytest.mark.usefixtures("an_installation")
-@pytest.mark.parametrize("command", sorted(set(EVERY_COMMAND) - {"init", "serve", "demo", "generate"}))
+@pytest.mark.parametrize(
+    "command", sorted({*EVERY_COMMAND} - {"init", "serve", "demo"} - {*THAT_NEED_NO_STORE})
+)
 def test_every_command_works_on_the_store_that_is_named(command: str) -> None:
     Path(".vigie").rename("moved")
 
@@ -842,9 +865,6 @@ def arguments_of(command: str) -> list[Argument]:
 
 def sentence_of(command: str) -> str:
     return next(sentence for name, _, sentence in COMMANDS if name == command)
-
-
-COMMON_OPTIONS = ("--config", "--database", "--json", "--debug")
 
 
 def usage_of(command: str) -> str:

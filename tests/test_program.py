@@ -1,5 +1,6 @@
 """The program `vigie` as a process: its exit codes and streams, Ctrl-C, closed pipes, and serving."""
 
+import json
 import os
 import pty
 import signal
@@ -15,7 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PROGRAM, done, environment, events_in, run, run_program, running_program, served
+from tests.commands import (
+    PROGRAM,
+    done,
+    environment,
+    events_in,
+    first_line_of,
+    run,
+    run_program,
+    running_program,
+    served,
+)
 
 OF_CONTOSO = ("--tenant", "contoso")
 
@@ -41,7 +52,18 @@ def contoso() -> None:
         (("frobnicate",), "there is no command 'frobnicate'", "vigie"),
         (("tenat", "list"), "there is no command 'tenat'; did you mean 'tenant'?", "vigie"),
         (("tenant", "ad"), "there is no command 'ad'; did you mean 'add'?", "vigie tenant"),
-        (("--json", "migrate"), "there is no option --json here; options go behind the command", "vigie"),
+        (
+            ("--frob", "migrate"),
+            "there is no option --frob here; before a command come --config, --database, --json, --debug",
+            "vigie",
+        ),
+        (("--json",), "no command is named", "vigie"),
+        (("--json", "frobnicate"), "there is no command 'frobnicate'", "vigie"),
+        (
+            ("--database", "sqlite:///x", "tenant", "--json"),
+            "say which command of tenant: add, list, remove",
+            "vigie tenant",
+        ),
         (("tenant", "add"), "NAME is missing", "vigie tenant add"),
         (("tenant", "add", "a", "b"), "there is no place for 'b'", "vigie tenant add"),
         (("tenant", "add", "a", "--frob"), "unknown option: --frob", "vigie tenant add"),
@@ -188,6 +210,20 @@ def test_version_and_help_go_to_stdout() -> None:
     assert not set("╭│╰\x1b") & set(alone.out + asked.out)
 
 
+def test_python_runs_the_program_as_a_module() -> None:
+    python = PROGRAM.with_name("python")
+
+    completed = subprocess.run(
+        [python, "-m", "vigie", "--json", "tenant", "add", "contoso"],
+        env=environment({}),
+        capture_output=True,
+        text=True,
+    )
+
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert [tenant["name"] for tenant in done("tenant", "list")] == ["contoso"]
+
+
 @pytest.mark.usefixtures("contoso")
 def test_a_reader_that_goes_away_is_no_news() -> None:
     read, write = os.pipe()
@@ -277,6 +313,16 @@ def test_serve_says_where_it_serves_and_ends_well_when_told_to() -> None:
     assert (process.returncode, out) == (0, "")
     assert "serving" in events
     assert events[-1] == "stopped"
+
+
+def test_options_before_serve_are_those_behind_it() -> None:
+    with running_program(
+        "--json", "--database", "sqlite:///other.sqlite3", "serve", "--port", "0"
+    ) as process:
+        said = json.loads(first_line_of(process))
+
+        assert get(f"{said['url']}/healthz") == 200
+    assert Path("other.sqlite3").exists()
 
 
 def test_ctrl_c_ends_serving_well() -> None:

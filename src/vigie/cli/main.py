@@ -98,7 +98,16 @@ COMMANDS = (
     ("explain", "vigie.cli.incidents:explain", "Say why a caller sees an incident, or does not."),
     ("history", "vigie.cli.history:history", "Say who changed an incident, when, and from what to what."),
     ("incident remove", "vigie.cli.incidents:remove_incident", "Remove an incident."),
+    (
+        "--install-completion",
+        "vigie.cli.completion:install_completion",
+        "Install completion of commands and options by the Tab key.",
+    ),
 )
+
+# Written out: a plain `serve` does without the library that would know them. A test holds that these are all.
+COMMON_OPTIONS = ("--config", "--database", "--json", "--debug")
+_WITH_A_VALUE = ("--config", "--database")
 
 
 def run() -> None:
@@ -111,8 +120,9 @@ def run() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and say how it ended: the exit code. No traceback gets past here, unless asked for."""
+    command, options, rest = _parts_of(arguments)
     try:
-        _run_command(arguments)
+        _run_command(command, options, rest)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read has heard enough; a shell knows this code from other programs.
@@ -123,27 +133,56 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the outermost edge
         if "--debug" in arguments:
             traceback.print_exc()
-        code, message = _verdict(error, _command_in(arguments))
+        code, message = _verdict(error, " ".join(("vigie", *command)))
         remark(f"vigie: {message}")
         return code
     return DONE
 
 
-def _run_command(arguments: Sequence[str]) -> None:
-    options = plain_options(arguments)
-    if options is not None:
-        serve_until_stopped(options)
+def _parts_of(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """The words of the command, the common options among and right behind them, and all that follows.
+
+    The command is as far as there is one: the first word that continues none belongs to the rest.
+    """
+    command: list[str] = []
+    options: list[str] = []
+    rest = list(arguments)
+    while rest:
+        if rest[0].partition("=")[0] in COMMON_OPTIONS:
+            length = 2 if rest[0] in _WITH_A_VALUE else 1
+            options += rest[:length]
+            del rest[:length]
+        elif _begins_a_command([*command, rest[0]]):
+            command.append(rest.pop(0))
+        else:
+            break
+    return command, options, rest
+
+
+def _begins_a_command(words: Sequence[str]) -> bool:
+    return any(f"{name} ".startswith(f"{' '.join(words)} ") for name, _, _ in COMMANDS)
+
+
+def _run_command(command: Sequence[str], options: Sequence[str], rest: Sequence[str]) -> None:
+    plain = plain_options([*command, *options, *rest])
+    if plain is not None:
+        serve_until_stopped(plain)
         return
-    _require_command(arguments)
-    program()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    if not rest:
+        _require_command(command, options)
+    # Where there is no command, the word in its place is what is wrong, whatever stands before it.
+    ordered = [*command, *options, *rest] if command else [*rest, *options]
+    program()(ordered, exit_on_error=False, print_error=False, result_action="return_value")
 
 
-def _require_command(arguments: Sequence[str]) -> None:
+def _require_command(command: Sequence[str], options: Sequence[str]) -> None:
     """Cyclopts would show the help of a group that is named alone, as if that had been asked for."""
-    if len(arguments) == 1 and arguments[0] in GROUPS:
-        start = f"{arguments[0]} "
+    if options and not command:
+        raise WrongUsage("no command is named")
+    if len(command) == 1 and command[0] in GROUPS:
+        start = f"{command[0]} "
         names = [name.removeprefix(start) for name, _, _ in COMMANDS if name.startswith(start)]
-        raise WrongUsage(f"say which command of {arguments[0]}: {', '.join(names)}")
+        raise WrongUsage(f"say which command of {command[0]}: {', '.join(names)}")
 
 
 def program() -> "App":
@@ -206,17 +245,6 @@ def _is(module_name: str, name: str, error: Exception) -> bool:
     return module is not None and isinstance(error, getattr(module, name))
 
 
-def _command_in(arguments: Sequence[str]) -> str:
-    """The command that the arguments begin with, as far as there is one."""
-    command = "vigie"
-    for argument in arguments:
-        longer = f"{command} {argument}"
-        if not any(f"vigie {name} ".startswith(f"{longer} ") for name, _, _ in COMMANDS):
-            break
-        command = longer
-    return command
-
-
 def _wrong_command_line(error: Exception) -> str:
     """What the library of the command line found wrong; empty for any other error."""
     if not _is("cyclopts.exceptions", "CycloptsError", error):
@@ -232,7 +260,7 @@ def _wrong_command_line(error: Exception) -> str:
     surplus = error.unused_tokens or [""]
     match error:
         case UnknownCommandError() if surplus[0].startswith("-"):
-            return f"there is no option {surplus[0]} here; options go behind the command"
+            return f"there is no option {surplus[0]} here; before a command come {', '.join(COMMON_OPTIONS)}"
         # Its own text would load every command there is.
         case UnknownCommandError():
             return f"there is no command {surplus[0]!r}{_hint(surplus[0], error.command_chain or ())}"
