@@ -237,6 +237,7 @@ EXTRAS = st.sampled_from(
         "Content-Length: 4\r\n",
         "Authorization: Bearer second\r\n",
         "Forwarded: host=elsewhere\r\n",
+        "Client-Request-Id: 48f6b1c2-e5d7-4a30-b9f8-27c3d06a1e54\r\n",
         "User-Agent: " + "x" * 9000 + "\r\n",
         "User-Agent: caf\xe9\r\n",
     ]

@@ -237,7 +237,7 @@ def test_an_application_is_named_with_its_id(house: House) -> None:
 
 def test_what_is_refused_or_sent_again_is_no_entry(house: House) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
-    headers = [JSON, ("client-request-id", "5f0e")]
+    headers = [JSON, ("Idempotency-Key", "5f0e")]
     for body in (b"{", {"determination": "Malware"}, {"comment": "Once."}, {"comment": "Once."}):
         update(house, number, token, body, headers)
     update(house, number, house.a_token(), {"tags": []})

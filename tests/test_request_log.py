@@ -128,6 +128,7 @@ def test_a_line_has_every_field_in_its_place() -> None:
         ("level", "info"),
         ("event", "request"),
         ("request_id", "|7d1f0c2291ab44e0.1a2b."),
+        ("client_request_id", None),
         ("method", "GET"),
         ("route", "/api/incidents/{incident_id}"),
         ("path", "/api/incidents/924565"),
@@ -453,7 +454,9 @@ def test_a_pipe_that_must_not_block_drops_what_does_not_fit(pipe: tuple[BinaryIO
     log.flush()
     writing.close()
 
-    assert len(lines_of(reading.read())) == 1000 - log.dropped < 1000
+    # The line that says how many were lost is short, and may fit where the next would not.
+    written = [line for line in lines_of(reading.read()) if line["event"] == "request"]
+    assert len(written) == 1000 - log.dropped < 1000
 
 
 @pytest.mark.parametrize("is_file", [False, True])

@@ -776,7 +776,7 @@ def test_comments_at_once_all_survive_in_the_order_of_their_times(generous: Hous
 # The same request again
 
 
-@pytest.mark.parametrize("header", ["client-request-id", "Idempotency-Key", "IDEMPOTENCY-KEY"])
+@pytest.mark.parametrize("header", ["idempotency-key", "Idempotency-Key", "IDEMPOTENCY-KEY"])
 def test_a_request_that_names_itself_is_done_once(house: House, header: str) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
     headers = [JSON, (header, "5f0e")]
@@ -790,7 +790,7 @@ def test_a_request_that_names_itself_is_done_once(house: House, header: str) -> 
 
 def test_also_when_both_come_at_the_same_moment(generous: House) -> None:
     number, token = generous.takes(an_incident()), writer_of(generous)
-    headers = [JSON, ("client-request-id", "5f0e")]
+    headers = [JSON, ("Idempotency-Key", "5f0e")]
 
     answers = at_once([partial(update, generous, number, token, {"comment": "Once."}, headers)] * 12)
 
@@ -802,7 +802,7 @@ def test_without_a_name_it_is_done_again(house: House) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
 
     for name in ("", "", None, None):
-        headers = [JSON] if name is None else [JSON, ("client-request-id", name)]
+        headers = [JSON] if name is None else [JSON, ("Idempotency-Key", name)]
         update(house, number, token, {"comment": "Again."}, headers)
 
     assert comments_in(house, number, token) == ["Again."] * 4
@@ -814,7 +814,7 @@ def test_without_a_name_it_is_done_again(house: House) -> None:
 def test_another_request_is_another_one(house: House, other: str) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
     name, body, again = "5f0e", b'{"comment":"x"}', number
-    update(house, number, token, body, [JSON, ("client-request-id", name)])
+    update(house, number, token, body, [JSON, ("Idempotency-Key", name)])
     match other:
         case "name":
             name = "5F0E"
@@ -834,7 +834,7 @@ def test_another_request_is_another_one(house: House, other: str) -> None:
             token = house.a_token(WRITE_ALL, tenant=elsewhere)
     count = len(comments_in(house, again, token))
 
-    assert update(house, again, token, body, [JSON, ("client-request-id", name)]).status == 200
+    assert update(house, again, token, body, [JSON, ("Idempotency-Key", name)]).status == 200
     assert len(comments_in(house, again, token)) == count + 1
 
 
@@ -847,7 +847,21 @@ def test_two_users_of_one_program_do_not_take_each_others_requests(house: House)
     assert comments_in(house, number, house.a_token()) == ["Mine."] * 2
 
 
-def test_the_idempotency_key_goes_before_the_request_id(house: House) -> None:
+def test_a_request_id_of_the_client_is_no_idempotency_key(house: House) -> None:
+    number, token = house.takes(an_incident()), writer_of(house)
+    headers = [JSON, ("client-request-id", "48f6b1c2-e5d7-4a30-b9f8-27c3d06a1e54")]
+
+    statuses = [
+        update(house, number, token, {"status": status, "comment": "x"}, headers).json["status"]
+        for status in ("Resolved", "Active", "Resolved")
+    ]
+
+    assert statuses == ["Resolved", "Active", "Resolved"]
+    assert house.get(number, token).json["status"] == "Resolved"
+    assert comments_in(house, number, token) == ["x"] * 3
+
+
+def test_a_request_id_of_the_client_makes_no_other_request_of_it(house: House) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
 
     for each in ("a", "b"):
@@ -861,7 +875,7 @@ def test_the_idempotency_key_goes_before_the_request_id(house: House) -> None:
 def test_a_name_is_remembered_for_24_hours(clocked: House, waited_seconds: int, count: int) -> None:
     number = clocked.takes(a_fresh_incident(clocked))
     application, _ = clocked.add_application(WRITE_ALL)
-    headers = [JSON, ("client-request-id", "5f0e")]
+    headers = [JSON, ("Idempotency-Key", "5f0e")]
 
     def send() -> int:
         token = token_of_application(clocked, application.client_id)
@@ -883,7 +897,7 @@ def token_of_application(house: House, client_id: str) -> str:
 
 def test_a_request_that_was_refused_is_tried_again(house: House) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
-    headers = [JSON, ("client-request-id", "5f0e")]
+    headers = [JSON, ("Idempotency-Key", "5f0e")]
     body = {"determination": "Malware", "comment": "Now it goes."}
 
     refused = update(house, number, token, body, headers)
@@ -896,7 +910,7 @@ def test_a_request_that_was_refused_is_tried_again(house: House) -> None:
 
 def test_a_request_sent_again_does_not_undo_what_came_between(house: House) -> None:
     number, token = house.takes(an_incident()), writer_of(house)
-    headers = [JSON, ("client-request-id", "5f0e")]
+    headers = [JSON, ("Idempotency-Key", "5f0e")]
 
     update(house, number, token, {"status": "Active"}, headers)
     update(house, number, token, {"status": "Resolved"})
@@ -908,7 +922,7 @@ def test_a_request_sent_again_does_not_undo_what_came_between(house: House) -> N
 def test_a_request_sent_again_answers_no_more_than_the_caller_may_see(house: House) -> None:
     number = house.takes(an_incident(an_alert("servers")))
     user = house.add_user("servers", role="security-operator")
-    headers = [JSON, ("client-request-id", "5f0e")]
+    headers = [JSON, ("Idempotency-Key", "5f0e")]
     token = house.token_of(user, WRITE)
     assert update(house, number, token, {"comment": "Once."}, headers).status == 200
 

@@ -180,6 +180,7 @@ class VigieApp:
             remote=exchange.address or None,
             refusal=exchange.refusal,
             detail=exchange.detail,
+            client_request_id=exchange.client_request_id.decode() or None,
         )
 
 

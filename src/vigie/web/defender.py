@@ -232,7 +232,7 @@ def _require_json(exchange: Exchange) -> None:
 
 def _request_key(exchange: Exchange, caller: Caller, incident_id: int, body: bytes) -> RequestKey:
     """What makes a request the same as an earlier one, for a client that names its requests."""
-    name = exchange.header(b"idempotency-key") or exchange.header(b"client-request-id")
+    name = exchange.header(b"idempotency-key")
     if not name:
         return None
     account = caller.account[1]

@@ -20,6 +20,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 UNMATCHED_ROUTE = "unmatched"
 
+CLIENT_REQUEST_ID = b"client-request-id"
+_CLIENT_REQUEST_ID_BYTES_MAX = 64
+_NOT_IN_AN_ID = re.compile(rb"[^0-9A-Za-z._:{}-]")
+
 # glibc returns fresh pages for every larger body, which costs four times the CPU.
 _PIECE_BYTES = 80 * 1024
 _COMPRESSED_IN_THREAD_BYTES = 64 * 1024
@@ -39,13 +43,15 @@ _CODING = re.compile(
 class Exchange:
     """A request under way. `status` is 0 until an answer has begun.
 
-    `address` is where it came from, as far as that is known; empty when it is not.
+    `address` is where it came from, as far as that is known; empty when it is not. `client_request_id` is what the
+    client calls the request, fit for a header and a line of the log; empty when it did not say.
     """
 
     __slots__ = (
         "address",
         "at",
         "caller",
+        "client_request_id",
         "detail",
         "origin",
         "pace",
@@ -77,6 +83,7 @@ class Exchange:
         self.at = at
         self.started_seconds = started_seconds
         self.address = ""
+        self.client_request_id = _client_request_id(scope)
         self.origin = ""
         self.route = UNMATCHED_ROUTE
         self.status = 0
@@ -121,12 +128,11 @@ class Exchange:
             pace = self.pace
         if pace is not None:
             await pace.wait()
-        self.status = status
         headers.append((b"content-length", str(len(body) + len(rest)).encode()))
         if self.method == "HEAD":
             body, rest = b"", _NOTHING
         try:
-            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+            await self.begin(status, headers)
             if rest:
                 await self._send_pieces(body, is_whole=False)
                 await self._send_pieces(rest)
@@ -137,6 +143,13 @@ class Exchange:
             if not gives_up(self.send):
                 raise
 
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the head of an answer."""
+        self.status = status
+        if self.client_request_id:
+            headers.append((CLIENT_REQUEST_ID, self.client_request_id))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
     async def _send_pieces(self, body: bytes | memoryview, *, is_whole: bool = True) -> None:
         last = (max(0, len(body) - 1) // _PIECE_BYTES) * _PIECE_BYTES
         # Copies: a view of the last piece would keep all of them until the client has taken it.
@@ -144,6 +157,11 @@ class Exchange:
             piece = bytes(body[start : start + _PIECE_BYTES])
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
         await self.send({"type": "http.response.body", "body": bytes(body[last:]), "more_body": not is_whole})
+
+
+def _client_request_id(scope: Scope) -> bytes:
+    sent: bytes = next((value for name, value in scope["headers"] if name == CLIENT_REQUEST_ID), b"")
+    return _NOT_IN_AN_ID.sub(b"", sent[:_CLIENT_REQUEST_ID_BYTES_MAX]) if sent else b""
 
 
 class ClientGone(Exception):

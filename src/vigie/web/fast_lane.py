@@ -25,7 +25,7 @@ from vigie.core.quotas import Quota
 from vigie.core.refusals import BadRequest
 from vigie.store.database import Row
 from vigie.web.defender import COMMON_HEADERS, INCIDENT_ROUTE, in_context
-from vigie.web.exchange import Scope, chosen_coding
+from vigie.web.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding
 from vigie.web.gate import Gate, Pass
 from vigie.web.metrics import Metrics
 from vigie.web.origin import Origins
@@ -38,7 +38,9 @@ _TAIL_STARTS = b" HTTP/1.1\r\n"
 _TAIL_BYTES_MAX = 8 * 1024
 _ID_DIGITS_MAX = 18
 _ANSWER_BYTES_MAX = 64 * 1024
-_NEEDS_THE_PLAIN_WAY = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+_NEEDS_THE_PLAIN_WAY = frozenset(
+    {b"content-length", b"transfer-encoding", b"expect", b"upgrade", CLIENT_REQUEST_ID}
+)
 
 DatedHeaders = list[tuple[bytes, bytes]]
 

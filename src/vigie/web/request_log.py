@@ -58,6 +58,7 @@ class _Line(msgspec.Struct, gc=False):
     level: str
     event: str
     request_id: str
+    client_request_id: str | None
     method: str
     route: str
     path: str | None
@@ -99,6 +100,7 @@ class Wording:
             level="info",
             event="request",
             request_id=f"{id_prefix}{_BLANK}.",
+            client_request_id=None,
             method=method,
             route=route,
             path=f"{path}{_BLANK}",
@@ -188,11 +190,12 @@ class RequestLog:
         remote: str | None = None,
         refusal: str | None = None,
         detail: str | None = None,
+        client_request_id: str | None = None,
     ) -> None:
         """Say that a request was answered. Nothing is encoded or written here.
 
         `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
-        `refusal` is the code word of a refused request, `detail` why it was refused.
+        `refusal` is the code word of a refused request, `detail` why it was refused. `client_request_id` is short.
         """
         if not self._enabled and status < 500:
             return
@@ -201,6 +204,7 @@ class RequestLog:
             level="error" if status >= 500 else "info",
             event="request",
             request_id=request_id,
+            client_request_id=client_request_id,
             method=method,
             route=route,
             # Cut here: what waits must be small, however long a path somebody sent.
@@ -385,6 +389,7 @@ def _encoded(at: Instant, line: _Line) -> bytes:
     line.time = log_time(at)
     line.duration_ms = round(line.duration_ms, 3)
     line.detail = redacted(line.detail) if line.detail else None
+    line.client_request_id = redacted(line.client_request_id) if line.client_request_id else None
     # The path of a token endpoint names whatever tenant or domain somebody typed.
     line.path = None if line.path is None or "/oauth2/" in line.route else redacted(line.path)
     try:

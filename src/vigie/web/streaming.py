@@ -54,7 +54,7 @@ class StreamedAnswer:
             await self._send_at_once(headers, batches)
             return
         first = await anext(batches)
-        await self._begin(headers)
+        await self._exchange.begin(200, headers)
         if self._exchange.method != "HEAD":
             await self._send_batch(first)
             async for batch in batches:
@@ -67,13 +67,9 @@ class StreamedAnswer:
                 spool.writelines(batch)
             headers.append((b"content-length", str(spool.tell()).encode()))
             spool.seek(0)
-            await self._begin(headers)
+            await self._exchange.begin(200, headers)
             for part in iter(partial(spool.read, _PART_BYTES), b""):
                 await self._send_batch([part])
-
-    async def _begin(self, headers: list[tuple[bytes, bytes]]) -> None:
-        self._exchange.status = 200
-        await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _send_batch(self, batch: Pieces) -> None:
         for part in _parts(batch):
