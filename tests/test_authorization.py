@@ -118,6 +118,7 @@ MISTAKES: list[tuple[int, str, dict[str, Any]]] = [
     (501491, "invalid_request", {"code_challenge": "x" * 44}),
     (501491, "invalid_request", {"code_challenge": "é" * 43}),
     (900144, "invalid_request", {"scope": None}),
+    (901002, "invalid_request", {"scope": None, "resource": INCIDENTS_API}),
     (70011, "invalid_scope", {"scope": "Incident.Read"}),
     (70011, "invalid_scope", {"scope": f"{INCIDENTS_API}/.default https://graph.microsoft.com/.default"}),
     (70011, "invalid_scope", {"scope": "/ x/ /x"}),

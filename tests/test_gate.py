@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.builders import an_incident
-from tests.house import INCIDENTS_API, READ_ALL, Answer, Clock, House, RunningHouse
+from tests.house import READ_ALL, Answer, Clock, House, RunningHouse
 from vigie.core.refusals import BadRequest
 from vigie.settings import QuotaSettings, ServerSettings
 from vigie.web.origin import Origins
@@ -143,7 +143,7 @@ class Faults:
     def expected(self) -> tuple[int, str | None]:
         answers = [
             (self.token, (401, "Unauthorized")),
-            (self.audience, (403, "Forbidden")),
+            (self.audience, (401, "Unauthorized")),
             (self.quota, (429, "429")),
             (self.permission, (403, "Forbidden")),
             (self.number, (400, "InvalidInput")),
@@ -182,11 +182,50 @@ def test_of_several_faults_the_first_is_told(strict: House, faults: Faults) -> N
     assert (answer.status, answer.code) == faults.expected
 
 
-def test_a_wrong_audience_is_403_and_says_which_is_right(house: House) -> None:
-    answer = house.get(house.takes(an_incident()), house.a_token(audience=GRAPH))
+MANAGEMENT = "https://management.azure.com/"
+AZURE_AD_GRAPH = "00000002-0000-0000-c000-000000000000"
 
-    assert (answer.status, answer.code) == (403, "Forbidden")
-    assert INCIDENTS_API in answer.json["error"]["message"]
+
+@pytest.mark.parametrize("audience", [GRAPH, MANAGEMENT, AZURE_AD_GRAPH, "appid", ""])
+def test_a_token_for_another_api_is_401_and_says_what_stands_in_it(house: House, audience: str) -> None:
+    claims = house.claims(nbf=1_733_481_775, exp=1_893_456_000)
+    claims["aud"] = claims["appid"] if audience == "appid" else audience
+
+    answer = house.get(house.takes(an_incident()), house.sign(claims))
+
+    assert (answer.status, answer.code) == (401, "Unauthorized")
+    assert answer.json["error"]["message"] == (
+        f"Invalid Authorization payload. AppId: {claims['appid']}, Audience: {claims['aud']}, "
+        f"Issuer: {claims['iss']}, Validity: valid from 2024-12-06T10:42:55Z to 2030-01-01T00:00:00Z"
+    )
+    assert str(answer.header("www-authenticate")).startswith("Bearer authorization_uri=")
+
+
+def test_what_stands_in_a_token_that_nobody_signed_is_not_said(house: House) -> None:
+    for changes in ({}, {"exp": 1}):
+        token = house.sign(house.claims(aud=GRAPH, **changes))
+        forged = token if changes else f"{token[:-4]}AAAA"
+
+        answer = house.get(house.takes(an_incident()), forged)
+
+        assert answer.json["error"]["message"] == "Invalid Authorization payload."
+
+
+def test_a_token_that_says_no_beginning_has_none_in_the_answer(house: House) -> None:
+    token = house.sign(house.claims(aud=GRAPH, nbf=..., exp=1_893_456_000))
+
+    answer = house.get(house.takes(an_incident()), token)
+
+    assert answer.json["error"]["message"].endswith(", Validity: valid to 2030-01-01T00:00:00Z")
+
+
+def test_a_token_of_this_apis_family_without_a_role_is_403(house: House) -> None:
+    for audience in ("https://api.securitycenter.windows.com", "https://securityoperations.microsoft.com/"):
+        token = house.sign(house.claims(aud=audience, roles=["Alert.Read.All"]))
+
+        answer = house.get(house.takes(an_incident()), token)
+
+        assert (answer.status, answer.code) == (403, "Forbidden")
 
 
 def test_a_missing_permission_is_told_in_the_vendors_words(house: House) -> None:

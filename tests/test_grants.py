@@ -80,6 +80,17 @@ class Mistake:
 V1 = "/{tenant}/oauth2/token"
 WITHOUT_SCOPE: dict[str, str | None] = {"scope": None}
 
+# The regional hosts of the API, and one of its neighbour, are names of no service principal.
+HOSTS_THAT_ARE_NO_RESOURCES = (
+    *(
+        f"https://{region}.api.security.microsoft.com"
+        for region in ("us", "eu", "uk", "au", "swa", "ina", "aea")
+    ),
+    "https://api-uk.securitycenter.windows.com",
+    "https://api.security.microsoft.com.evil.example",
+    "api.security.microsoft.com",
+)
+
 MISTAKES: list[tuple[int, Mistake]] = [
     (900144, Mistake(form={"grant_type": None})),
     (900144, Mistake(form={"grant_type": ""})),
@@ -95,7 +106,14 @@ MISTAKES: list[tuple[int, Mistake]] = [
     (1002012, Mistake(form={"scope": ".default"})),
     (500011, Mistake(form={"scope": "https://unknown.example/.default"})),
     (500011, Mistake(form={"scope": "/.default"})),
-    (50001, Mistake(path=V1, form={**WITHOUT_SCOPE, "resource": "https://unknown.example"})),
+    (500011, Mistake(path=V1, form={**WITHOUT_SCOPE, "resource": "https://unknown.example"})),
+    *((500011, Mistake(form={"scope": f"{host}/.default"})) for host in HOSTS_THAT_ARE_NO_RESOURCES),
+    *(
+        (500011, Mistake(path=V1, form={**WITHOUT_SCOPE, "resource": host}))
+        for host in HOSTS_THAT_ARE_NO_RESOURCES
+    ),
+    (901002, Mistake(form={**WITHOUT_SCOPE, "resource": INCIDENTS_API})),
+    (901002, Mistake(form={"scope": "", "resource": "https://unknown.example"})),
     (50059, Mistake(path="/common/oauth2/v2.0/token")),
     (50059, Mistake(path="/organizations/oauth2/token")),
     (50059, Mistake(path="/Consumers/oauth2/v2.0/token")),
@@ -267,12 +285,32 @@ def test_a_tenant_is_not_found_by_its_name_even_when_that_looks_like_a_domain(cl
 
 # Audiences: clients.md, rule 3
 
+PUBLISHED_NAMES = (
+    "https://api.security.microsoft.com",
+    *(f"https://api-{region}.security.microsoft.com" for region in ("us", "eu", "uk")),
+    *(f"https://api-{region}.security.microsoft.us" for region in ("gcc", "gov")),
+    "https://security.microsoft.com/mtp",
+    "https://api.securitycenter.microsoft.com",
+    *(f"https://api-{region}.securitycenter.microsoft.com" for region in ("us", "eu", "uk")),
+    *(f"https://api-{region}.securitycenter.microsoft.us" for region in ("gcc", "gov")),
+    "https://api.securitycenter.windows.com",
+    "https://api.securitycenter.windows.us",
+    "https://securitycenter.onmicrosoft.com/windowsatpservice",
+    "https://securitycenter.microsoft.com/mtp",
+    "https://securityoperations.microsoft.com",
+)
+APPLICATION_IDS = ("8ee8fdad-f234-4243-8f3b-15c294843740", "fc780465-2017-40d4-a0c5-307022471b92")
+
 EVERY_AUDIENCE = [
-    *sorted(INCIDENTS_RESOURCES | OTHER_RESOURCES),
-    "https://api.security.microsoft.com/",
-    "https://security.microsoft.com/mtp/",
+    *APPLICATION_IDS,
+    *(name + slash for name in PUBLISHED_NAMES for slash in ("", "/")),
+    *sorted(OTHER_RESOURCES),
     "https://graph.microsoft.com/",
 ]
+
+
+def test_the_resources_of_the_incidents_api_are_the_published_names_and_no_others() -> None:
+    assert {*PUBLISHED_NAMES, *APPLICATION_IDS} == INCIDENTS_RESOURCES
 
 
 @pytest.mark.parametrize("audience", EVERY_AUDIENCE)
@@ -296,7 +334,7 @@ def test_only_tokens_for_the_incidents_api_open_it_and_have_its_roles(client: Cl
     read = client.house.get(number, answer.json["access_token"])
 
     is_graph = audience.rstrip("/") in OTHER_RESOURCES
-    assert read.status == (403 if is_graph else 200)
+    assert read.status == (401 if is_graph else 200)
     assert ("roles" in claims_in(answer)) != is_graph
 
 

@@ -532,7 +532,7 @@ def test_of_several_faults_the_first_is_told(strict: House, faults: tuple[bool, 
 
     expected = [
         (has_token, (401, "Unauthorized")),
-        (has_audience, (403, "Forbidden")),
+        (has_audience, (401, "Unauthorized")),
         (has_quota, (429, "429")),
         (has_permission, (403, "Forbidden")),
         (has_query, (400, "ODataError")),

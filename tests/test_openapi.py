@@ -126,7 +126,13 @@ SAID: dict[str, Call] = {
 }
 """What brings the refusals that the description gives as examples, by the response and the example's name."""
 
-SAID_ELSEWHERE = {"Unauthorized", "Forbidden", "QuotaExceeded", "Unavailable"}
+SAID_ELSEWHERE = {
+    "Unauthorized invalid",
+    "Unauthorized audience",
+    "Forbidden",
+    "QuotaExceeded",
+    "Unavailable",
+}
 """They need another token, many calls, or a store that fails."""
 
 

@@ -87,13 +87,15 @@ def test_an_audience_may_be_one_of_several(issuer: ForeignIssuer, trusted: Trust
 @pytest.mark.parametrize(
     "audience", ["account", [], ["account"], f"{AUDIENCE}/", "https://api.security.microsoft.com"]
 )
-def test_a_token_for_another_api_is_answered_403(
-    issuer: ForeignIssuer, trusted: TrustingHouse, audience: object
+def test_a_token_for_another_api_is_answered_401_with_what_stands_in_it(
+    issuer: ForeignIssuer, trusted: TrustingHouse, audience: str | list[str]
 ) -> None:
     answer = trusted.get(1, issuer.token(issuer.claims(aud=audience)))
 
-    assert (answer.status, answer.code) == (FORBIDDEN, "Forbidden")
-    assert "another resource" in answer.json["error"]["message"]
+    said = audience if isinstance(audience, str) else " ".join(audience)
+    assert (answer.status, answer.code) == (UNKNOWN, "Unauthorized")
+    described = f"AppId: poller, Audience: {said}, Issuer: {issuer.url}, Validity: valid to 20"
+    assert answer.json["error"]["message"].startswith(f"Invalid Authorization payload. {described}")
 
 
 def test_an_application_without_a_permission_is_told_which_it_needs(

@@ -94,6 +94,25 @@ def test_a_refresh_gives_nothing_that_was_not_agreed_to(house: House, scope: str
     assert program.refreshes(token).status == 200
 
 
+@pytest.mark.parametrize(
+    ("version", "scope", "answered"),
+    [
+        ("/v2.0", None, (400, "invalid_request", [901002])),
+        ("/v2.0", f"{INCIDENTS_API}/.default", (200, None, None)),
+        ("", None, (200, None, None)),
+    ],
+)
+def test_version_2_knows_no_resource_but_beside_a_scope(
+    house: House, version: str, scope: str | None, answered: object
+) -> None:
+    program, token = begun(house)
+
+    answer = program.refreshes(token, version=version, scope=scope, resource=INCIDENTS_API).json
+
+    said = (answer.get("error"), answer.get("error_codes"))
+    assert (400 if answer.get("error") else 200, *said) == answered
+
+
 def test_organizations_will_do_for_the_tenant(house: House) -> None:
     program, token = begun(house)
 

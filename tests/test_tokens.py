@@ -178,6 +178,8 @@ def test_a_checked_token_of_an_application_proves_who_calls() -> None:
         application_id=APPLICATION,
         object_id=APPLICATION,
         granted=("Incident.Read.All",),
+        valid_from=at(0),
+        valid_until=at(3599),
         expires_at=at(3599 + SKEW_SECONDS),
         kid=a_key_ring().current.kid,
     )

@@ -658,7 +658,7 @@ def test_of_several_reasons_the_first_is_told(clocked: House) -> None:
 
     graph = clocked.a_token(WRITE_ALL, audience="https://graph.microsoft.com")
     assert refused("/api/incidents/x", None, nonsense) == (401, "Unauthorized")
-    assert refused("/api/incidents/x", graph, nonsense) == (403, "Forbidden")
+    assert refused("/api/incidents/x", graph, nonsense) == (401, "Unauthorized")
     assert refused("/api/incidents/x", reader, nonsense) == (403, "Forbidden")
     assert refused("/api/incidents/x?$top=1", scoped, nonsense) == (400, "InvalidInput")
     assert refused(f"/api/incidents/{hidden}?$top=1", scoped, nonsense) == (400, "ODataError")

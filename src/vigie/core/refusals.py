@@ -7,6 +7,10 @@ message without what the caller had `said`. Which status a refusal becomes is de
 
 import re
 
+from vigie.core.instants import Instant, format_instant
+
+_INVALID_TOKEN = "Invalid Authorization payload."  # noqa: S105  a sentence
+_SAID_MAX = 200
 _FIRST, _LAST = "\ue000", "\ue001"
 _SAID = re.compile(f"{_FIRST}[^{_LAST}]*{_LAST}")
 _MARKS = str.maketrans("", "", _FIRST + _LAST)
@@ -40,16 +44,26 @@ class InvalidToken(Refusal):
     """No token, or one that proves nothing. Why it proves nothing is for the log alone."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__("Invalid Authorization payload.", detail=detail)
+        super().__init__(_INVALID_TOKEN, detail=detail)
 
 
 class WrongAudience(Refusal):
-    """A token that is good, but for another API."""
+    """A token that is good, but for another API. The message says what stands in it, and nothing else."""
 
-    def __init__(self, audience: str) -> None:
+    def __init__(
+        self,
+        *,
+        application: str,
+        audience: str,
+        issuer: str,
+        valid_from: Instant | None,
+        valid_until: Instant,
+    ) -> None:
+        since = "" if valid_from is None else f"from {format_instant(valid_from)} "
         super().__init__(
-            "The token was issued for another resource; ask for one for https://api.security.microsoft.com.",
-            detail=f"audience {audience[:200]!r}",
+            f"{_INVALID_TOKEN} AppId: {application[:_SAID_MAX]}, Audience: {audience[:_SAID_MAX]}, "
+            f"Issuer: {issuer[:_SAID_MAX]}, Validity: valid {since}to {format_instant(valid_until)}",
+            detail=f"audience {audience[:_SAID_MAX]!r}",
         )
 
 

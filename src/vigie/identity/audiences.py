@@ -1,6 +1,6 @@
 """The resources that tokens are issued for, and which of them open the incidents API.
 
-Source: contract 3.1 and clients.md, rule 3.
+Source: contract 0.1, A2, and 3.1; clients.md, rule 3.
 """
 
 from collections.abc import Iterable
@@ -9,18 +9,28 @@ from urllib.parse import SplitResult, urlsplit
 
 INCIDENTS_RESOURCES = frozenset(
     {
-        "https://api.security.microsoft.com",
+        # The service principal "Microsoft Threat Protection": its id, and all its published names.
         "8ee8fdad-f234-4243-8f3b-15c294843740",
-        "https://security.microsoft.com/mtp",
+        "https://api.security.microsoft.com",
+        "https://api-us.security.microsoft.com",
+        "https://api-eu.security.microsoft.com",
+        "https://api-uk.security.microsoft.com",
         "https://api-gcc.security.microsoft.us",
         "https://api-gov.security.microsoft.us",
-        # The neighbouring Endpoint API, whose tokens old clients bring.
+        "https://security.microsoft.com/mtp",
+        # "WindowsDefenderATP", the neighbouring Endpoint API, whose tokens old clients bring.
+        "fc780465-2017-40d4-a0c5-307022471b92",
         "https://api.securitycenter.microsoft.com",
-        "https://api.securitycenter.windows.com",
+        "https://api-us.securitycenter.microsoft.com",
+        "https://api-eu.securitycenter.microsoft.com",
+        "https://api-uk.securitycenter.microsoft.com",
         "https://api-gcc.securitycenter.microsoft.us",
         "https://api-gov.securitycenter.microsoft.us",
+        "https://api.securitycenter.windows.com",
+        "https://api.securitycenter.windows.us",
         "https://securitycenter.onmicrosoft.com/windowsatpservice",
-        "fc780465-2017-40d4-a0c5-307022471b92",
+        "https://securitycenter.microsoft.com/mtp",
+        "https://securityoperations.microsoft.com",
     }
 )
 

@@ -33,6 +33,7 @@ AUTHORIZATION_ERRORS: Mapping[int, str] = {
     500011: "invalid_resource",
     700016: "unauthorized_client",
     900144: "invalid_request",
+    901002: "invalid_request",
     9002313: "invalid_request",
     9002325: "invalid_request",
 }

@@ -10,7 +10,14 @@ from vigie.identity.clients import Clients, Sender, has_proof, sent_by_client
 from vigie.identity.forms import first_of
 from vigie.identity.issuing import IssuedToken, application_token_request, issued
 from vigie.identity.keys import KeyRing
-from vigie.identity.scopes import DEFAULT_SCOPE, OIDC_SCOPES, refused_scope
+from vigie.identity.scopes import (
+    DEFAULT_SCOPE,
+    OIDC_SCOPES,
+    refused_scope,
+    resource_in,
+    unknown_resource,
+    wanted_by,
+)
 from vigie.identity.token_refusal import TokenRefusal
 
 
@@ -42,24 +49,20 @@ class ClientCredentialsGrant:
                 "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' "
                 "grant.",
             )
-        wanted = first_of(form, ("scope", "resource") if is_v2 else ("resource", "scope"))
+        wanted = resource_in(form, is_v2=is_v2)
+        scope = "" if wanted else first_of(form, wanted_by(is_v2=is_v2))
         application = await self._clients.application(tenant, sent.client_id)
         client = await self._clients.proven(tenant, application, sent, now)
-        resource = self._resource(wanted, application, is_scope=is_v2 or "resource" not in form)
+        resource = self._known(wanted or resource_of_scope(scope), application)
         await self._clients.use_up(client, resource, address=sender.address, now=now)
         request = application_token_request(
             self._issuer, tenant, application, resource, self._audiences, proof=client.proof
         )
         return issued(request, ring, now, lifetime_seconds=self._lifetime_seconds)
 
-    def _resource(self, wanted: str, application: Application, *, is_scope: bool) -> str:
-        resource = resource_of_scope(wanted) if is_scope else wanted
+    def _known(self, resource: str, application: Application) -> str:
         if not self._audiences.is_known(resource):
-            raise TokenRefusal(
-                500011 if is_scope else 50001,
-                f"The resource principal named {said(resource[:200])} was not found; application "
-                f"'{application.client_id}' asked for it.",
-            )
+            raise unknown_resource(resource, application)
         return resource
 
 

@@ -23,7 +23,7 @@ from vigie.core.refusals import InvalidToken
 from vigie.identity.compact import ReadToken, refuse_critical
 from vigie.identity.directory import Directory
 from vigie.identity.issuer_keys import IssuerKeys
-from vigie.identity.tokens import SignedClaims, checked_expiry
+from vigie.identity.tokens import SignedClaims, checked_validity
 from vigie.identity.trusted_issuers import RoleByClaim, TokenType, TrustedIssuer
 from vigie.identity.verification_keys import ALGORITHMS
 
@@ -77,7 +77,7 @@ class ForeignTokens:
         """The caller of a token of an issuer. Raises InvalidToken, IssuerUnavailable."""
         kid = await self._check_signature(issuer, token)
         _require_access_token(token.claims)
-        expires_at = checked_expiry(token.claims, now, self._clock_skew_ticks)
+        valid_from, valid_until = checked_validity(token.claims, now, self._clock_skew_ticks)
         tenant = await self._tenant(issuer, token.claims)
         kind = issuer.kind_of(token.claims)
         audiences = _audiences(token.claims)
@@ -89,7 +89,9 @@ class ForeignTokens:
             application_id=issuer.application_of(token.claims),
             object_id="" if kind is CallerKind.APPLICATION else issuer.subject_of(token.claims),
             granted=issuer.granted(token.claims, kind),
-            expires_at=expires_at,
+            valid_from=valid_from,
+            valid_until=valid_until,
+            expires_at=Instant(valid_until + self._clock_skew_ticks),
             kid=kid,
         )
         caller = await self._caller(issuer, tenant, claims, token.claims)

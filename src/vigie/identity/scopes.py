@@ -56,21 +56,32 @@ def asked_in(fields: Mapping[str, str], *, is_v2: bool) -> Asked:
 
     Version 1 names a resource, and gets an id token and a refresh token without asking.
     """
-    if is_v2:
-        return read_scope(first_of(fields, ("scope",)))
-    if fields.get("resource"):
-        return read_resource(fields["resource"])
-    return replace(read_scope(first_of(fields, ("resource", "scope"))), oidc=OIDC_SCOPES)
+    if resource := resource_in(fields, is_v2=is_v2):
+        return read_resource(resource)
+    asked = read_scope(first_of(fields, wanted_by(is_v2=is_v2)))
+    return asked if is_v2 else replace(asked, oidc=OIDC_SCOPES)
+
+
+def resource_in(fields: Mapping[str, str], *, is_v2: bool) -> str | None:
+    """The `resource` that version 1 goes by; None where the scope counts. Raises TokenRefusal.
+
+    Beside a scope, version 2 ignores it: docs/divergences.md, "The form of tokens".
+    """
+    resource = fields.get("resource") or None
+    if is_v2 and resource and not fields.get("scope"):
+        raise TokenRefusal(901002, "The 'resource' request parameter is not supported.")
+    return None if is_v2 else resource
+
+
+def wanted_by(*, is_v2: bool) -> tuple[str, ...]:
+    """The fields that may say what a token is for; the first is missing when none is there."""
+    return ("scope",) if is_v2 else ("resource", "scope")
 
 
 def consent_to(asked: Asked, application: Application, audiences: Audiences) -> Consent:
     """What the application gets of what it asks for, if a person agrees. Raises TokenRefusal if that is nothing."""
     if not audiences.is_known(asked.resource):
-        raise TokenRefusal(
-            500011,
-            f"The resource principal named {said(asked.resource[:200])} was not found; application "
-            f"'{application.client_id}' asked for it.",
-        )
+        raise unknown_resource(asked.resource, application)
     permitted = application.delegated_permissions if audiences.opens_incidents(asked.resource) else ()
     is_all = DEFAULT_SCOPE in asked.names
     granted = tuple(each for each in permitted if is_all or each in asked.names)
@@ -85,6 +96,15 @@ def consent_to(asked: Asked, application: Application, audiences: Audiences) -> 
         resource=asked.resource,
         permissions=granted,
         scope=(*(f"{asked.resource}/{name}" for name in (*granted, *default)), *asked.oidc),
+    )
+
+
+def unknown_resource(resource: str, application: Application) -> TokenRefusal:
+    """The refusal of a resource that no tokens are issued for."""
+    return TokenRefusal(
+        500011,
+        f"The resource principal named {said(resource[:200])} was not found; application "
+        f"'{application.client_id}' asked for it.",
     )
 
 

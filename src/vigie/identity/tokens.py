@@ -34,7 +34,10 @@ class ClientProof(Enum):
 
 
 class SignedClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token says, its signature and its times checked: made by `check_token`, or by `foreign_tokens`."""
+    """What a token says, its signature and its times checked: made by `check_token`, or by `foreign_tokens`.
+
+    `expires_at` is when it is refused from: the clock skew behind `valid_until`, which it says itself.
+    """
 
     issuer: str
     audience: str
@@ -43,6 +46,8 @@ class SignedClaims(msgspec.Struct, frozen=True, kw_only=True):
     application_id: str
     object_id: str
     granted: tuple[str, ...]
+    valid_from: Instant | None
+    valid_until: Instant
     expires_at: Instant
     kid: str
     family_id: str | None = None
@@ -170,7 +175,7 @@ def _grant(request: TokenRequest) -> dict[str, object]:
 
 
 def _claims(claims: Mapping[str, Any], kid: str, now: Instant, skew: int) -> SignedClaims:
-    expires_at = checked_expiry(claims, now, skew)
+    valid_from, valid_until = checked_validity(claims, now, skew)
     kind = CallerKind.USER if "scp" in claims else CallerKind.APPLICATION
     return SignedClaims(
         issuer=_text(claims, "iss"),
@@ -180,20 +185,25 @@ def _claims(claims: Mapping[str, Any], kid: str, now: Instant, skew: int) -> Sig
         application_id=_text(claims, "appid" if "appid" in claims else "azp"),
         object_id=_text(claims, "oid"),
         granted=_granted(claims, kind),
-        expires_at=expires_at,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        expires_at=Instant(valid_until + skew),
         kid=kid,
         family_id=_text(claims, "sid") if "sid" in claims else None,
     )
 
 
-def checked_expiry(claims: Mapping[str, Any], now: Instant, clock_skew_ticks: int) -> Instant:
-    """From when on a token is refused, the clock skew in it. Raises InvalidToken unless it is good now."""
-    expires_at = Instant(_moment(claims, "exp") + clock_skew_ticks)
-    if now >= expires_at:
+def checked_validity(
+    claims: Mapping[str, Any], now: Instant, clock_skew_ticks: int
+) -> tuple[Instant | None, Instant]:
+    """From when, if it says so, and until when a token is good. Raises InvalidToken unless it is good now."""
+    valid_until = _moment(claims, "exp")
+    if now >= valid_until + clock_skew_ticks:
         raise InvalidToken("expired")
-    if "nbf" in claims and now < _moment(claims, "nbf") - clock_skew_ticks:
+    valid_from = _moment(claims, "nbf") if "nbf" in claims else None
+    if valid_from is not None and now < valid_from - clock_skew_ticks:
         raise InvalidToken("not valid yet")
-    return expires_at
+    return valid_from, valid_until
 
 
 def _granted(claims: Mapping[str, Any], kind: CallerKind) -> tuple[str, ...]:
@@ -214,6 +224,6 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 
 def _moment(claims: Mapping[str, Any], name: str) -> Instant:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e11:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e11:
         raise InvalidToken(f"claim {name} is missing or not a time")
     return instant_from_unix(value)

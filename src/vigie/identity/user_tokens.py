@@ -13,7 +13,7 @@ from vigie.identity.directory import Directory
 from vigie.identity.families import FamilyLives, RefreshToken
 from vigie.identity.issuing import ForUser, IssuedToken, issued
 from vigie.identity.keys import KeyRing
-from vigie.identity.scopes import Asked, consent_to, read_resource, read_scope
+from vigie.identity.scopes import Asked, consent_to, read_resource, read_scope, resource_in
 from vigie.identity.sign_in_records import SignInRecords
 from vigie.identity.token_refusal import TokenRefusal
 from vigie.identity.tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
@@ -170,9 +170,9 @@ def revoked() -> TokenRefusal:
 
 
 def _asked(form: Mapping[str, str], *, is_v2: bool) -> Asked | None:
-    scope, resource = form.get("scope"), form.get("resource")
-    if resource and not (is_v2 and scope):
+    if resource := resource_in(form, is_v2=is_v2):
         return read_resource(resource)
+    scope = form.get("scope")
     return read_scope(scope) if scope else None
 
 

@@ -11,6 +11,7 @@ from vigie.core.positions import Position
 from vigie.core.quotas import Overdraft, Quota
 from vigie.core.refusals import InvalidToken, QuotaExceeded, Refusal, StoreUnavailable, WrongAudience
 from vigie.identity.callers import Callers, KnownToken, key_of
+from vigie.identity.tokens import SignedClaims
 from vigie.web.exchange import ClientGone, Exchange, Scope
 
 TOKEN_BYTES_MAX = 16 * 1024
@@ -63,7 +64,7 @@ class Pass:
 
 
 class Gate:
-    """Admits callers. Order of refusals: 401, 403 for the audience, 429, 403 for the permission."""
+    """Admits callers. Order of refusals: 401, also for the audience, 429, 403."""
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class Gate:
         known = await self._callers.find_caller(_token(exchange.scope), exchange.at)
         exchange.caller = known.caller
         if not self._is_open_to(known):
-            raise WrongAudience(known.claims.audience)
+            raise _wrong_audience(known.claims)
         return known.caller
 
     async def _spend(self, quota: Quota, caller: Caller) -> None:
@@ -166,6 +167,16 @@ class Gate:
 
     def _is_open_to(self, known: KnownToken) -> bool:
         return self._opens(known.claims.audience) if known.opens is None else known.opens
+
+
+def _wrong_audience(claims: SignedClaims) -> WrongAudience:
+    return WrongAudience(
+        application=claims.application_id,
+        audience=claims.audience,
+        issuer=claims.issuer,
+        valid_from=claims.valid_from,
+        valid_until=claims.valid_until,
+    )
 
 
 def _quota_exceeded(quota: Quota, refused: Overdraft) -> QuotaExceeded:

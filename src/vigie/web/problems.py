@@ -66,7 +66,7 @@ PROBLEMS: Mapping[type[Refusal], Problem] = {
     InvalidQuery: Problem(status=400, code="ODataError"),
     InvalidBody: Problem(status=400, code="InvalidRequestBody"),
     InvalidToken: Problem(status=401, code="Unauthorized", headers=_challenge),
-    WrongAudience: Problem(status=403, code="Forbidden"),
+    WrongAudience: Problem(status=401, code="Unauthorized", headers=_challenge),
     PermissionMissing: Problem(status=403, code="Forbidden"),
     DisallowedOperation: Problem(status=403, code="DisallowedOperation"),
     IncidentNotFound: Problem(status=404, code="ResourceNotFound"),
@@ -85,7 +85,6 @@ DEFECT = Problem(status=500, code="InternalServerError")
 
 # AADSTS code: status, `error`.
 TOKEN_PROBLEMS: Mapping[int, tuple[int, str]] = {
-    50001: (400, "invalid_resource"),
     50049: (400, "invalid_instance"),
     50059: (400, "invalid_request"),
     50173: (400, "invalid_grant"),
@@ -112,6 +111,7 @@ TOKEN_PROBLEMS: Mapping[int, tuple[int, str]] = {
     700082: (400, "invalid_grant"),
     900023: (400, "invalid_request"),
     900144: (400, "invalid_request"),
+    901002: (400, "invalid_request"),
     1002012: (400, "invalid_scope"),
     7000215: (401, "invalid_client"),
     7000216: (401, "invalid_client"),
