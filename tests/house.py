@@ -51,6 +51,7 @@ from vigie.settings import (
     UpdateSettings,
 )
 from vigie.store.kept_keys import KeptKeys
+from vigie.web.log_writer import LogWriter, written_log
 
 INCIDENTS_API = "https://api.security.microsoft.com"
 READ_ALL = "Incident.Read.All"
@@ -248,12 +249,16 @@ class RunningHouse:
         async with AsyncExitStack() as stack:
             try:
                 listeners = stack.enter_context(bound(self.settings))
+                writer = stack.enter_context(_written_to_stderr())
                 self.installation = await stack.enter_async_context(opened(self.settings, create=True))
                 if self.settings.identity.issues_tokens:
                     await self._keep_keys(a_key_ring())
                 with _clocks_of_the_server(self.clock):
                     server = serving(
-                        self.installation, listeners, metrics_age_seconds_max=self._metrics_age_seconds_max
+                        self.installation,
+                        listeners,
+                        writer,
+                        metrics_age_seconds_max=self._metrics_age_seconds_max,
                     )
                     self.url = (await stack.enter_async_context(server)).url
             # Whatever it is, the test that waits for the house wants to hear of it.
@@ -262,6 +267,12 @@ class RunningHouse:
                 return
             self._started.set_result(None)
             await self._end.wait()
+
+
+@contextmanager
+def _written_to_stderr() -> Iterator[LogWriter]:
+    with open(2, "wb", buffering=0, closefd=False) as stderr, written_log(stderr) as writer:
+        yield writer
 
 
 @contextmanager

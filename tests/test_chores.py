@@ -13,6 +13,7 @@ from vigie.chores import chores
 from vigie.core.refusals import IssuerUnavailable
 from vigie.identity.foreign_tokens import ForeignTokens
 from vigie.installation import now, opened
+from vigie.web.log_writer import LogWriter
 from vigie.web.request_log import RequestLog
 
 
@@ -39,7 +40,9 @@ def test_issuers_are_asked_again_after_one_could_not_be(
     async def until_asked_twice() -> None:
         overrun = Overrun()
         async with opened(settings_in(tmp_path), create=True) as installation:
-            parts = await assemble(installation, "http://localhost", RequestLog(io.BytesIO(), enabled=False))
+            parts = await assemble(
+                installation, "http://localhost", RequestLog(LogWriter(io.BytesIO()), enabled=False)
+            )
             async with chores(installation, replace(parts, foreign=overrun), None, now):
                 await asyncio.wait_for(overrun.asked_twice.wait(), timeout=10)
 

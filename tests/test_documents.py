@@ -475,7 +475,7 @@ def test_every_reason_to_close_a_connection_is_documented() -> None:
 
 
 def test_every_event_in_the_log_has_exactly_one_row() -> None:
-    texts = first_texts_of_calls("debug", "info", "warning", "error", "_warn_once") | events_written_out()
+    texts = first_texts_of_calls("debug", "info", "warning", "error", "_warn_once") | events_that_count()
     logged = {text for text in texts if re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}
     logs = text_of(DOCS / "operations.md").partition("\n## Logs\n")[2].partition("\n## ")[0]
     first_cells = re.findall(r"^\| ([^|]+?) \|", logs.partition("| event | meaning")[2], re.MULTILINE)
@@ -483,16 +483,13 @@ def test_every_event_in_the_log_has_exactly_one_row() -> None:
     assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(logged)
 
 
-def events_written_out() -> set[str]:
-    """The events of lines that are put together as a whole."""
+def events_that_count() -> set[str]:
+    """The events of lines that say how many there were of something."""
     return {
-        value.value
-        for source in SOURCES
-        for node in ast.walk(ast.parse(text_of(source)))
-        if isinstance(node, ast.Dict)
-        for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant) and key.value == "event"
-        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+        call.args[0].value
+        for call in calls_in_program()
+        if isinstance(call.func, ast.Name) and call.func.id == "counting_line"
+        if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
     }
 
 

@@ -27,6 +27,7 @@ from vigie.core.instants import Instant
 from vigie.installation import opened
 from vigie.settings import QuotaSettings
 from vigie.web.fast_lane import fast_lane_protocol
+from vigie.web.log_writer import LogWriter
 from vigie.web.protocol import Limits, limited_protocol
 from vigie.web.request_log import RequestLog
 
@@ -53,7 +54,7 @@ class Twin:
 
     def new_lines(self) -> list[dict[str, Any]]:
         """The log since it was last looked at, without what differs between any two requests."""
-        self.log.flush()
+        self.log.writer.flush()
         lines = [json.loads(line) for line in self.written.getvalue().splitlines()]
         self.written.seek(0)
         self.written.truncate()
@@ -107,7 +108,7 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
     wall, steady = Clock(), Clock()
     wall.show(started_at(running))
     written = io.BytesIO()
-    log = RequestLog(written, enabled=True)
+    log = RequestLog(LogWriter(written), enabled=True)
     async with AsyncExitStack() as stack:
         installation = await stack.enter_async_context(opened(running.settings, create=False))
         with patch("vigie.assembly.now", wall.now), patch("vigie.assembly.steady_now", steady.now):

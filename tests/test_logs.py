@@ -4,45 +4,57 @@ import asyncio
 import io
 import json
 import logging
-import os
 import re
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, BinaryIO
 
 import pytest
 import structlog
 
-from vigie.logs import configure_logging
+from vigie.logs import logging_to
+from vigie.web.log_writer import LogWriter
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(logging.root, "handlers", [])
-    level = logging.root.level
-    yield
-    logging.root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+class Heard:
+    """What has been logged."""
+
+    def __init__(self, stack: ExitStack, stream: BinaryIO) -> None:
+        self._stack = stack
+        self._stream = stream
+        self.writer = LogWriter(stream)
+
+    def at(self, level: str) -> None:
+        """Log from now on."""
+        self._stack.enter_context(logging_to(self.writer, level))
+
+    def written(self) -> bytes:
+        """The bytes of it."""
+        self.writer.flush()
+        assert isinstance(self._stream, io.BytesIO)
+        return self._stream.getvalue()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of it, each read as JSON."""
+        return [json.loads(line) for line in self.written().splitlines()]
 
 
 @pytest.fixture
-def stream() -> io.BytesIO:
-    return io.BytesIO()
+def heard() -> Iterator[Heard]:
+    with ExitStack() as stack:
+        yield Heard(stack, io.BytesIO())
 
 
-def lines_in(stream: io.BytesIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-
-def test_an_event_is_a_line_with_its_fields_behind_time_level_and_name(stream: io.BytesIO) -> None:
-    configure_logging("info", stream)
+def test_an_event_is_a_line_with_its_fields_behind_time_level_and_name(heard: Heard) -> None:
+    heard.at("info")
 
     structlog.get_logger().warning("checkpoint_late", waited_seconds=3.5, pages=10_000, reader=None)
 
-    (line,) = lines_in(stream)
+    (line,) = heard.lines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
     assert list(line.items()) == [
         ("level", "warning"),
@@ -51,11 +63,11 @@ def test_an_event_is_a_line_with_its_fields_behind_time_level_and_name(stream: i
         ("pages", 10_000),
         ("reader", None),
     ]
-    assert stream.getvalue().startswith(b'{"time":')
+    assert heard.written().startswith(b'{"time":')
 
 
 @pytest.mark.parametrize(
-    ("level", "heard"),
+    ("level", "kept"),
     [
         ("debug", ["debug", "info", "warning", "error", "critical"]),
         ("info", ["info", "warning", "error", "critical"]),
@@ -64,40 +76,40 @@ def test_an_event_is_a_line_with_its_fields_behind_time_level_and_name(stream: i
         ("critical", ["critical"]),
     ],
 )
-def test_the_level_holds_for_both_ways_of_logging(level: str, heard: list[str], stream: io.BytesIO) -> None:
-    configure_logging(level, stream)
+def test_the_level_holds_for_both_ways_of_logging(level: str, kept: list[str], heard: Heard) -> None:
+    heard.at(level)
 
     for name in ("debug", "info", "warning", "error", "critical"):
         getattr(structlog.get_logger(), name)("ours")
         getattr(logging.getLogger("uvicorn.error"), name)("theirs")
 
-    assert [line["level"] for line in lines_in(stream) if line["event"] == "ours"] == heard
-    assert [line["level"] for line in lines_in(stream) if line["event"] == "theirs"] == heard
+    assert [line["level"] for line in heard.lines() if line["event"] == "ours"] == kept
+    assert [line["level"] for line in heard.lines() if line["event"] == "theirs"] == kept
 
 
-def test_what_uvicorn_says_is_a_line_too(stream: io.BytesIO) -> None:
-    configure_logging("info", stream)
+def test_what_uvicorn_says_is_a_line_too(heard: Heard) -> None:
+    heard.at("info")
 
     logging.getLogger("uvicorn.error").info("Started server process [%d]", 7, extra={"color_message": "…"})
 
-    (line,) = lines_in(stream)
+    (line,) = heard.lines()
     assert list(line) == ["time", "level", "event", "logger"]
     assert (line["event"], line["logger"]) == ("Started server process [7]", "uvicorn.error")
 
 
-def test_the_access_log_of_uvicorn_is_off(stream: io.BytesIO) -> None:
-    configure_logging("debug", stream)
+def test_the_access_log_of_uvicorn_is_off(heard: Heard) -> None:
+    heard.at("debug")
 
     access_log = logging.getLogger("uvicorn.access")
     access_log.info("GET /")
 
     # uvicorn asks this to decide whether it formats access lines at all.
     assert not access_log.hasHandlers()
-    assert lines_in(stream) == []
+    assert heard.lines() == []
 
 
-def test_a_defect_brings_its_traceback_as_a_field(stream: io.BytesIO) -> None:
-    configure_logging("info", stream)
+def test_a_defect_brings_its_traceback_as_a_field(heard: Heard) -> None:
+    heard.at("info")
 
     try:
         _ = 1 // 0
@@ -105,7 +117,7 @@ def test_a_defect_brings_its_traceback_as_a_field(stream: io.BytesIO) -> None:
         structlog.get_logger().exception("job_failed", job="import")
         logging.getLogger("asyncio").exception("Task exception was never retrieved")
 
-    ours, theirs = lines_in(stream)
+    ours, theirs = heard.lines()
     assert list(ours) == ["time", "level", "event", "job", "exception"]
     assert list(theirs) == ["time", "level", "event", "logger", "exception"]
     for line in (ours, theirs):
@@ -114,8 +126,8 @@ def test_a_defect_brings_its_traceback_as_a_field(stream: io.BytesIO) -> None:
         assert line["exception"].endswith("ZeroDivisionError: integer division or modulo by zero")
 
 
-def test_a_defect_in_a_task_that_nobody_awaits_is_a_line(stream: io.BytesIO) -> None:
-    configure_logging("info", stream)
+def test_a_defect_in_a_task_that_nobody_awaits_is_a_line(heard: Heard) -> None:
+    heard.at("info")
 
     async def forget_a_task() -> None:
         asyncio.get_running_loop().call_soon(lambda: 1 // 0)
@@ -123,26 +135,26 @@ def test_a_defect_in_a_task_that_nobody_awaits_is_a_line(stream: io.BytesIO) -> 
 
     asyncio.run(forget_a_task())
 
-    (line,) = lines_in(stream)
+    (line,) = heard.lines()
     assert line["logger"] == "asyncio"
     assert "ZeroDivisionError" in line["exception"]
 
 
-def test_warnings_are_lines(stream: io.BytesIO) -> None:
+def test_warnings_are_lines(heard: Heard) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        configure_logging("info", stream)
+        heard.at("info")
         warnings.warn("this will go away", DeprecationWarning, stacklevel=1)
         logging.captureWarnings(capture=False)
 
-    (line,) = lines_in(stream)
+    (line,) = heard.lines()
     assert line["logger"] == "py.warnings"
     assert "this will go away" in line["event"]
 
 
-def test_neither_tokens_nor_addresses_are_written(stream: io.BytesIO) -> None:
+def test_neither_tokens_nor_addresses_are_written(heard: Heard) -> None:
     token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
-    configure_logging("info", stream)
+    heard.at("info")
 
     def fail() -> None:
         raise ValueError(f"bad token\n{token}")
@@ -155,49 +167,68 @@ def test_neither_tokens_nor_addresses_are_written(stream: io.BytesIO) -> None:
         )
         logging.getLogger("uvicorn.error").exception("no: %s", token)
 
-    assert len(lines_in(stream)) == 2
-    assert not [part for part in (*token.split("."), "jane", "a@b") if part.encode() in stream.getvalue()]
+    assert len(heard.lines()) == 2
+    assert not [part for part in (*token.split("."), "jane", "a@b") if part.encode() in heard.written()]
 
 
 @pytest.mark.parametrize(
     "field", [b"\xff", "\udcff", float("nan"), 2**100, {"a": {1: object()}}, object(), "line\nbreak"]
 )
-def test_any_field_can_be_written(field: object, stream: io.BytesIO) -> None:
-    configure_logging("info", stream)
+def test_any_field_can_be_written(field: object, heard: Heard) -> None:
+    heard.at("info")
 
     structlog.get_logger().info("odd", field=field)
 
-    (line,) = lines_in(stream)
+    (line,) = heard.lines()
     assert line["event"] == "odd"
 
 
-def test_arguments_that_do_not_fit_their_text_harm_nobody(stream: io.BytesIO) -> None:
-    configure_logging("info", stream)
+def test_arguments_that_do_not_fit_their_text_harm_nobody(heard: Heard) -> None:
+    heard.at("info")
 
     slip = "%d of %d"
     logging.getLogger("somebody").info(slip, "one")
 
-    assert [line["event"] for line in lines_in(stream)] == [slip]
+    assert [line["event"] for line in heard.lines()] == [slip]
 
 
-def test_a_broken_pipe_harms_nobody() -> None:
-    reader, writer = os.pipe()
-    with open(writer, "wb", buffering=0) as stream:  # noqa: PTH123
-        os.close(reader)
-        configure_logging("info", stream)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_threads_and_finalizers_raise_is_logged_too(heard: Heard) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            raise ValueError("in a finalizer")
 
-        structlog.get_logger().error("unheard")
-        logging.getLogger("uvicorn.error").error("unheard")
-    structlog.get_logger().error("unheard, the stream is closed")
+    def fail() -> None:
+        raise ValueError("in a thread")
+
+    heard.at("info")
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    Finalized()
+
+    events = {line["event"]: line["exception"] for line in heard.lines()}
+    assert events["thread_failed"].endswith("ValueError: in a thread")
+    assert events["exception_ignored"].endswith("ValueError: in a finalizer")
+
+
+def test_when_it_is_over_all_is_as_it_was(heard: Heard) -> None:
+    before = threading.excepthook, sys.unraisablehook, list(logging.root.handlers)
+
+    with logging_to(heard.writer, "info"):
+        pass
+
+    assert (threading.excepthook, sys.unraisablehook, logging.root.handlers) == before
+    assert not structlog.is_configured()
 
 
 def test_structlog_comes_without_rich_and_leaves_rich_to_others() -> None:
     script = """
 import sys
-from vigie.logs import configure_logging
-configure_logging("info", sys.stderr)
+from vigie.logs import logging_to_stderr
 import structlog
-structlog.get_logger().info("started")
+with logging_to_stderr("info", "json"):
+    structlog.get_logger().info("started")
 assert not [name for name in sys.modules if name.split(".")[0] in ("rich", "pygments", "markdown_it")]
 import rich.console
 """

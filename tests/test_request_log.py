@@ -18,15 +18,14 @@ from hypothesis import strategies as st
 
 from tests.house import eventually
 from vigie.core.instants import TICKS_PER_SECOND, Instant, parse_instant
+from vigie.web.log_writer import EVENTS_WAITING_MAX, WAITING_LINES_MAX, LogWriter, log_time
 from vigie.web.request_log import (
     CONNECTION_LINES_PER_SECOND,
     DETAIL_LENGTH_MAX,
     PATH_LENGTH_MAX,
-    WAITING_LINES_MAX,
     RequestIds,
     RequestLog,
     Wording,
-    log_time,
     redacted,
 )
 
@@ -41,6 +40,11 @@ SECRETS = {
     "a user principal name": "jane.doe@contoso.com",
     "an encoded user principal name": "jane.doe%40contoso.com",
 }
+
+
+def a_log(stream: BinaryIO, *, enabled: bool) -> RequestLog:
+    """A log with a writer of its own, which has not begun to write."""
+    return RequestLog(LogWriter(stream), enabled=enabled)
 
 
 def record(log: RequestLog, **changes: object) -> None:
@@ -70,9 +74,9 @@ def lines_of(written: bytes) -> list[dict[str, Any]]:
 def line_of(**changes: object) -> dict[str, Any]:
     """The one line that a request leaves."""
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
+    log = a_log(stream, enabled=True)
     record(log, **changes)
-    log.flush()
+    log.writer.flush()
     (line,) = lines_of(stream.getvalue())
     return line
 
@@ -251,21 +255,21 @@ def test_no_text_makes_redacting_slow(piece: str) -> None:
 
 
 def test_below_its_level_nothing_is_kept() -> None:
-    log = RequestLog(io.BytesIO(), enabled=False)
+    log = a_log(io.BytesIO(), enabled=False)
 
     record(log)
     record(log, status=404, refusal="IncidentNotFound")
 
-    assert log.waiting == 0
+    assert log.writer.waiting == 0
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_a_defect_is_an_error_line_at_every_level(enabled: bool) -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=enabled)
+    log = a_log(stream, enabled=enabled)
 
     record(log, status=503, refusal="StoreUnavailable", detail="disk full")
-    log.flush()
+    log.writer.flush()
 
     assert [(line["level"], line["status"]) for line in lines_of(stream.getvalue())] == [("error", 503)]
 
@@ -275,40 +279,40 @@ def test_a_defect_is_an_error_line_at_every_level(enabled: bool) -> None:
 
 def test_lines_are_written_without_being_asked_for(pipe: tuple[BinaryIO, BinaryIO]) -> None:
     reading, writing = pipe
-    log = RequestLog(writing, enabled=True)
-    log.start()
+    log = a_log(writing, enabled=True)
+    log.writer.start()
 
     record(log)
 
     assert json.loads(reading.readline())["event"] == "request"
-    log.stop()
+    log.writer.stop()
 
 
 def test_stopping_writes_what_still_waits() -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
-    log.start()
+    log = a_log(stream, enabled=True)
+    log.writer.start()
 
     for status in range(200, 300):
         record(log, status=status)
-    log.stop()
+    log.writer.stop()
 
     assert [line["status"] for line in lines_of(stream.getvalue())] == list(range(200, 300))
 
 
 def test_recording_writes_nothing_by_itself() -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
+    log = a_log(stream, enabled=True)
 
     record(log)
 
-    assert (stream.getvalue(), log.waiting) == (b"", 1)
+    assert (stream.getvalue(), log.writer.waiting) == (b"", 1)
 
 
 def test_every_line_of_many_tasks_and_threads_is_written_once_and_in_order() -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
-    log.start()
+    log = a_log(stream, enabled=True)
+    log.writer.start()
 
     async def some(task: str) -> None:
         for number in range(100):
@@ -319,7 +323,7 @@ def test_every_line_of_many_tasks_and_threads_is_written_once_and_in_order() -> 
         await asyncio.gather(*(some(f"{thread}-{task}") for task in range(20)))
 
     _in_threads(lambda thread: asyncio.run(many(thread)))
-    log.stop()
+    log.writer.stop()
 
     numbers: dict[str, list[int]] = {}
     for line in lines_of(stream.getvalue()):
@@ -332,11 +336,11 @@ def test_every_line_of_many_tasks_and_threads_is_written_once_and_in_order() -> 
 def test_what_is_written_at_once_is_whole_lines_and_fits_a_pipe() -> None:
     """Or the lines of two processes on one pipe would be torn apart by each other."""
     disk = Disk(room=10_000_000)
-    log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
+    log = a_log(disk, enabled=True)  # type: ignore[arg-type]
 
     for number in range(1000):
         record(log, path="/" * (number % 150))
-    log.flush()
+    log.writer.flush()
 
     assert all(piece.endswith(b"\n") for piece in disk.pieces)
     assert max(map(len, disk.pieces)) <= select.PIPE_BUF
@@ -346,11 +350,11 @@ def test_what_is_written_at_once_is_whole_lines_and_fits_a_pipe() -> None:
 def test_more_is_written_at_once_to_a_file(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb", buffering=0) as file:
         disk = Disk(room=10_000_000, number=file.fileno())
-        log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
+        log = a_log(disk, enabled=True)  # type: ignore[arg-type]
 
         for _ in range(1000):
             record(log)
-        log.flush()
+        log.writer.flush()
 
     assert all(piece.endswith(b"\n") for piece in disk.pieces)
     assert select.PIPE_BUF < max(map(len, disk.pieces)) <= 64 * 1024
@@ -358,19 +362,19 @@ def test_more_is_written_at_once_to_a_file(tmp_path: Path) -> None:
 
 
 def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vigie.web.request_log._WRITE_EVERY_SECONDS", 3600)
+    monkeypatch.setattr("vigie.web.log_writer._WRITE_EVERY_SECONDS", 3600)
     disk = Disk(room=10_000_000)
-    log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
-    log.start()
+    log = a_log(disk, enabled=True)  # type: ignore[arg-type]
+    log.writer.start()
 
     for _ in range(499):
         record(log)
-    assert not eventually(lambda: log.waiting == 0, within_seconds=0.2)
+    assert not eventually(lambda: log.writer.waiting == 0, within_seconds=0.2)
     for _ in range(2):
         record(log)
-    assert eventually(lambda: log.waiting == 0)
+    assert eventually(lambda: log.writer.waiting == 0)
 
-    log.stop()
+    log.writer.stop()
     assert len(lines_of(disk.written)) == 501
 
 
@@ -400,63 +404,126 @@ def test_what_an_application_is_called_upsets_no_wording(application: str) -> No
 
 def test_too_many_waiting_lines_are_dropped_counted_and_reported() -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
+    log = a_log(stream, enabled=True)
 
     for _ in range(WAITING_LINES_MAX + 7):
         record(log)
-    assert (log.waiting, log.dropped) == (WAITING_LINES_MAX, 7)
-    log.flush()
+    assert (log.writer.waiting, log.writer.dropped) == (WAITING_LINES_MAX, 7)
+    log.writer.flush()
     record(log)
-    log.flush()
+    log.writer.flush()
 
     *lines, report, after = lines_of(stream.getvalue())
     assert len(lines) == WAITING_LINES_MAX
     assert list(report) == ["time", "level", "event", "dropped"]
-    assert (report["level"], report["event"], report["dropped"]) == ("warning", "request_lines_dropped", 7)
+    assert (report["level"], report["event"], report["dropped"]) == ("warning", "log_lines_dropped", 7)
     assert after["event"] == "request"
 
 
 @pytest.mark.parametrize("end", ["broken", "closed"])
 def test_a_pipe_without_an_end_harms_nobody(pipe: tuple[BinaryIO, BinaryIO], end: str) -> None:
     reading, writing = pipe
-    log = RequestLog(writing, enabled=True)
-    log.start()
+    log = a_log(writing, enabled=True)
+    log.writer.start()
 
     (reading if end == "broken" else writing).close()
     for _ in range(100):
         record(log)
-    log.stop()
+    log.writer.stop()
 
-    assert (log.waiting, log.dropped) == (0, 100)
+    assert (log.writer.waiting, log.writer.dropped) == (0, 100)
 
 
 def test_a_pipe_that_nobody_reads_stops_neither_requests_nor_the_end(pipe: tuple[BinaryIO, BinaryIO]) -> None:
     reading, writing = pipe
-    log = RequestLog(writing, enabled=True)
-    log.start()
+    log = a_log(writing, enabled=True)
+    log.writer.start()
 
     for _ in range(2 * WAITING_LINES_MAX + 1000):
         record(log)
-    log.stop(within_seconds=0.05)
+    log.writer.end_within(0.05)
+    began = time.monotonic()
+    log.writer.stop()
 
-    assert log.dropped > 0
+    assert time.monotonic() - began < 2
+    assert log.writer.dropped > 0
     reading.close()
-    log.stop()
+    log.writer.stop()
+
+
+def test_what_a_full_pipe_lost_is_said_once_it_drains(pipe: tuple[BinaryIO, BinaryIO]) -> None:
+    reading, writing = pipe
+    log = a_log(writing, enabled=True)
+    log.writer.start()
+    record(log)
+    assert eventually(lambda: log.writer.waiting == 0)
+
+    for _ in range(2 * WAITING_LINES_MAX + 1000):
+        record(log)
+    lost = log.writer.dropped
+
+    def end() -> None:
+        log.writer.stop()
+        writing.close()
+
+    threading.Thread(target=end).start()
+    lines = lines_of(reading.read())
+
+    reports = [line["dropped"] for line in lines if line["event"] == "log_lines_dropped"]
+    assert sum(reports) == lost > 0
+    assert len(lines) - len(reports) == 1 + 2 * WAITING_LINES_MAX + 1000 - lost
+
+
+def test_a_pipe_that_is_read_slowly_gets_all_that_waits_at_the_end(pipe: tuple[BinaryIO, BinaryIO]) -> None:
+    reading, writing = pipe
+    log = a_log(writing, enabled=True)
+    for _ in range(1000):
+        record(log)
+    log.writer.start()
+    lines: list[bytes] = []
+
+    def read_slowly() -> None:
+        for line in reading:
+            lines.append(line)
+            time.sleep(0.001)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    log.writer.stop()
+    writing.close()
+    reader.join()
+
+    assert (len(lines), log.writer.dropped) == (1000, 0)
+
+
+def test_a_rare_event_finds_room_where_requests_find_none() -> None:
+    stream = io.BytesIO()
+    log = a_log(stream, enabled=True)
+
+    for _ in range(WAITING_LINES_MAX + 1):
+        record(log)
+    for _ in range(EVENTS_WAITING_MAX + 2):
+        log.writer.put_event(b'{"event":"rare"}\n')
+    assert (log.writer.waiting, log.writer.dropped) == (WAITING_LINES_MAX + EVENTS_WAITING_MAX, 1 + 2)
+    log.writer.flush()
+
+    events = [line["event"] for line in lines_of(stream.getvalue())]
+    assert (events.count("rare"), events[-1]) == (EVENTS_WAITING_MAX, "log_lines_dropped")
 
 
 def test_a_pipe_that_must_not_block_drops_what_does_not_fit(pipe: tuple[BinaryIO, BinaryIO]) -> None:
     reading, writing = pipe
     os.set_blocking(writing.fileno(), False)
-    log = RequestLog(writing, enabled=True)
+    log = a_log(writing, enabled=True)
 
     for _ in range(1000):
         record(log)
-    log.flush()
+    log.writer.flush()
     writing.close()
 
     # The line that says how many were lost is short, and may fit where the next would not.
     written = [line for line in lines_of(reading.read()) if line["event"] == "request"]
-    assert len(written) == 1000 - log.dropped < 1000
+    assert len(written) == 1000 - log.writer.dropped < 1000
 
 
 @pytest.mark.parametrize("is_file", [False, True])
@@ -465,21 +532,21 @@ def test_a_full_disk_loses_lines_and_says_how_many_when_there_is_room_again(
 ) -> None:
     with (tmp_path / "log").open("wb") as file:
         disk = Disk(room=5000, number=file.fileno() if is_file else None)
-        log = RequestLog(disk, enabled=True)  # type: ignore[arg-type]
+        log = a_log(disk, enabled=True)  # type: ignore[arg-type]
 
     for _ in range(50):
         record(log)
-    log.flush()
-    lost = log.dropped
+    log.writer.flush()
+    lost = log.writer.dropped
     disk.room = 100_000
     record(log)
-    log.flush()
+    log.writer.flush()
 
     torn = [line for line in disk.written.splitlines() if not line.endswith(b"}")]
     whole = lines_of(disk.written.replace(torn[0] + b"\n", b""))
     assert len(torn) == 1
-    assert [line["event"] for line in whole[-2:]] == ["request", "request_lines_dropped"]
-    assert whole[-1]["dropped"] == lost == log.dropped > 0
+    assert [line["event"] for line in whole[-2:]] == ["request", "log_lines_dropped"]
+    assert whole[-1]["dropped"] == lost == log.writer.dropped > 0
     assert len(whole) == 50 - lost + 2
 
 
@@ -534,12 +601,12 @@ def record_connections(log: RequestLog, count: int, *, second: int = 0) -> None:
 
 def test_strangers_fill_no_disk_with_what_is_no_request() -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
+    log = a_log(stream, enabled=True)
     record_connections(log, CONNECTION_LINES_PER_SECOND + 7)
     record_connections(log, CONNECTION_LINES_PER_SECOND + 2, second=1)
     record_connections(log, 1, second=2)
 
-    log.flush()
+    log.writer.flush()
     *requests, report = lines_of(stream.getvalue())
 
     assert len(requests) == 2 * CONNECTION_LINES_PER_SECOND + 1
@@ -556,17 +623,17 @@ def test_what_was_left_out_is_said_once_a_second_and_at_the_end(monkeypatch: pyt
         return [line["left_out"] for line in lines_of(stream.getvalue()) if "left_out" in line]
 
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=True)
+    log = a_log(stream, enabled=True)
     seconds = iter([10.1, 10.3, 11.2, 11.4])
-    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr("vigie.web.request_log.monotonic", lambda: next(seconds))
     said = []
     for _ in range(3):
         record_connections(log, CONNECTION_LINES_PER_SECOND + 1)
-        log.flush()
+        log.writer.flush()
         said.append(left_out())
     record_connections(log, 1)
-    log.stop()
-    log.flush()
+    log.writer.stop()
+    log.writer.flush()
 
     assert said == [[1], [1], [1, 202]]
     assert left_out() == [1, 202, 1]
@@ -574,9 +641,9 @@ def test_what_was_left_out_is_said_once_a_second_and_at_the_end(monkeypatch: pyt
 
 def test_nothing_is_said_of_them_where_lines_of_requests_are_not_wanted() -> None:
     stream = io.BytesIO()
-    log = RequestLog(stream, enabled=False)
+    log = a_log(stream, enabled=False)
     record_connections(log, CONNECTION_LINES_PER_SECOND + 1)
 
-    log.flush()
+    log.writer.flush()
 
     assert stream.getvalue() == b""

@@ -75,6 +75,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "updates.determinations": "as-sent",
     "retention.days": 180,
     "logging.level": "debug",
+    "logging.format": "console",
     "metrics.listen": "[::1]:9464",
     "import.incident_bytes_max": 1,
 }
@@ -204,6 +205,7 @@ ONE_STEP_BESIDE: Mapping[str, Sequence[object]] = {
     ],
     "database.replica_age_seconds_max": [1, 301],
     "logging.level": ["INFO", "trace", ""],
+    "logging.format": ["JSON", "text", ""],
     "metrics.listen": [":9464", "9464", "localhost", "::1:9464", "localhost:65536", "localhost:"],
 }
 

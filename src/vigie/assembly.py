@@ -96,7 +96,9 @@ async def assemble(
         count_lookup=metrics.token_cache.count,
         foreign=foreign,
     )
-    metrics.counter("vigie_log_lines_dropped_total", "Request lines lost.", lambda: request_log.dropped)
+    metrics.counter(
+        "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: request_log.writer.dropped
+    )
     await callers.refresh(keys.ring if keys else None)
     counting = assemble_counting(installation, metrics)
     gate = Gate(

@@ -1,18 +1,20 @@
-"""How rare events become JSON lines: ours through structlog, other people's through logging."""
+"""How rare events become lines of the log: ours through structlog, other people's through logging."""
 
 import logging
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vigie.core.instants import Instant, instant_from_unix
-from vigie.web.request_log import log_time, redacted
+from vigie.web.log_console import console_lines
+from vigie.web.log_writer import LogWriter, log_time, written_log
+from vigie.web.request_log import redacted
 
 
 @contextmanager
@@ -38,57 +40,89 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict
 
 
-def configure_logging(level: str, stream: BinaryIO | TextIO) -> None:
-    """Send every event of `level` and above to `stream`, one JSON line each, from now on.
+@contextmanager
+def logging_to_stderr(level: str, format_: str) -> Iterator[LogWriter]:
+    """Write the log to stderr for as long as the block lasts: requests that are recorded, and every event.
 
-    `level` is debug, info, warning, error or critical. A text stream must have a `buffer`, as stderr has.
-    uvicorn must be run with `log_config=None`, or it puts its own loggers back. Its access log is switched
-    off: the request log says more.
+    `format_` is console, json, or auto: the one on a terminal, the other everywhere else.
     """
-    lines = _Lines(cast("BinaryIO", getattr(stream, "buffer", stream)))
+    # Unbuffered, and not closed: it belongs to whoever started the process.
+    with open(2, "wb", buffering=0, closefd=False) as stderr:
+        is_console = format_ == "console" or (format_ == "auto" and stderr.isatty())
+        form = console_lines if is_console else None
+        with written_log(stderr, form) as writer, logging_to(writer, level):
+            yield writer
+
+
+@contextmanager
+def logging_to(writer: LogWriter, level: str) -> Iterator[None]:
+    """Put every event of `level` and above to a writer, one JSON line each, for as long as the block lasts.
+
+    `level` is debug, info, warning, error or critical. uvicorn must be run with `log_config=None`, or it puts
+    its own loggers back. Its access log is switched off: the request log says more.
+    """
+    lines = _Lines(writer)
     structlog.configure(
         processors=[structlog.processors.format_exc_info, _event_line],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=level.upper(), handlers=[_LinesHandler(lines)], force=True)
+    root = logging.root
+    before = root.level, root.handlers
+    root.setLevel(level.upper())
+    root.handlers = [_LinesHandler(writer)]
     logging.captureWarnings(capture=True)
     access_log = logging.getLogger("uvicorn.access")
     access_log.handlers.clear()
     access_log.propagate = False
+    try:
+        with _unheard_errors_logged():
+            yield
+    finally:
+        logging.captureWarnings(capture=False)
+        root.level, root.handlers = before
+        structlog.reset_defaults()
+
+
+@contextmanager
+def _unheard_errors_logged() -> Iterator[None]:
+    """Log what threads and finalizers raise: Python would write it to stderr itself, and wait for that."""
+    before = threading.excepthook, sys.unraisablehook
+
+    def in_thread(args: threading.ExceptHookArgs) -> None:
+        log.error("thread_failed", exc_info=args.exc_value)
+
+    def in_finalizer(args: "sys.UnraisableHookArgs") -> None:
+        log.error("exception_ignored", exc_info=args.exc_value)
+
+    threading.excepthook, sys.unraisablehook = in_thread, in_finalizer
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before
 
 
 class _Lines:
-    """Where lines go. A stream that is closed or broken swallows them: it must not break who had news."""
+    """Where lines of events go, under the names that structlog calls: the method is named like the level."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lock = Lock()
-
-    def write(self, line: bytes) -> None:
-        # ValueError: the stream was closed.
-        with self._lock, suppress(OSError, ValueError):
-            self._stream.write(line)
-            self._stream.flush()
-
-    # structlog calls the method that is named like the level.
-    debug = info = warning = error = critical = write
+    def __init__(self, writer: LogWriter) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = writer.put_event
 
 
 class _LinesHandler(logging.Handler):
     """Writes what goes through the standard library's logging, uvicorn's and asyncio's news above all."""
 
-    def __init__(self, lines: _Lines) -> None:
+    def __init__(self, writer: LogWriter) -> None:
         super().__init__()
-        self._lines = lines
+        self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, object] = {"logger": record.name}
         if record.exc_info:
             fields["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
         at = instant_from_unix(record.created)
-        self._lines.write(_json_line(at, record.levelname.lower(), _message(record), fields))
+        self._writer.put_event(_json_line(at, record.levelname.lower(), _message(record), fields))
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -21,6 +21,7 @@ from vigie.installation import Installation, now, public_url_of
 from vigie.settings import Settings
 from vigie.web.exchange import UNMATCHED_ROUTE
 from vigie.web.fast_lane import fast_lane_protocol
+from vigie.web.log_writer import LogWriter
 from vigie.web.problems import PROBLEMS
 from vigie.web.protocol import Limits, Reason, limited_protocol
 from vigie.web.request_log import RequestLog
@@ -82,11 +83,11 @@ def bound(settings: Settings) -> Iterator[Listeners]:
 
 
 async def serve(
-    installation: Installation, listeners: Listeners, on_ready: Callable[[Serving], None]
+    installation: Installation, listeners: Listeners, writer: LogWriter, on_ready: Callable[[Serving], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished within the time set for it."""
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-    async with serving(installation, listeners) as running:
+    async with serving(installation, listeners, writer) as running:
         # Before it is said to be ready: whoever hears that may stop it at once.
         _stop_on_signals(running)
         on_ready(running)
@@ -107,27 +108,31 @@ def _stop_on_signals(running: Serving) -> None:
 
 @asynccontextmanager
 async def serving(
-    installation: Installation, listeners: Listeners, *, metrics_age_seconds_max: float = AGE_SECONDS_MAX
+    installation: Installation,
+    listeners: Listeners,
+    writer: LogWriter,
+    *,
+    metrics_age_seconds_max: float = AGE_SECONDS_MAX,
 ) -> AsyncIterator[Serving]:
-    """Serve an installation for as long as the block lasts."""
+    """Serve an installation for as long as the block lasts; what it logs goes to the writer."""
     settings = installation.settings
     _allow_open_files(settings.server.connections_max + _FILES_BESIDE_CONNECTIONS + _handshakes_max(settings))
-    with _request_log(settings.logging.level) as request_log:
-        url = public_url_of(settings, listeners.main.getsockname()[1])
-        secured = _secured(installation, url)
-        parts = await assemble(
-            installation, url, request_log, metrics_age_seconds_max=metrics_age_seconds_max
-        )
-        async with (
-            parts.quota_store,
-            chores(installation, parts, secured, now),
-            _metrics_served(listeners.metrics, parts.scrapes),
-            _listening(_main_server(installation, parts, secured, request_log), listeners.main) as (
-                ended,
-                stop,
-            ),
-        ):
-            yield Serving(url=url, secured=secured, stop=stop, ended=ended)
+    request_log = RequestLog(writer, enabled=settings.logging.level in ("debug", "info"))
+    url = public_url_of(settings, listeners.main.getsockname()[1])
+    secured = _secured(installation, url)
+    parts = await assemble(installation, url, request_log, metrics_age_seconds_max=metrics_age_seconds_max)
+    async with (
+        parts.quota_store,
+        chores(installation, parts, secured, now),
+        _metrics_served(listeners.metrics, parts.scrapes),
+        _listening(_main_server(installation, parts, secured, request_log), listeners.main) as (ended, stop),
+    ):
+
+        def stop_in_time() -> None:
+            writer.end_within(settings.server.drain_seconds)
+            stop()
+
+        yield Serving(url=url, secured=secured, stop=stop_in_time, ended=ended)
 
 
 def _handshakes_max(settings: Settings) -> int:
@@ -281,17 +286,6 @@ def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket
             f"cannot listen at {host} port {port}: {error.strerror}; choose another with {setting}"
         ) from error
     return listener
-
-
-@contextmanager
-def _request_log(level: str) -> Iterator[RequestLog]:
-    with open(2, "wb", buffering=0, closefd=False) as stderr:
-        request_log = RequestLog(stderr, enabled=level in ("debug", "info"))
-        request_log.start()
-        try:
-            yield request_log
-        finally:
-            request_log.stop()
 
 
 def _allow_open_files(count: int) -> None:

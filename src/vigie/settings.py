@@ -295,6 +295,10 @@ class LoggingSettings(Section, frozen=True, kw_only=True):
     """What is written to the log."""
 
     level: Annotated[rules.Level, "The least that is logged."] = "info"
+    format: Annotated[
+        rules.LogFormat,
+        "console: lines for people; json: lines of JSON; auto: console on a terminal, else json.",
+    ] = "auto"
 
 
 class MetricsSettings(Section, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from vigie.cli.deeds import deed_of
 from vigie.cli.frame import PLAIN, Common, WholeNumber, emit, settings_of
 from vigie.cli.showing import Answer, Exchange, print_exchanges, token_form, what_to_try
 from vigie.cli.telling import remark
-from vigie.logs import configure_logging
+from vigie.logs import logging_to_stderr
 from vigie.server import bound, serving, until_stopped
 from vigie.setting_rules import SQLITE_PREFIX
 
@@ -44,13 +44,15 @@ async def demo(
             "logging.level": "warning",
         },
     )
-    configure_logging(settings.logging.level, sys.stderr)
-    with bound(settings) as listeners:
+    with (
+        logging_to_stderr(settings.logging.level, settings.logging.format) as writer,
+        bound(settings) as listeners,
+    ):
         async with installations.opened(settings, create=True) as installation:
             sample = await settle_sample(
                 installation.directory, installation.incidents, deed_of("vigie demo")
             )
-            async with serving(installation, listeners) as running:
+            async with serving(installation, listeners, writer) as running:
                 await _show(common, running.url, sample)
                 if not once:
                     _say_what_to_try(common, running.url, sample)

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.cli.telling import remark, write_json
+from vigie.cli.telling import one_line, write_json
 
 if TYPE_CHECKING:
     from vigie.server import Serving
     from vigie.settings import Settings
+    from vigie.web.log_writer import LogWriter
 
+_PLAIN_HTTP = (
+    "secrets and tokens cross the network unencrypted; use --tls auto or a certificate, or name the proxy "
+    "that terminates TLS in [server] trusted_proxies"
+)
 _NAMES = {
     "--host": "host",
     "--public-url": "public_url",
@@ -98,35 +103,52 @@ def serve_until_stopped(options: ServeOptions) -> None:
 
 async def _serve(settings: "Settings", *, says_json: bool) -> None:
     # The logs first, because they keep structlog from loading Rich.
-    from vigie.logs import configure_logging
-
-    configure_logging(settings.logging.level, sys.stderr)
-
-    import structlog
-
     from vigie import __version__, server
     from vigie.installation import opened
+    from vigie.logs import log, logging_to_stderr
 
-    def on_ready(running: "Serving") -> None:
-        structlog.get_logger().info(
-            "serving", url=running.url, version=__version__, store=settings.database.place
-        )
-        _tell(running, settings.database.place, says_json=says_json)
+    with logging_to_stderr(settings.logging.level, settings.logging.format) as writer:
+        with server.bound(settings) as listeners:
+            address = host_and_port(listeners.main.getsockname())
 
-    with server.bound(settings) as listeners:
-        async with opened(settings, create=True) as installation:
-            await server.serve(installation, listeners, on_ready)
-    structlog.get_logger().info("stopped")
+            def on_ready(running: "Serving") -> None:
+                store = settings.database.place
+                log.info("serving", url=running.url, address=address, version=__version__, store=store)
+                if is_readable_on_the_network(settings, address):
+                    log.warning("tokens_over_plain_http", address=address, reason=_PLAIN_HTTP)
+                if sys.stderr.isatty():
+                    writer.put_text(
+                        one_line(f"Vigie serves {store} at {running.url}, listening on {address}.")
+                    )
+                _tell(running, writer, says_json=says_json)
+
+            async with opened(settings, create=True) as installation:
+                await server.serve(installation, listeners, writer, on_ready)
+        log.info("stopped")
 
 
-def _tell(running: "Serving", store: str, *, says_json: bool) -> None:
+def _tell(running: "Serving", writer: "LogWriter", *, says_json: bool) -> None:
     authority = running.secured.authority if running.secured else None
-    if sys.stderr.isatty():
-        remark(f"Vigie serves {store} at {running.url}; Ctrl-C stops it")
     if sys.stderr.isatty() and authority:
         from vigie.tls.trusting import how_to_trust
 
         for line in how_to_trust(authority):
-            remark(line)
+            writer.put_text(one_line(line))
+    if sys.stderr.isatty():
+        writer.put_text("Ctrl-C stops it.")
     if says_json:
         write_json({"url": running.url} | ({"ca": str(authority.file)} if authority else {}))
+
+
+def host_and_port(address: Sequence[Any]) -> str:
+    """Where a socket listens, as it stands in a URL."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_readable_on_the_network(settings: "Settings", address: str) -> bool:
+    """Whether others may read tokens on their way: plain HTTP off the loopback, and no proxy that does TLS."""
+    from vigie.identity.fetchable import is_loopback
+
+    host = address.rpartition(":")[0].strip("[]").removeprefix("::ffff:")
+    return not (settings.tls.is_on or settings.server.trusted_proxies or is_loopback(host))
