@@ -49,7 +49,7 @@ QUOTA_NAMES = ("get", "list", "update")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What is put together before anything is started."""
+    """What is put together before anything is started. `issuer` is empty where no tokens are issued."""
 
     app: VigieApp
     fast_lane: FastLane
@@ -62,6 +62,7 @@ class Parts:
     sign_in: SignIn
     keys: LiveKeys | None
     foreign: ForeignTokens | None
+    issuer: str
 
 
 async def assemble(
@@ -159,8 +160,6 @@ async def assemble(
         request_ids=request_ids,
         clock=now,
     )
-    if identity.issues_tokens and issuer != url:
-        log.info("issuer_elsewhere", issuer=issuer, url=url)
     return Parts(
         app=app,
         fast_lane=fast_lane,
@@ -173,6 +172,7 @@ async def assemble(
         watch=watch,
         sign_in=authority.sign_in,
         foreign=foreign,
+        issuer=issuer,
     )
 
 

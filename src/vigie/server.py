@@ -46,10 +46,11 @@ class AddressUnavailable(Exception):
 class Serving:
     """A server that answers: where it is, how to stop it, and what ends when it has stopped.
 
-    `secured` is None while it speaks plain HTTP.
+    `secured` is None while it speaks plain HTTP, `issuer` is empty where no tokens are issued.
     """
 
     url: str
+    issuer: str
     secured: "Secured | None"
     stop: Callable[[], None]
     ended: asyncio.Task[None]
@@ -132,7 +133,7 @@ async def serving(
             writer.end_within(settings.server.drain_seconds)
             stop()
 
-        yield Serving(url=url, secured=secured, stop=stop_in_time, ended=ended)
+        yield Serving(url=url, issuer=parts.issuer, secured=secured, stop=stop_in_time, ended=ended)
 
 
 def _handshakes_max(settings: Settings) -> int:

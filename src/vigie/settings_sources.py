@@ -26,7 +26,12 @@ _VARIABLE_PREFIX = "VIGIE_"
 # Printed in brackets, as they stand in the file.
 _ISSUERS = "[identity.issuers]"
 
-_FLAGS = {"database.url": "--database", "tls.mode": "--tls", "tls.names": "--tls-name"}
+_FLAGS = {
+    "database.url": "--database",
+    "identity.issuer": "URL",
+    "tls.mode": "--tls",
+    "tls.names": "--tls-name",
+}
 _NUMBERS = {int: "a whole number", float: "a number"}
 
 
@@ -120,7 +125,7 @@ def load_settings(
     dotted names ("server.port"); None is a flag that was not given. A wrong value is refused even where
     another one goes before it.
     """
-    found = _find_file(file, environ)
+    found = find_settings_file(file, environ)
     read = _read_file(found) if found else {}
     issuers = _issuers_in(read, found) if found else []
     given = (_from_file(read, found) if found else {}) | _from_environment(environ) | _from_flags(overrides)
@@ -156,7 +161,7 @@ def _issuer(table: dict[str, Any], number: int, file: Path) -> dict[str, object]
     return {**table, "ca": str(file.parent / table["ca"])} if table.get("ca") else table
 
 
-def _find_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
+def find_settings_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
     if file is not None:
         return file
     if named := environ.get("VIGIE_CONFIG"):

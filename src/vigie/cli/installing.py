@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,15 @@ from vigie.store.statements import migrations
 
 _SETTINGS_FILE_NAME = "vigie.toml"
 
+TlsOption = Annotated[
+    str | None,
+    Parameter(
+        name="--tls",
+        metavar="auto|off",
+        help="HTTPS: auto makes a certificate of its own, off is plain HTTP.",
+    ),
+]
+
 
 async def init(
     directory: Annotated[
@@ -26,20 +36,31 @@ async def init(
     ] = None,
     /,
     *,
+    public_url: Annotated[
+        str | None, Parameter(help="The URL that clients will use; tokens are issued in its name.")
+    ] = None,
+    tls: TlsOption = None,
     common: Common = PLAIN,
 ) -> None:
     """Write a settings file with every default in it, and make the store and the signing key."""
     file = _new_settings_file(directory, common)
-    text = _settings_text(common)
+    chosen = {"server.public_url": public_url, "tls.mode": tls}
+    text = _settings_text(common, chosen)
     _make_directory(file.parent)
     # Under another name until all is made: what fails half-way can be begun again.
     beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         _write_for_one_to_change(beside, text)
-        made = await _make(load_settings(file=beside, environ=os.environ))
+        settings = load_settings(file=beside, environ=os.environ, overrides=chosen)
+        made = await _make(settings)
         os.link(beside, file)
     finally:
         beside.unlink(missing_ok=True)
+    if settings.identity.issues_tokens and not (settings.server.public_url or settings.identity.issuer):
+        remark(
+            f"tokens are issued in the name of {made['issuer']}; if clients use another URL, run "
+            "`vigie issuer set URL` before they get any"
+        )
     emit_fields(common, {"config": str(file), **made})
 
 
@@ -57,10 +78,7 @@ def serve(
     host: Annotated[str | None, Parameter(help="Where to listen: an address or a name.")] = None,
     port: Annotated[WholeNumber | None, Parameter(help="Port to listen on; 0: any free port.")] = None,
     public_url: Annotated[str | None, Parameter(help="The URL that clients use.")] = None,
-    tls: Annotated[
-        str | None,
-        Parameter(metavar="auto|off", help="HTTPS: auto makes a certificate of its own, off is plain HTTP."),
-    ] = None,
+    tls: TlsOption = None,
     tls_name: Annotated[
         list[str] | None, Parameter(help="A further name of that certificate; once for each name.")
     ] = None,
@@ -111,16 +129,26 @@ def _write_for_one_to_change(file: Path, text: str) -> None:
         opened_file.write(text)
 
 
-def _settings_text(common: Common) -> str:
-    """The settings file: all defaults, but for the store that was asked for."""
-    if common.database is None:
-        return example_file()
+def _settings_text(common: Common, chosen: Mapping[str, str | None]) -> str:
+    """The settings file: all defaults, but for what was asked for."""
     # The path as it is seen from here is checked, and written so that it is the same from there.
-    database = load_settings(file=None, environ={}, overrides={"database.url": common.database}).database
+    settings = load_settings(file=None, environ={}, overrides={**chosen, "database.url": common.database})
+    database = settings.database
     if database.has_password:
         raise WrongUsage("a settings file is no place for a password; name it in PGPASSWORD or ~/.pgpass")
+    if settings.tls.makes_its_own and settings.server.public_url.startswith("http://"):
+        raise WrongUsage("--public-url begins with http://, and --tls auto serves https://")
     url = database.url if database.is_shared else f"{SQLITE_PREFIX}{database.path.absolute()}"
-    return example_file().replace('# url = ""', f"url = {json.dumps(url, ensure_ascii=False)}")
+    written = {
+        "url": common.database and url,
+        "public_url": settings.server.public_url,
+        "mode": settings.tls.mode,
+    }
+    text = example_file()
+    for key, value in written.items():
+        if value:
+            text = text.replace(f'\n# {key} = ""\n', f"\n{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    return text
 
 
 async def _make(settings: Settings) -> dict[str, object]:

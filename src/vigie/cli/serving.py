@@ -98,10 +98,10 @@ def serve_until_stopped(options: ServeOptions) -> None:
     from vigie.settings_sources import load_settings
 
     settings = load_settings(file=options.config, environ=os.environ, overrides=options.overrides)
-    uvloop.run(_serve(settings, says_json=options.says_json))
+    uvloop.run(_serve(settings, options))
 
 
-async def _serve(settings: "Settings", *, says_json: bool) -> None:
+async def _serve(settings: "Settings", options: ServeOptions) -> None:
     # The logs first, because they keep structlog from loading Rich.
     from vigie import __version__, server
     from vigie.installation import opened
@@ -116,11 +116,15 @@ async def _serve(settings: "Settings", *, says_json: bool) -> None:
                 log.info("serving", url=running.url, address=address, version=__version__, store=store)
                 if is_readable_on_the_network(settings, address):
                     log.warning("tokens_over_plain_http", address=address, reason=_PLAIN_HTTP)
+                if running.issuer not in ("", running.url):
+                    from vigie.cli.issuer_warning import warn_of_issuer
+
+                    warn_of_issuer(running, settings, options)
                 if sys.stderr.isatty():
                     writer.put_text(
                         one_line(f"Vigie serves {store} at {running.url}, listening on {address}.")
                     )
-                _tell(running, writer, says_json=says_json)
+                _tell(running, writer, says_json=options.says_json)
 
             async with opened(settings, create=True) as installation:
                 await server.serve(installation, listeners, writer, on_ready)

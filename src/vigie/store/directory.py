@@ -73,6 +73,14 @@ class DirectoryStore:
             settled = await self.find_issuer()
         return settled or issuer
 
+    async def change_issuer(self, issuer: str) -> None:
+        """Keep another issuer from now on; servers that run go on with the one they started with."""
+
+        async def change(session: Session) -> None:
+            await session.run("set_installation_value", {"name": "issuer", "value": issuer})
+
+        await self._database.write(change)
+
     # Tenants
 
     async def tenants(self) -> list[Tenant]:

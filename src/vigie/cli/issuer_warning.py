@@ -1,0 +1,42 @@
+"""The warning of an issuer that is not the URL that is served, with the command that mends it."""
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from vigie.logs import log
+from vigie.setting_rules import SQLITE_PREFIX
+from vigie.settings_sources import find_settings_file
+
+if TYPE_CHECKING:
+    from vigie.cli.serving import ServeOptions
+    from vigie.server import Serving
+    from vigie.settings import Settings
+
+
+def warn_of_issuer(running: "Serving", settings: "Settings", options: "ServeOptions") -> None:
+    """Warn that libraries which compare the issuer with the URL they call will reject the discovery document.
+
+    Where the settings have the issuer, no command changes it: then the setting is named.
+    """
+    is_set = bool(settings.identity.issuer)
+    log.warning(
+        "issuer_mismatch",
+        issuer=running.issuer,
+        url=running.url,
+        command=None if is_set else _command(running.url, settings, options),
+        setting=f'[identity] issuer = "{running.url}"' if is_set else None,
+    )
+
+
+def _command(url: str, settings: "Settings", options: "ServeOptions") -> str:
+    """What to type, in whatever directory that is."""
+    words = ["vigie", "issuer", "set", url]
+    file = find_settings_file(options.config, os.environ)
+    if file is not None:
+        words += ["--config", str(file.absolute())]
+    if file is None or options.database or {"VIGIE_DATABASE", "VIGIE_DATABASE_URL"} & set(os.environ):
+        database = settings.database
+        place = database.place if database.is_shared else f"{SQLITE_PREFIX}{database.path.absolute()}"
+        words += ["--database", place]
+    return shlex.join(words)
