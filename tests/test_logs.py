@@ -172,6 +172,41 @@ def test_neither_tokens_nor_addresses_are_written(heard: Heard) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("postgresql://ana@db.example:25431/vigie", "postgresql://[removed]@db.example:25431/vigie"),
+        ("postgresql://ana:hunter2@db-1:1,db-2:2/v", "postgresql://[removed]@db-1:1,db-2:2/v"),
+        (
+            "postgresql://ana%40corp:a%2Fb@[2001:db8::7]:5432,[::1]/v",
+            "postgresql://[removed]@[2001:db8::7]:5432,[::1]/v",
+        ),
+        (
+            "postgresql://ana@/v?host=/run/postgresql&port=2",
+            "postgresql://[removed]@/v?host=/run/postgresql&port=2",
+        ),
+        ("postgresql://ana@%2Frun%2Fpostgresql/v", "postgresql://[removed]@%2Frun%2Fpostgresql/v"),
+        (
+            f"cannot connect to postgresql://ana@db-1.{'a1' * 25}.example:25431/vigie: refused",
+            f"cannot connect to postgresql://[removed]@db-1.{'a1' * 25}.example:25431/vigie: refused",
+        ),
+        (f"https://issuer-{'a1' * 25}.example:8443/x", f"https://issuer-{'a1' * 25}.example:8443/x"),
+        ("valkeys://ana:p@ss@valkey.example:6380/0", "valkeys://[removed]@valkey.example:6380/0"),
+        ("https://host.example/of/jane@contoso.example", "https://host.example/of/[removed]"),
+        (f"https://{'Aa1' * 20}/", "https://[removed]/"),
+    ],
+)
+def test_of_a_url_host_and_port_are_written_and_who_connects_is_not(
+    url: str, written: str, stream: io.BytesIO
+) -> None:
+    configure_logging("info", stream)
+
+    structlog.get_logger().warning("standby_left_out", standby=url)
+
+    (line,) = lines_in(stream)
+    assert line["standby"] == written
+
+
+@pytest.mark.parametrize(
     "field", [b"\xff", "\udcff", float("nan"), 2**100, {"a": {1: object()}}, object(), "line\nbreak"]
 )
 def test_any_field_can_be_written(field: object, heard: Heard) -> None:

@@ -17,6 +17,8 @@ CONNECTION_LINES_PER_SECOND = 100
 # Where a run of letters may be long, the match starts only where the run does: a hostile path is walked once.
 _SECRET = re.compile(
     r"""  eyJ[\w-]+ (?:\.[\w-]*)*                         # a JWT, whole or cut
+    | (?<=://) [^\s/?#]* (?P<at>@ [\w.,:%[\]-]*)      # who somebody is in a URL, and behind it where
+    | (?<=://) (?P<host>[a-z\d.,:[\]_-]+)             # where alone: nothing that is random is in small letters
     | (?<![\w.+%-]) [\w.+%-]+ (?:@|%40) [\w.-]+     # a UPN or mail address
     | (?<![\w~-]) (?=[\w~-]*\d) [\w~-]{40,}         # a client secret, an opaque token
     """,
@@ -228,13 +230,20 @@ class RequestLog:
 
 
 def redacted(text: str) -> str:
-    """The text without what looks like a token, a secret or somebody's address, and nothing a terminal obeys."""
+    """The text without what looks like a token, a secret or somebody's address, and nothing a terminal obeys.
+
+    Of a URL the hosts and their ports stay.
+    """
     if not text.isprintable():
         # JSON escapes the ASCII ones by itself, but not those above.
         text = "".join(each if each.isprintable() or each < "\x80" else ascii(each)[1:-1] for each in text)
     if len(text) < 40 and "@" not in text and "%40" not in text and "eyJ" not in text:
         return text
-    return _SECRET.sub("[removed]", text)
+    return _SECRET.sub(_removed, text)
+
+
+def _removed(found: re.Match[str]) -> str:
+    return found["host"] or f"[removed]{found['at'] or ''}"
 
 
 def _encoded(at: Instant, line: _Line) -> bytes:
