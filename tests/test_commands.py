@@ -265,6 +265,54 @@ def test_every_command_works_on_the_store_that_is_named(command: str) -> None:
     assert not Path(".vigie").exists()
 
 
+@pytest.mark.usefixtures("an_installation")
+@every_command_in_turn
+def test_an_argument_that_is_no_utf_8_is_refused_and_named(command: str) -> None:
+    for arguments, named in (
+        (("--tenant", "\udcff"), "--tenant must be UTF-8: '\\xff'"),
+        (("--tenant=a\udce9b",), "--tenant must be UTF-8: '--tenant=a\\xe9b'"),
+        (("\udcff",), "an argument must be UTF-8: '\\xff'"),
+    ):
+        ended = run(*command.split(), *arguments)
+
+        assert ended.code == 2
+        assert ended.refusal.startswith(f"vigie: {named}; see `vigie ")
+
+
+def test_bytes_that_are_no_utf_8_reach_the_program_and_are_refused() -> None:
+    ended = run_program("tenant", "list", "--config", "\udcff")
+
+    assert (ended.code, ended.refusal) == (
+        2,
+        "vigie: --config must be UTF-8: '\\xff'; see `vigie tenant list --help`",
+    )
+
+
+@pytest.mark.usefixtures("an_installation")
+@pytest.mark.parametrize("command", sorted(set(EVERY_COMMAND) - {"demo", "generate"}))
+def test_a_password_on_the_command_line_is_refused_with_the_ways_out(command: str) -> None:
+    ended = end_of(command, "--database", "postgresql://ana:hunter2@127.0.0.1:1/vigie")
+
+    assert ended.code == 2
+    assert "vigie: --database: a password must not be on the command line" in ended.err
+    assert all(each in ended.err for each in ("PGPASSFILE", "passfile=", "PGPASSWORD", "VIGIE_DATABASE"))
+    assert "hunter2" not in ended.err
+
+
+@pytest.mark.usefixtures("an_installation")
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_what_is_wrong_with_a_store_to_copy_is_said_of_its_own_option(option: str) -> None:
+    other = () if option == "--to" else ("--to", "sqlite:///copied.sqlite3")
+
+    refusals = [
+        run("copy", option, f"postgresql://{place}/vigie", *other).refusal
+        for place in ("ana:hunter2@db", "[::1")
+    ]
+
+    assert refusals[0].startswith(f"vigie: {option}: a password must not be on the command line")
+    assert refusals[1].startswith(f"vigie: {option}: [database] url = ")
+
+
 def test_every_command_and_option_is_documented() -> None:
     for name, _, sentence in COMMANDS:
         assert f"\n{section_of(name, sentence)}\n" in DOCUMENT.read_text(encoding="utf-8"), name

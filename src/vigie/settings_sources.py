@@ -21,6 +21,7 @@ from vigie.setting_rules import SQLITE_PREFIX, Rule
 from vigie.settings import DatabaseSettings, Settings, SettingsError
 
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+NO_FLAGS: Mapping[str, str] = MappingProxyType({})
 
 _VARIABLE_PREFIX = "VIGIE_"
 # Printed in brackets, as they stand in the file.
@@ -116,19 +117,27 @@ def _default_of(field: msgspec.structs.FieldInfo) -> object:
 
 
 def load_settings(
-    *, file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OVERRIDES
+    *,
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] = NO_OVERRIDES,
+    flags: Mapping[str, str] = NO_FLAGS,
 ) -> Settings:
     """Read the settings: overrides before the environment before the file before the defaults.
 
     `file` must exist. If it is None, `VIGIE_CONFIG` names the file, and if that is not set either,
     `vigie.toml` in the working directory is read if it is there. `overrides` are command-line flags under
-    dotted names ("server.port"); None is a flag that was not given. A wrong value is refused even where
-    another one goes before it.
+    dotted names ("server.port"); None is a flag that was not given. `flags` are what those are called that a
+    command calls otherwise. A wrong value is refused even where another one goes before it.
     """
     found = find_settings_file(file, environ)
     read = _read_file(found) if found else {}
     issuers = _issuers_in(read, found) if found else []
-    given = (_from_file(read, found) if found else {}) | _from_environment(environ) | _from_flags(overrides)
+    given = (
+        (_from_file(read, found) if found else {})
+        | _from_environment(environ)
+        | _from_flags(overrides, flags)
+    )
     sections: dict[str, dict[str, object]] = {}
     for setting, value in given.items():
         sections.setdefault(setting.section, {})[setting.key] = value
@@ -248,7 +257,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[Setting, object]:
     return given
 
 
-def _from_flags(overrides: Mapping[str, object]) -> dict[Setting, object]:
+def _from_flags(overrides: Mapping[str, object], flags: Mapping[str, str]) -> dict[Setting, object]:
     settings = {setting.name: setting for setting in every_setting()}
     given: dict[Setting, object] = {}
     for name, value in overrides.items():
@@ -256,8 +265,19 @@ def _from_flags(overrides: Mapping[str, object]) -> dict[Setting, object]:
             words = {known: known for known in settings}
             raise SettingsError(f"command line: there is no setting {name!r}{_hint(name, words)}")
         if value is not None:
-            given[settings[name]] = _checked(settings[name], value, settings[name].flag)
+            flag = flags.get(name, settings[name].flag)
+            given[settings[name]] = _checked(settings[name], value, flag)
+            _refuse_password(settings[name], str(value), flag)
     return given
+
+
+def _refuse_password(setting: Setting, value: str, flag: str) -> None:
+    if setting.name == "database.url" and DatabaseSettings(url=value).has_password:
+        raise SettingsError(
+            f"{flag}: a password must not be on the command line, where every user of this machine can read it; "
+            "put it into a file that PGPASSFILE or passfile= in the URL names, or into PGPASSWORD, or the URL with "
+            "it into VIGIE_DATABASE or [database] url of a settings file"
+        )
 
 
 _WHOLE_NUMBER = r"-?(0|[1-9][0-9]{0,17})"

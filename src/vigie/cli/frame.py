@@ -73,10 +73,15 @@ YesOption = Annotated[bool, Parameter(name="--yes", help="Do it without asking."
 # The installation
 
 
-def settings_of(common: Common, overrides: Mapping[str, object] = NO_OVERRIDES) -> Settings:
+def settings_of(
+    common: Common, overrides: Mapping[str, object] = NO_OVERRIDES, *, database_option: str = "--database"
+) -> Settings:
     """The settings that a command works under. `overrides` are its own options, under dotted names."""
     return load_settings(
-        file=common.config, environ=os.environ, overrides={**overrides, "database.url": common.database}
+        file=common.config,
+        environ=os.environ,
+        overrides={**overrides, "database.url": common.database},
+        flags={"database.url": database_option},
     )
 
 

@@ -134,8 +134,6 @@ def _settings_text(common: Common, chosen: Mapping[str, str | None]) -> str:
     # The path as it is seen from here is checked, and written so that it is the same from there.
     settings = load_settings(file=None, environ={}, overrides={**chosen, "database.url": common.database})
     database = settings.database
-    if database.has_password:
-        raise WrongUsage("a settings file is no place for a password; name it in PGPASSWORD or ~/.pgpass")
     if settings.tls.makes_its_own and settings.server.public_url.startswith("http://"):
         raise WrongUsage("--public-url begins with http://, and --tls auto serves https://")
     url = database.url if database.is_shared else f"{SQLITE_PREFIX}{database.path.absolute()}"

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and say how it ended: the exit code. No traceback gets past here, unless asked for."""
     command, options, rest = _parts_of(arguments)
     try:
+        _require_text(arguments)
         _run_command(command, options, rest)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -175,6 +177,18 @@ def _run_command(command: Sequence[str], options: Sequence[str], rest: Sequence[
     # Where there is no command, the word in its place is what is wrong, whatever stands before it.
     ordered = [*command, *options, *rest] if command else [*rest, *options]
     program()(ordered, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raise WrongUsage for an argument that is no UTF-8: its bytes come as half characters, which fail anywhere."""
+    for before, argument in pairwise(["", *arguments]):
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            named = argument if argument.startswith("--") else before
+            option = named.partition("=")[0] if named.startswith("--") else "an argument"
+            shown = os.fsencode(argument).decode(errors="backslashreplace")
+            raise WrongUsage(f"{option} must be UTF-8: '{shown}'") from error
 
 
 def _require_command(command: Sequence[str], options: Sequence[str]) -> None:

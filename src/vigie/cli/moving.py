@@ -48,14 +48,15 @@ async def copy(
     """Move a store between SQLite and PostgreSQL, then compare the two. No server may run on either."""
     from vigie.store import copying
 
+    source_option = "--from" if source else "--database"
     source = source or common.database
     if source == target:
         raise WrongUsage("--from and --to name the same store")
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(_shelf(common, source, create=False))
+        one = await stack.enter_async_context(_shelf(common, source, source_option, create=False))
         # Before there is a target: a copy that is refused leaves none behind.
         await one.check_alone()
-        other = await stack.enter_async_context(_shelf(common, target, create=True))
+        other = await stack.enter_async_context(_shelf(common, target, "--to", create=True))
         watch = stack.enter_context(_watched(await copying.rows_to_move(one)))
         copied = await copying.copy(one, other, watch)
         counts = await copying.compare(one, other, watch)
@@ -66,10 +67,10 @@ async def copy(
 
 
 @asynccontextmanager
-async def _shelf(common: Common, url: str | None, *, create: bool) -> AsyncIterator["Shelf"]:
+async def _shelf(common: Common, url: str | None, option: str, *, create: bool) -> AsyncIterator["Shelf"]:
     from vigie.installation import opened
 
-    settings = settings_of(Common(config=common.config, database=url))
+    settings = settings_of(Common(config=common.config, database=url), database_option=option)
     # Both are brought up to this version before anything is moved.
     async with opened(settings, create=create):
         pass
