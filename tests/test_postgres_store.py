@@ -18,10 +18,11 @@ from vigie.core.refusals import QueryTooSlow, StoreUnavailable
 from vigie.installation import opened
 from vigie.store.database import Session, Statement, StoreError
 from vigie.store.postgres import writer
-from vigie.store.postgres.connecting import shown, urls_of_hosts
+from vigie.store.postgres.connecting import shown
 from vigie.store.postgres.database import PostgresDatabase, open_postgres
 from vigie.store.postgres.schema import ADVISORY_SPACE
 from vigie.store.postgres.statement import numbered, received
+from vigie.store.postgres.urls import postgres_url
 from vigie.store.statements import migrations
 
 ENDLESS = Statement("SELECT count(*) FROM generate_series(1, 1000000000000)", {})
@@ -195,7 +196,7 @@ def test_whoever_cannot_connect_is_told_what_to_do(place: str, refusal: str) -> 
     ],
 )
 def test_of_several_hosts_each_is_asked_by_itself_for_the_primary(url: str, each: list[str]) -> None:
-    assert urls_of_hosts(url) == each
+    assert postgres_url(url).each_host() == each
 
 
 # Changes

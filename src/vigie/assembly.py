@@ -189,6 +189,7 @@ def _store_check(installation: Installation) -> Callable[[], Awaitable[object]]:
 
     async def check() -> object:
         installation.database.check_place()
+        await installation.incidents.check_readable()
         return await (directory.find_issuer() if has_issuer else directory.version())
 
     return check

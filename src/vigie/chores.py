@@ -58,13 +58,33 @@ def _log_early_end(task: asyncio.Task[None]) -> None:
 
 async def _watch(every_seconds: float, parts: Parts) -> None:
     """Notice what administrators change in the directory and among the keys."""
+    outage = _Outage()
     while True:
         await asyncio.sleep(every_seconds)
         try:
             ring = await _reread(parts.keys) if parts.keys else None
             await parts.callers.refresh(ring)
         except StoreUnavailable as error:
-            log.warning("directory_not_read", reason=error.detail)
+            outage.tell(error.detail)
+        else:
+            outage.tell("")
+
+
+class _Outage:
+    """Says in the log that the database does not answer, once for each reason, and that it does again."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def tell(self, reason: str) -> None:
+        """Take down why it does not answer now; empty when it does."""
+        if reason == self._told:
+            return
+        self._told = reason
+        if reason:
+            log.warning("directory_not_read", reason=reason)
+        else:
+            log.info("directory_read_again")
 
 
 async def _reread(keys: LiveKeys) -> KeyRing:

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
 
 from vigie.meter.place import quota_place
+from vigie.store.postgres.urls import PREFIX as POSTGRES_PREFIX
+from vigie.store.postgres.urls import postgres_url
 
 SQLITE_PREFIX = "sqlite:///"
 IN_MEMORY = "memory"
-POSTGRES_PREFIX = "postgresql://"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -33,11 +33,14 @@ def _reads_as(read: Callable[[str], object], text: str) -> bool:
         read(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_address(text: str) -> bool:
     # The zone behind a % may be anything, line breaks too.
-    return "%" not in text
+    return "%" not in text and _reads_as(ip_address, text)
 
 
-_is_address = partial(_reads_as, ip_address)
 _is_network = partial(_reads_as, ip_network)
 
 
@@ -66,17 +69,9 @@ def _is_origin(text: str) -> bool:
     return scheme in {"http", "https"} and text == text.lower() and is_place
 
 
-# What decides how the database is found and trusted; all else would be sent to it unseen.
-_POSTGRES_OPTIONS = "host|port|sslmode|sslrootcert|sslcert|sslkey|passfile|target_session_attrs|search_path"
-_POSTGRES = re.compile(
-    rf"{POSTGRES_PREFIX}([^/?#@\s]+@)?[^/?#@\s]*/[^/?#@\s]+(\?({_POSTGRES_OPTIONS})=[^&#\s]+"
-    rf"(&({_POSTGRES_OPTIONS})=[^&#\s]+)*)?"
-)
-
-
 def _is_database(text: str) -> bool:
     if text.startswith(POSTGRES_PREFIX):
-        return text.isprintable() and bool(_POSTGRES.fullmatch(text))
+        return _reads_as(postgres_url, text)
     path = text.removeprefix(SQLITE_PREFIX)
     names_a_file = path.rpartition("/")[2] not in {"", ".", "..", ":memory:"}
     return text.startswith(SQLITE_PREFIX) and names_a_file and "?" not in path and path.isprintable()
@@ -84,9 +79,7 @@ def _is_database(text: str) -> bool:
 
 def _is_replica(text: str) -> bool:
     """Of one host: of several it could not be said which of them has been measured."""
-    place, _, options = text.partition("?")
-    hosts = [place.rpartition("@")[2], *parse_qs(options).get("host", [])]
-    return text.startswith(POSTGRES_PREFIX) and _is_database(text) and "," not in "".join(hosts)
+    return _reads_as(postgres_url, text) and len(postgres_url(text).hosts) == 1
 
 
 def _is_quota_store(text: str) -> bool:

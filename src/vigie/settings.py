@@ -10,7 +10,9 @@ import msgspec
 from vigie import setting_rules as rules
 from vigie.issuer_settings import IssuerSettings, what_does_not_go_together
 from vigie.meter.place import QuotaPlace, quota_place
-from vigie.setting_rules import IN_MEMORY, POSTGRES_PREFIX, SQLITE_PREFIX, Section
+from vigie.setting_rules import IN_MEMORY, SQLITE_PREFIX, Section
+from vigie.store.postgres.urls import PREFIX as POSTGRES_PREFIX
+from vigie.store.postgres.urls import postgres_url
 
 EMBEDDED_DATABASE = Path(".vigie/vigie.sqlite3")
 
@@ -115,15 +117,12 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
     @property
     def place(self) -> str:
         """Where the store is, as people may read it: without a password."""
-        if not self.is_shared:
-            return str(self.path)
-        account, at, rest = self.url.removeprefix(POSTGRES_PREFIX).partition("?")[0].rpartition("@")
-        return f"{POSTGRES_PREFIX}{account.partition(':')[0]}{at}{rest}"
+        return postgres_url(self.url).shown if self.is_shared else str(self.path)
 
     @property
     def has_password(self) -> bool:
         """Whether the URL has a password in it."""
-        return self.is_shared and ":" in self.url.removeprefix(POSTGRES_PREFIX).rpartition("@")[0]
+        return self.is_shared and postgres_url(self.url).has_password
 
     def check(self, quotas: "QuotaSettings") -> None:
         """Raise SettingsError if what is right by itself does not go together."""

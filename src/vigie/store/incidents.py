@@ -65,6 +65,10 @@ class IncidentStore:
         self.look_up = database.look_up("find_incident", "tenant_id", "incident_id")
         """What `visible_at_once` takes, where it can be had on the spot."""
 
+    async def check_readable(self) -> None:
+        """Read one row. Raises StoreUnavailable when that cannot be done."""
+        await self._database.row("newest_incident", {})
+
     async def find_incident(
         self,
         tenant_id: int,

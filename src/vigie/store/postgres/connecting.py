@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import asyncpg
 
 from vigie.store.database import StoreError
-from vigie.store.postgres.failures import CONNECTION_LOST, is_connection_lost
+from vigie.store.postgres.failures import FAILURES, NoHostTaken, is_outage, reason_of
+from vigie.store.postgres.urls import postgres_url
 
 Check = Callable[[asyncpg.Connection], Coroutine[Any, Any, None]]
 
@@ -32,11 +32,8 @@ _SETTINGS = {
 
 
 def shown(url: str) -> str:
-    """Where a database is, as people may read it: without the password, and without what else may be one."""
-    parts = urlsplit(url)
-    account, _, place = parts.netloc.rpartition("@")
-    user = account.partition(":")[0]
-    return f"postgresql://{f'{user}@' if user else ''}{place}{parts.path}"
+    """Where a database is, as people may read it: without the password."""
+    return postgres_url(url).shown
 
 
 async def open_connection(url: str) -> asyncpg.Connection:
@@ -54,23 +51,20 @@ async def connect(url: str) -> asyncpg.Connection:
         return await _connect(url, server_settings=_SETTINGS)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise StoreError(
-            f"{shown(url)} refuses the user or the password; the password is taken from PGPASSWORD, ~/.pgpass "
-            "or the URL"
+            f"{shown(url)} refuses the user or the password; the password is taken from PGPASSWORD, ~/.pgpass, "
+            f"`passfile` or the URL: {reason_of(error)}"
         ) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise StoreError(
-            f"there is no database {urlsplit(url).path[1:]!r} at {shown(url)}; `createdb` makes one"
+            f"there is no database {postgres_url(url).database!r} at {shown(url)}; `createdb` makes one"
         ) from error
-    except (asyncpg.ClientConfigurationError, ValueError) as error:
+    except asyncpg.ClientConfigurationError as error:
         # Not its text: it may repeat what was given to it.
-        raise StoreError(f"{shown(url)} is not an address that asyncpg understands") from error
-    except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
+        raise StoreError(
+            f"cannot connect to {shown(url)} as it says: a file that it names cannot be read, or PGPORT is no port"
+        ) from error
+    except FAILURES as error:
         raise StoreError(f"cannot connect to {shown(url)}: {reason_of(error)}") from error
-
-
-def reason_of(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 async def open_pool(url: str, *, connections_max: int, init: Check | None = None) -> asyncpg.Pool:
@@ -89,44 +83,24 @@ async def open_pool(url: str, *, connections_max: int, init: Check | None = None
 
 
 async def _connect(url: str, *, server_settings: Mapping[str, str], **options: Any) -> asyncpg.Connection:
-    """Connect to the first host that answers in time and takes changes. Raises what asyncpg raises."""
-    *first, last = urls_of_hosts(url)
-    schemas = parse_qs(urlsplit(url).query).get("search_path", [])
+    """Connect to the first host that takes it in time, and takes changes. Raises one of FAILURES."""
+    parsed = postgres_url(url)
+    schemas = parsed.options.get("search_path", "")
     options["server_settings"] = {
         **server_settings,
-        "application_name": " ".join([APPLICATION_NAME, *schemas]),
+        "application_name": f"{APPLICATION_NAME} {schemas}".rstrip(),
     }
-    # A machine that has gone without a word refuses nothing: it must not use up the time of the others.
-    seconds_max = _CONNECT_SECONDS_MAX / (1 + len(first))
-    for each in first:
+    failures: list[tuple[str, Exception]] = []
+    urls = parsed.each_host()
+    for host, each in zip(parsed.hosts, urls, strict=True):
         try:
-            return await asyncpg.connect(each, timeout=seconds_max, **options)
-        except CONNECTION_LOST as error:
-            if not is_connection_lost(error):
+            # A machine that has gone without a word refuses nothing: it must not use up the time of the others.
+            return await asyncpg.connect(each, timeout=_CONNECT_SECONDS_MAX / len(urls), **options)
+        except FAILURES as error:
+            if len(urls) == 1 or not is_outage(error):
                 raise
-    return await asyncpg.connect(last, timeout=seconds_max, **options)
-
-
-def urls_of_hosts(url: str) -> list[str]:
-    """A URL for each of the hosts that it names. Of several, the one is meant that is the primary."""
-    parts = urlsplit(url)
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    account, at, places = parts.netloc.rpartition("@")
-    hosts = (places or options.get("host", "")).split(",")
-    if len(hosts) == 1:
-        return [url]
-    ports = options.pop("port", "").split(",")
-    if len(ports) == 1:
-        ports *= len(hosts)
-    options.setdefault("target_session_attrs", "read-write")
-    found = []
-    for host, port in zip(hosts, ports, strict=True):
-        its_own = {"port": port} if port else {}
-        if not places:
-            its_own["host"] = host
-        query = urlencode({**options, **its_own}, safe="/", quote_via=quote)
-        found.append(parts._replace(netloc=f"{account}{at}{places and host}", query=query).geturl())
-    return found
+            failures.append((host, error))
+    raise NoHostTaken(failures)
 
 
 async def _leave_as_it_is(_connection: asyncpg.Connection) -> None:

@@ -11,7 +11,6 @@ from vigie.core.positions import Position, position_of
 from vigie.store.database import Change, LookUp, Observer, OnLost, Row, Values, unheard, unobserved
 from vigie.store.dialect import POSTGRES
 from vigie.store.postgres.connecting import open_pool
-from vigie.store.postgres.failures import unavailable
 from vigie.store.postgres.gathering import Gathering
 from vigie.store.postgres.readers import READERS_MAX, Readers
 from vigie.store.postgres.scans import SCANS_MAX, ConnectionSnapshot, Scans
@@ -79,10 +78,7 @@ class PostgresDatabase:
 
         Raises StoreUnavailable, also of a primary that is none any more.
         """
-        try:
-            found = await self._reader.read(lambda session: session.row("current_position", {}))
-        except asyncpg.PostgresError as error:
-            raise unavailable(error) from error
+        found = await self._reader.read(lambda session: session.row("current_position", {}))
         assert found is not None  # noqa: S101  one row, whatever there is
         return position_of(*found)
 

@@ -1,72 +1,147 @@
-"""What is a bad minute of PostgreSQL, what may be tried again, and what is a defect."""
+"""What each error of PostgreSQL is: a connection lost, a transaction undone by others, an outage, or a defect."""
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 
 import asyncpg
 
 from vigie.core.refusals import StoreUnavailable
 
-CONNECTION_LOST = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    # How asyncpg speaks of a connection that is closed already, and of one that ended while nobody looked.
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.IdleSessionTimeoutError,
-)
-"""What is raised where a server has gone; `is_connection_lost` says whether it has."""
 
-_UNDONE_BY_OTHERS = (
-    asyncpg.TransactionRollbackError,
-    # The primary has become a standby.
-    asyncpg.ReadOnlySQLTransactionError,
-    # A newer server has changed a table; asyncpg asks anew from then on.
-    asyncpg.InvalidCachedStatementError,
-)
+class Kind(Enum):
+    """What an error says of the next try. Of several, the first in this order decides."""
 
-_BAD_MINUTES = (
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.PostgresSystemError,
-    asyncpg.InternalServerError,
-    asyncpg.InsufficientPrivilegeError,
-    # The store is being restored, or is damaged.
-    asyncpg.UndefinedTableError,
-)
+    DEFECT = "what was asked is wrong"
+    LOST = "the connection has ended, or none was had: another one may be had at once"
+    UNDONE = "others undid the transaction: it may be run again"
+    UNAVAILABLE = "the server refuses until somebody puts it right"
+
+
+KINDS: Mapping[str, Kind] = {
+    # Successful completion, warning, no data, statement not yet complete: none of them is an error.
+    **dict.fromkeys(("00", "01", "02", "03"), Kind.DEFECT),
+    # Connection exception.
+    "08": Kind.LOST,
+    # Triggered action, feature, transaction initiation, locator, grantor, role, diagnostics, XQuery, case.
+    **dict.fromkeys(("09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20"), Kind.DEFECT),
+    # Cardinality, data, integrity constraint, cursor state.
+    **dict.fromkeys(("21", "22", "23", "24"), Kind.DEFECT),
+    # Transaction state: read only says that the primary has become a standby; the last two end the session.
+    "25": Kind.DEFECT,
+    "25006": Kind.UNDONE,
+    "25P03": Kind.LOST,
+    "25P04": Kind.LOST,
+    # A pooler has led to a connection that does not know what was prepared on another.
+    "26": Kind.UNDONE,
+    "42P05": Kind.UNDONE,
+    "27": Kind.DEFECT,
+    # Authorization: the password, the role, pg_hba.conf.
+    "28": Kind.UNAVAILABLE,
+    # Privilege descriptors, transaction termination, routines, cursor names, savepoints.
+    **dict.fromkeys(("2B", "2D", "2F", "34", "38", "39", "3B"), Kind.DEFECT),
+    # The database or the schema is not there, or is called otherwise.
+    "3D": Kind.UNAVAILABLE,
+    "3F": Kind.UNAVAILABLE,
+    # Deadlock, serialization.
+    "40": Kind.UNDONE,
+    # Syntax is ours; rights are withdrawn by others, and what is missing is being restored, or was dropped.
+    "42": Kind.DEFECT,
+    "42501": Kind.UNAVAILABLE,
+    "42703": Kind.UNAVAILABLE,
+    "42704": Kind.UNAVAILABLE,
+    "42883": Kind.UNAVAILABLE,
+    "42P01": Kind.UNAVAILABLE,
+    "44": Kind.DEFECT,
+    # Disk, memory, connections.
+    "53": Kind.UNAVAILABLE,
+    "54": Kind.DEFECT,
+    # Locks, and databases that take no connections.
+    "55": Kind.UNAVAILABLE,
+    # An operator intervenes: cancels, shuts down, starts, drops the database.
+    "57": Kind.LOST,
+    "57000": Kind.UNAVAILABLE,
+    "57014": Kind.UNAVAILABLE,
+    # The system below PostgreSQL; snapshots that are too old; its configuration.
+    "58": Kind.UNAVAILABLE,
+    "72": Kind.UNDONE,
+    "F0": Kind.UNAVAILABLE,
+    # Foreign data, and functions in PL/pgSQL: of somebody else's making.
+    "HV": Kind.UNAVAILABLE,
+    "P0": Kind.UNAVAILABLE,
+    # Internal error, damaged data, a damaged index.
+    "XX": Kind.UNAVAILABLE,
+}
+"""By class of SQLSTATE (its first two characters), and by the whole code where that differs from its class."""
+
+
+class NoHostTaken(Exception):
+    """Of several hosts none took the connection; the message has a reason for each, in their order."""
+
+    def __init__(self, failures: Sequence[tuple[str, Exception]]) -> None:
+        super().__init__("; ".join(f"{host}: {reason_of(error)}" for host, error in failures))
+        self.kinds = [kind_of(error) for _, error in failures]
+
+
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, NoHostTaken)
+"""What asyncpg raises, the system below it, and the search for a host; `kind_of` says what each means."""
+
+
+def kind_of(error: BaseException) -> Kind:
+    """What an error says of the next try."""
+    match error:
+        case NoHostTaken():
+            return next(kind for kind in Kind if kind in error.kinds)
+        # A newer server has changed a table; asyncpg asks anew from then on.
+        case asyncpg.InvalidCachedStatementError():
+            return Kind.UNDONE
+        case asyncpg.PostgresError(sqlstate=str(code)):
+            return KINDS.get(code) or KINDS.get(code[:2], Kind.DEFECT)
+        # The URL was checked: what is wrong now is a certificate, or a file that it names.
+        case ssl.SSLError() | asyncpg.ClientConfigurationError():
+            return Kind.UNAVAILABLE
+        # asyncpg says by InterfaceError, and ValueError, that a value does not fit.
+        case ValueError():
+            return Kind.DEFECT
+        # A connection that is closed already, or one that ended while nobody looked.
+        case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return Kind.LOST
+        case _:
+            return Kind.DEFECT
 
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the server has gone, or goes."""
-    # asyncpg says by the same class, and ValueError, that a value does not fit.
-    return isinstance(error, CONNECTION_LOST) and not isinstance(error, ValueError)
+    return kind_of(error) is Kind.LOST
 
 
 def may_be_tried_again(error: BaseException) -> bool:
     """Whether another try, on another connection, may well succeed: nothing is wrong with what was asked."""
-    return is_connection_lost(error) or isinstance(error, _UNDONE_BY_OTHERS)
+    return kind_of(error) in (Kind.LOST, Kind.UNDONE)
 
 
-def is_bad_minute(error: BaseException) -> bool:
+def is_outage(error: BaseException) -> bool:
     """Whether the server or the way to it refuses; else it is a broken promise of ours."""
-    return may_be_tried_again(error) or isinstance(error, _BAD_MINUTES)
+    return kind_of(error) is not Kind.DEFECT
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """A bad minute as the refusal that it becomes."""
-    return StoreUnavailable(f"{type(error).__name__}: {error}")
+    """An outage as the refusal that it becomes."""
+    return StoreUnavailable(f"{type(error).__name__}: {reason_of(error)}")
 
 
 @contextmanager
 def unavailable_when_it_fails() -> Iterator[None]:
-    """A bad minute is a refusal, a broken promise of ours is a defect."""
+    """An outage is a refusal, a broken promise of ours is a defect."""
     try:
         yield
-    except (*CONNECTION_LOST, *_UNDONE_BY_OTHERS, *_BAD_MINUTES) as error:
-        if is_bad_minute(error):
+    except FAILURES as error:
+        if is_outage(error):
             raise unavailable(error) from error
         raise

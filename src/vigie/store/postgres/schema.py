@@ -3,7 +3,8 @@
 import asyncpg
 
 from vigie.store.database import StoreError
-from vigie.store.postgres.connecting import connect, reason_of, shown
+from vigie.store.postgres.connecting import connect, shown
+from vigie.store.postgres.failures import reason_of
 from vigie.store.statements import migrations
 
 ADVISORY_SPACE = 0x56494749

@@ -9,8 +9,8 @@ import asyncpg
 from vigie.core.positions import Position
 from vigie.core.refusals import StoreUnavailable
 from vigie.store.database import Row, StandbyFailed
-from vigie.store.postgres.connecting import open_pool, reason_of, shown
-from vigie.store.postgres.failures import is_connection_lost
+from vigie.store.postgres.connecting import open_pool, shown
+from vigie.store.postgres.failures import is_connection_lost, reason_of
 from vigie.store.postgres.gathering import Gathering
 from vigie.store.postgres.readers import READERS_MAX, Readers
 from vigie.store.postgres.scans import SCANS_MAX, ConnectionSnapshot, Scans

@@ -16,8 +16,8 @@ import asyncpg
 
 from vigie.core.positions import position_of
 from vigie.store.database import Row
-from vigie.store.postgres.connecting import open_connection, reason_of
-from vigie.store.postgres.failures import is_bad_minute
+from vigie.store.postgres.connecting import open_connection
+from vigie.store.postgres.failures import is_outage, reason_of
 from vigie.store.postgres.session import PostgresSession
 from vigie.store.postgres.standby import Reached, Standby
 
@@ -160,7 +160,7 @@ class _Line:
             raise _NoAnswer("it has no address that asyncpg understands") from error
         except Exception as error:
             self.drop()
-            if not (is_bad_minute(error) or isinstance(error, asyncpg.PostgresError)):
+            if not (is_outage(error) or isinstance(error, asyncpg.PostgresError)):
                 raise
             raise _NoAnswer(reason_of(error), is_gone=True) from error
 

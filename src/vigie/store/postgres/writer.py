@@ -19,8 +19,8 @@ from vigie.core.refusals import StoreUnavailable
 from vigie.store.database import Change
 from vigie.store.postgres.connecting import open_connection
 from vigie.store.postgres.failures import (
-    is_bad_minute,
     is_connection_lost,
+    is_outage,
     may_be_tried_again,
     unavailable,
     unavailable_when_it_fails,
@@ -133,7 +133,7 @@ class _Lanes:
             # Whatever it is, it belongs to the changes that wait for this transaction.
             except Exception as error:  # noqa: BLE001
                 failure = error
-                if is_bad_minute(error):
+                if is_outage(error):
                     failure = Undone()
                     failure.__cause__ = error
             if failure is not None and not jobs:

@@ -5,6 +5,14 @@ SELECT document, alerts_at, spans, last_update_at
  WHERE tenant_id = :tenant_id
    AND incident_id = :incident_id;
 
+-- name: newest_incident
+-- One row of the tenant that was added last: whether incidents can be read at all.
+SELECT last_update_at
+  FROM incident
+ WHERE tenant_id = (SELECT max(tenant_id) FROM tenant)
+ ORDER BY incident_id DESC
+ LIMIT 1;
+
 -- name: put_incident!
 -- One incident per number: writing it again replaces it.
 INSERT INTO incident (tenant_id, incident_id, status, severity, assigned_to, created_at, last_update_at,
