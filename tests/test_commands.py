@@ -8,7 +8,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import import_module
 from inspect import isfunction
 from itertools import chain
@@ -31,6 +31,7 @@ from vigie.identity.tokens import USER_CLIENT_ID
 from vigie.installation import opened
 from vigie.settings import Settings
 from vigie.settings_sources import example_file
+from vigie.store.copying import COPYING
 from vigie.store.statements import migrations
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "commands.md"
@@ -311,6 +312,20 @@ def test_what_is_wrong_with_a_store_to_copy_is_said_of_its_own_option(option: st
 
     assert refusals[0].startswith(f"vigie: {option}: a password must not be on the command line")
     assert refusals[1].startswith(f"vigie: {option}: [database] url = ")
+
+
+@pytest.mark.usefixtures("an_installation")
+@pytest.mark.parametrize("command", sorted(set(EVERY_COMMAND) - {"copy", "demo", "generate", "init"}))
+def test_no_command_works_on_a_copy_that_is_not_finished(command: str) -> None:
+    with closing(sqlite3.connect(".vigie/vigie.sqlite3")) as store, store:
+        store.execute("INSERT INTO installation VALUES (?, 'under way')", (COPYING,))
+    before = dump_of_store()
+
+    ended = end_of(command)
+
+    assert ended.code == 1
+    assert "vigie: the store is a copy that is not finished; run the same `vigie copy` again" in ended.err
+    assert dump_of_store() == before
 
 
 def test_every_command_and_option_is_documented() -> None:

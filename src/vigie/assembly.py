@@ -23,8 +23,6 @@ from vigie.installation import Installation, now, steady_now
 from vigie.logs import log
 from vigie.settings import QuotaSettings, SettingsError
 from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
-from vigie.store.copying import COPYING
-from vigie.store.database import StoreError
 from vigie.store.statements import statements
 from vigie.web.app import ROUTES, Faces, VigieApp
 from vigie.web.defender import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
@@ -74,8 +72,6 @@ async def assemble(
 ) -> Parts:
     """Put together what answers under a URL."""
     settings = installation.settings
-    if await installation.database.row("installation_value", {"name": COPYING}):
-        raise StoreError("the store is a copy that is not finished; run the same `vigie copy` again")
     identity = settings.identity
     # Where no tokens are issued, nothing is made to issue them with.
     issuer = await installation.issuer(url) if identity.issues_tokens else ""

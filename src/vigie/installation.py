@@ -11,6 +11,7 @@ from vigie.identity.audiences import Audiences, own_audiences
 from vigie.identity.key_places import KeyPlace, KeysInFile, KeysInStore
 from vigie.identity.wrapping import HOW_TO_MAKE_A_SECRET, wrapping_by
 from vigie.settings import DatabaseSettings, Settings, SettingsError
+from vigie.store.copying import COPYING
 from vigie.store.database import Database, StoreError
 from vigie.store.directory import DirectoryStore
 from vigie.store.incidents import IncidentStore
@@ -70,10 +71,17 @@ class Installation:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Installation]:
-    """Open an installation and let go of it at the end. Raises StoreError, saying what to do."""
+async def opened(
+    settings: Settings, *, create: bool, may_be_unfinished: bool = False
+) -> AsyncIterator[Installation]:
+    """Open an installation and let go of it at the end. Raises StoreError, saying what to do.
+
+    A copy that is not finished is for `vigie copy` alone: half of it is missing, and what is changed in it stays.
+    """
     database = await _open(settings.database, create=create)
     try:
+        if not may_be_unfinished and await database.row("installation_value", {"name": COPYING}):
+            raise StoreError("the store is a copy that is not finished; run the same `vigie copy` again")
         yield Installation(
             settings=settings,
             database=database,

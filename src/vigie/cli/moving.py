@@ -72,7 +72,7 @@ async def _shelf(common: Common, url: str | None, option: str, *, create: bool) 
 
     settings = settings_of(Common(config=common.config, database=url), database_option=option)
     # Both are brought up to this version before anything is moved.
-    async with opened(settings, create=create):
+    async with opened(settings, create=create, may_be_unfinished=True):
         pass
     async with _shelf_of(settings.database) as shelf:
         yield shelf
