@@ -196,13 +196,13 @@ def test_neither_tokens_nor_addresses_are_written(heard: Heard) -> None:
     ],
 )
 def test_of_a_url_host_and_port_are_written_and_who_connects_is_not(
-    url: str, written: str, stream: io.BytesIO
+    url: str, written: str, heard: Heard
 ) -> None:
-    configure_logging("info", stream)
+    heard.at("info")
 
     structlog.get_logger().warning("standby_left_out", standby=url)
 
-    (line,) = lines_in(stream)
+    (line,) = heard.lines()
     assert line["standby"] == written
 
 
