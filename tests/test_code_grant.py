@@ -227,7 +227,7 @@ def test_of_two_who_bring_a_code_at_the_same_moment_neither_keeps_what_it_got(ho
 def test_a_code_that_was_found_and_then_redeemed_by_another_ends_what_that_got(house: House) -> None:
     program, user = a_public_program(house), house.add_person()
     sha256, records = hash_secret(program.code(user)), house.running.installation.sign_ins
-    lives = FamilyLives(access_ticks=10, idle_ticks=10, absolute_ticks=10, retry_ticks=0)
+    lives = FamilyLives(access_ticks=10, idle_ticks=10, absolute_ticks=10, retry_ticks=0, is_single_use=False)
 
     def redeem() -> tuple[bool, str]:
         family, _ = lives.begin(

@@ -360,7 +360,7 @@ def test_authlib_signs_somebody_in_by_code_and_refreshes(secret_desk: Desk) -> N
         second = session.refresh_token(token_url, refresh_token=first["refresh_token"])
 
     assert came_back["state"] == state
-    assert second["refresh_token"] != first["refresh_token"]
+    assert second["refresh_token"] == first["refresh_token"]
     assert secret_desk.reads(second["access_token"])
     assert claims_of(second["access_token"])["upn"] == secret_desk.user.upn
 

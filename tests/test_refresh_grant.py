@@ -1,6 +1,6 @@
-"""Refresh tokens at the token endpoint: one follows another, and an old one that comes again ends all of them."""
+"""Refresh tokens at the token endpoint: good until their sign-in ends, or each once, where an old one ends all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,6 +31,19 @@ def timed(clocked: RunningHouse) -> House:
     return House(clocked)
 
 
+@pytest.fixture(scope="module")
+def single_use(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
+    identity = IdentitySettings(revocation_seconds=0.1, refresh_tokens="single-use")
+    with RunningHouse(tmp_path_factory.mktemp("single-use"), clock=Clock(), identity=identity) as running:
+        yield running
+
+
+@pytest.fixture
+def strict(single_use: RunningHouse) -> House:
+    """A house where each refresh token is good once."""
+    return House(single_use)
+
+
 def forward(house: House, seconds: float) -> None:
     assert house.running.clock is not None
     house.running.clock.forward(seconds=seconds)
@@ -49,13 +62,17 @@ def next_of(program: Program, token: str) -> str:
 
 
 @pytest.mark.parametrize("make", [a_public_program, a_program_with_a_secret])
-def test_a_refresh_token_gives_new_tokens_and_another_in_its_place(house: House, make: object) -> None:
-    program = make(house)  # type: ignore[operator]
+@pytest.mark.parametrize("mode", ["reusable", "single-use"])
+def test_a_refresh_token_gives_new_tokens_and_the_one_to_go_on_with(
+    timed: House, strict: House, mode: str, make: Callable[[House], Program]
+) -> None:
+    house = timed if mode == "reusable" else strict
+    program = make(house)
     first = program.tokens_of(house.add_person())
 
     second = program.refreshes(first["refresh_token"]).json
 
-    assert second["refresh_token"] != first["refresh_token"]
+    assert (second["refresh_token"] == first["refresh_token"]) == (mode == "reusable")
     assert house.get("/api/incidents", second["access_token"]).status == 200
     same = ("oid", "appid", "appidacr", "scp", "sid", "aud")
     assert [claims_of(second["access_token"])[name] for name in same] == [
@@ -124,32 +141,67 @@ def test_organizations_will_do_for_the_tenant(house: House) -> None:
 # Reuse
 
 
-def test_an_old_refresh_token_ends_the_family(timed: House) -> None:
+def test_the_first_refresh_token_stays_good_however_often_it_is_sent(timed: House) -> None:
     program, first = begun(timed)
+
+    for seconds in (0, 60, 3600, 8 * DAY, 8 * DAY):
+        forward(timed, seconds)
+        answer = program.refreshes(first)
+        assert answer.status == 200, answer.body
+        assert program.refreshes(answer.json["refresh_token"]).status == 200
+        assert timed.get("/api/incidents", answer.json["access_token"]).status == 200
+
+
+def test_by_default_a_refresh_token_is_good_for_90_days_used_or_not(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with RunningHouse(tmp_path_factory.mktemp("default"), clock=Clock()) as running:
+        house = House(running)
+        program, token = begun(house)
+        forward(house, 90 * DAY - 1)
+        last = program.refreshes(token).status
+        forward(house, 1)
+
+        assert (last, program.refreshes(token).error_code) == (200, 700082)
+
+
+def test_a_reusable_one_that_is_made_up_is_refused_and_ends_nothing(timed: House) -> None:
+    program, first = begun(timed)
+    token = read_refresh_token(first)
+    assert token is not None
+
+    answer = program.refreshes(f"{token.handle}.{'x' * 43}")
+
+    assert (answer.status, answer.json["error"], answer.error_code) == (400, "invalid_grant", 50173)
+    assert program.refreshes(first).status == 200
+
+
+def test_an_old_refresh_token_ends_the_family(strict: House) -> None:
+    program, first = begun(strict)
     second = next_of(program, first)
     answer = program.refreshes(second)
     third, access_token = answer.json["refresh_token"], answer.json["access_token"]
-    forward(timed, 11)
+    forward(strict, 11)
 
     reused = program.refreshes(first)
 
     assert (reused.status, reused.json["error"], reused.error_code) == (400, "invalid_grant", 50173)
     assert program.refreshes(third).error_code == 50173
-    assert eventually(lambda: timed.get("/api/incidents", access_token).status == 401)
+    assert eventually(lambda: strict.get("/api/incidents", access_token).status == 401)
 
 
-def test_an_old_one_ends_it_at_any_time_once_its_successor_was_used(timed: House) -> None:
-    program, first = begun(timed)
+def test_an_old_one_ends_it_at_any_time_once_its_successor_was_used(strict: House) -> None:
+    program, first = begun(strict)
     third = next_of(program, next_of(program, first))
 
     assert program.refreshes(first).error_code == 50173
     assert program.refreshes(third).error_code == 50173
 
 
-def test_one_whose_answer_was_lost_may_come_again_for_a_moment_and_gets_the_same(timed: House) -> None:
-    program, first = begun(timed)
+def test_one_whose_answer_was_lost_may_come_again_for_a_moment_and_gets_the_same(strict: House) -> None:
+    program, first = begun(strict)
     second = next_of(program, first)
-    forward(timed, 9)
+    forward(strict, 9)
 
     again = next_of(program, first)
 
@@ -157,17 +209,17 @@ def test_one_whose_answer_was_lost_may_come_again_for_a_moment_and_gets_the_same
     assert program.refreshes(second).status == 200
 
 
-def test_after_that_moment_it_ends_the_family(timed: House) -> None:
-    program, first = begun(timed)
+def test_after_that_moment_it_ends_the_family(strict: House) -> None:
+    program, first = begun(strict)
     second = next_of(program, first)
-    forward(timed, 10)
+    forward(strict, 10)
 
     assert program.refreshes(first).error_code == 50173
     assert program.refreshes(second).error_code == 50173
 
 
-def test_threads_that_refresh_at_once_get_one_successor(house: House) -> None:
-    program, first = begun(house)
+def test_threads_that_refresh_at_once_get_one_successor(strict: House) -> None:
+    program, first = begun(strict)
 
     with ThreadPoolExecutor(4) as threads:
         successors = set(threads.map(lambda _: next_of(program, first), range(8)))
@@ -177,8 +229,8 @@ def test_threads_that_refresh_at_once_get_one_successor(house: House) -> None:
 
 
 def test_no_retry_at_all_where_it_is_set_so(tmp_path_factory: pytest.TempPathFactory) -> None:
-    identity = IdentitySettings(revocation_seconds=0.1, refresh_retry_seconds=0)
-    with RunningHouse(tmp_path_factory.mktemp("strict"), identity=identity) as running:
+    identity = IdentitySettings(revocation_seconds=0.1, refresh_tokens="single-use", refresh_retry_seconds=0)
+    with RunningHouse(tmp_path_factory.mktemp("no-retry"), identity=identity) as running:
         program, first = begun(House(running))
         second = next_of(program, first)
 
@@ -186,8 +238,8 @@ def test_no_retry_at_all_where_it_is_set_so(tmp_path_factory: pytest.TempPathFac
         assert program.refreshes(second).error_code == 50173
 
 
-def test_a_guessed_secret_of_a_known_family_ends_it(house: House) -> None:
-    program, first = begun(house)
+def test_a_guessed_secret_of_a_known_family_ends_it(strict: House) -> None:
+    program, first = begun(strict)
     token = read_refresh_token(first)
     assert token is not None
 
@@ -197,9 +249,9 @@ def test_a_guessed_secret_of_a_known_family_ends_it(house: House) -> None:
     assert program.refreshes(first).error_code == 50173
 
 
-def test_nothing_in_an_access_token_names_the_family_to_those_who_would_end_it(house: House) -> None:
-    program = a_public_program(house)
-    tokens = program.tokens_of(house.add_person())
+def test_nothing_in_an_access_token_names_the_family_to_those_who_would_end_it(strict: House) -> None:
+    program = a_public_program(strict)
+    tokens = program.tokens_of(strict.add_person())
     family_id = claims_of(tokens["access_token"])["sid"]
 
     program.refreshes(f"{family_id}.{'x' * 43}")

@@ -48,6 +48,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "identity.token_cache_size": 1,
     "identity.code_lifetime_seconds": 600,
     "identity.device_code_lifetime_seconds": 60,
+    "identity.refresh_tokens": "single-use",
     "identity.refresh_idle_days": 1,
     "identity.refresh_days": 3_650,
     "identity.refresh_retry_seconds": 0,

@@ -114,4 +114,5 @@ def _lives(identity: IdentitySettings) -> FamilyLives:
         idle_ticks=identity.refresh_idle_days * _SECONDS_PER_DAY * TICKS_PER_SECOND,
         absolute_ticks=identity.refresh_days * _SECONDS_PER_DAY * TICKS_PER_SECOND,
         retry_ticks=identity.refresh_retry_seconds * TICKS_PER_SECOND,
+        is_single_use=identity.refresh_tokens == "single-use",
     )

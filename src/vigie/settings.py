@@ -169,15 +169,19 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
     device_code_lifetime_seconds: Annotated[
         rules.DeviceSeconds, "How long a device waits for somebody to enter its code."
     ] = 900
+    refresh_tokens: Annotated[
+        rules.RefreshTokens,
+        "reusable: good until its sign-in ends; single-use: followed by another, and reuse ends the sign-in.",
+    ] = "reusable"
     refresh_idle_days: Annotated[
         rules.LifeDays, "Days after which a refresh token that nobody used is over."
-    ] = 30
+    ] = 90
     refresh_days: Annotated[
         rules.LifeDays, "Days after which somebody has to sign in again, however often tokens were refreshed."
     ] = 90
     refresh_retry_seconds: Annotated[
         rules.RetrySeconds,
-        "How long a refresh token that was used may be sent again, for an answer that was lost.",
+        "How long a single-use refresh token that was used may be sent again, for an answer that was lost.",
     ] = 10
     lockout_attempts: Annotated[
         rules.Count, "Wrong passwords in a row after which a name has to wait, twice as long each time."

@@ -1,8 +1,9 @@
-"""The life of a token family: how it begins, how its refresh tokens follow each other, and when it ends.
+"""The life of a token family: how it begins, what the use of a refresh token makes of it, and when it ends.
 
-A refresh token is a handle, which names its family, and a secret, of which only the last one counts. Whoever
-brings another secret of the same family has an old token: one of two parties is a thief, and nobody can tell
-which, so the family ends (RFC 9700, 4.14.2). docs/decisions/0008-refresh-tokens-name-their-family.md.
+A refresh token is a handle, which names its family, and a secret, of which only the last one counts. By default it
+stays the same, for Entra ID's stay good too. Where refresh tokens are single-use each use makes another secret, and
+an older one is a sign of theft: one of two parties has copied it, and nobody can tell which, so the family ends
+(RFC 9700, 4.14.2). docs/decisions/0008-refresh-tokens-name-their-family.md.
 """
 
 import base64
@@ -47,7 +48,7 @@ def read_refresh_token(text: str) -> RefreshToken | None:
 class Rotation:
     """What becomes of a family when a refresh token is brought. `family` is None when that ends it.
 
-    `token` is the next refresh token; None when there is none to give.
+    `token` is the refresh token to go on with; None when there is none to give.
     """
 
     family: TokenFamily | None
@@ -63,6 +64,7 @@ class FamilyLives:
     idle_ticks: int
     absolute_ticks: int
     retry_ticks: int
+    is_single_use: bool
 
     def begin(
         self, *, client_id: str, object_id: str, consent: Consent, signed_in_at: Instant, now: Instant
@@ -92,7 +94,9 @@ class FamilyLives:
         if _is(family.current_sha256, sha256):
             if now >= family.idle_until:
                 return Rotation(family=family, is_expired=True)
-            return self._advance(family, sent, now)
+            return self._advance(family, sent, now) if self.is_single_use else self._go_on(family, sent, now)
+        if not self.is_single_use:
+            return Rotation(family=family)
         may_be_retried = now < family.rotated_at + self.retry_ticks
         if _is(family.previous_sha256, sha256) and family.successor_salt and may_be_retried:
             # The answer was lost, or two threads asked at once: they get the same token, not another one.
@@ -100,18 +104,25 @@ class FamilyLives:
             return Rotation(family=self._kept_longer(family, now), token=successor)
         return Rotation(family=None)
 
+    def _go_on(self, family: TokenFamily, sent: RefreshToken, now: Instant) -> Rotation:
+        used = replace(family, idle_until=self._idle_until(family, now))
+        return Rotation(family=self._kept_longer(used, now), token=sent)
+
     def _advance(self, family: TokenFamily, sent: RefreshToken, now: Instant) -> Rotation:
         salt = secrets.token_bytes(_SALT_BYTES)
         successor = _successor(sent, salt)
         advanced = replace(
             family,
-            idle_until=Instant(min(now + self.idle_ticks, family.ends_at)),
+            idle_until=self._idle_until(family, now),
             rotated_at=now,
             current_sha256=hash_secret(successor.secret),
             previous_sha256=family.current_sha256,
             successor_salt=salt,
         )
         return Rotation(family=self._kept_longer(advanced, now), token=successor)
+
+    def _idle_until(self, family: TokenFamily, now: Instant) -> Instant:
+        return Instant(min(now + self.idle_ticks, family.ends_at))
 
     def _kept_longer(self, family: TokenFamily, now: Instant) -> TokenFamily:
         """At least until the access token expires that is issued now."""

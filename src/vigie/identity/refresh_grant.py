@@ -15,7 +15,7 @@ from vigie.identity.user_tokens import UserTokens, revoked
 
 
 class RefreshGrant:
-    """Tokens for a refresh token, and another one in its place."""
+    """Tokens for a refresh token, and the one to go on with."""
 
     def __init__(self, clients: Clients, records: SignInRecords, tokens: UserTokens) -> None:
         self._clients = clients
@@ -32,7 +32,7 @@ class RefreshGrant:
         ring: KeyRing,
         now: Instant,
     ) -> IssuedToken:
-        """The tokens. Raises TokenRefusal. One that was followed by another already ends its whole family."""
+        """The tokens. Raises TokenRefusal. Where each is single-use, an older one ends its whole family."""
         client = await self._clients.of_form(tenant_reference, sent_by_client(form, sender), now)
         sent = read_refresh_token(first_of(form, ("refresh_token",)))
         if sent is None:
