@@ -1,11 +1,13 @@
 """The commands about applications and their secrets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from vigie.cli.certificates import ApplicationReference, read_certificates
 from vigie.cli.frame import (
     PLAIN,
     Common,
@@ -19,16 +21,16 @@ from vigie.cli.frame import (
     opened,
     require_authority,
 )
+from vigie.cli.secret_files import SecretFileOption, read_secret
 from vigie.cli.telling import WrongUsage, remark
 from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
-from vigie.core.directory import Application, ClientCertificate
+from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
+from vigie.store.naming import NIL_GUID, checked_guid
 
 _PERMISSIONS = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
 _OVERLAP_SECONDS = 86_400
 _OVERLAP_SECONDS_MAX = 366 * 86_400
-
-ApplicationReference = Annotated[str, Parameter(help="The application: its client id or its name.")]
 
 
 async def add_application(
@@ -54,20 +56,32 @@ async def add_application(
         Parameter(help="A certificate it proves itself by, a PEM file; once for each certificate."),
     ] = (),
     secret: Annotated[bool, Parameter(help="Give it a secret, although it has a certificate.")] = False,
+    client_id: Annotated[str | None, Parameter(help="Its client id, a GUID; without it, a new one.")] = None,
+    client_secret_file: SecretFileOption = None,
     common: Common = PLAIN,
 ) -> None:
-    """Add an application and print its client id and, this once, its secret if it gets one."""
-    if public_client and (secret or certificate):
+    """Add an application and print its client id and, this once, its secret if it gets a new one."""
+    if public_client and (secret or certificate or client_secret_file):
         raise WrongUsage("a public client can keep neither a secret nor a certificate's key")
-    certificates = _read_certificates(certificate)
+    if secret and client_secret_file:
+        raise WrongUsage("--secret makes a new one, and --client-secret-file has one: name one of them")
+    _check_client_id(client_id)
+    chosen = None if client_secret_file is None else read_secret(client_secret_file)
+    certificates = read_certificates(certificate)
     client_secret: str | None = None
     async with opened(common, create=False) as installation:
         require_authority(installation)
         directory = installation.directory
         found = await directory.get_tenant(tenant)
-        if secret or not (certificates or public_client):
+        if secret or chosen or not (certificates or public_client):
             application, client_secret = await directory.add_application(
-                found, name, permission, certificates, redirect_uris=redirect_uri
+                found,
+                name,
+                permission,
+                certificates,
+                redirect_uris=redirect_uri,
+                client_id=client_id,
+                secret=chosen,
             )
         else:
             application = await directory.add_application_without_secret(
@@ -77,6 +91,7 @@ async def add_application(
                 certificates,
                 redirect_uris=redirect_uri,
                 is_public=public_client,
+                client_id=client_id,
             )
         kept = await directory.client_certificates(found, application)
         uris = await directory.redirect_uris(found, application)
@@ -85,15 +100,15 @@ async def add_application(
         {
             "tenant_id": found.guid,
             "client_id": application.client_id,
-            "client_secret": client_secret,
+            "client_secret": None if chosen else client_secret,
             "permissions": application.all_permissions,
             "certificates": [each.thumbprint for each in kept],
             "redirect_uris": uris,
             "public_client": application.is_public,
         },
     )
-    if client_secret is not None:
-        remark("the secret is not kept and cannot be shown again")
+    _say_what_becomes_of(client_secret, chosen)
+    _warn_of_permissions(found, application, uris)
 
 
 async def set_application(
@@ -147,6 +162,7 @@ async def set_application(
         )
         uris = await directory.redirect_uris(found, changed)
     emit_fields(common, _fields(changed, uris))
+    _warn_of_permissions(found, changed, uris)
 
 
 def _instead(option: str, given: tuple[str, ...], clearing: str, *, cleared: bool) -> tuple[str, ...] | None:
@@ -198,6 +214,7 @@ async def rotate_secret(
     overlap: Annotated[WholeNumber, Parameter(help="Seconds for which the old secret stays valid.")] = (
         _OVERLAP_SECONDS
     ),
+    client_secret_file: SecretFileOption = None,
     common: Common = PLAIN,
 ) -> None:
     """Give an application a new secret; the old one goes on for a while."""
@@ -205,72 +222,23 @@ async def rotate_secret(
 
     if not 0 <= overlap <= _OVERLAP_SECONDS_MAX:
         raise WrongUsage(f"--overlap is 0 to {_OVERLAP_SECONDS_MAX} seconds; it was {overlap}")
+    chosen = None if client_secret_file is None else read_secret(client_secret_file)
     old_until = Instant(now() + overlap * TICKS_PER_SECOND)
     async with opened(common, create=False) as installation:
         require_authority(installation)
         found = await installation.directory.get_tenant(tenant)
         application = await installation.directory.get_application(found, app)
-        secret = await installation.directory.rotate_secret(found, application, old_until)
+        secret = await installation.directory.rotate_secret(found, application, old_until, secret=chosen)
     emit_fields(
         common,
         {
             "tenant_id": found.guid,
             "client_id": application.client_id,
-            "client_secret": secret,
+            "client_secret": None if chosen else secret,
             "old_secret_valid_until": format_instant(old_until),
         },
     )
-    remark("the secret is not kept and cannot be shown again")
-
-
-async def add_certificate(
-    app: ApplicationReference,
-    file: Annotated[Path, Parameter(help="The certificate, a PEM file.")],
-    /,
-    *,
-    tenant: TenantOption,
-    common: Common = PLAIN,
-) -> None:
-    """Let an application prove itself by one more certificate."""
-    (certificate,) = _read_certificates([file])
-    async with opened(common, create=False) as installation:
-        require_authority(installation)
-        found = await installation.directory.get_tenant(tenant)
-        application = await installation.directory.get_application(found, app)
-        await installation.directory.add_certificate(found, application, certificate)
-    emit_fields(common, _certificate_fields(certificate))
-
-
-async def list_certificates(
-    app: ApplicationReference, /, *, tenant: TenantOption, common: Common = PLAIN
-) -> None:
-    """List the certificates of an application."""
-    async with opened(common, create=False) as installation:
-        found = await installation.directory.get_tenant(tenant)
-        application = await installation.directory.get_application(found, app)
-        certificates = await installation.directory.client_certificates(found, application)
-    rows = [_certificate_fields(each) for each in certificates]
-    emit_rows(common, ("thumbprint", "sha1_thumbprint", "valid_from", "expires_at"), rows)
-
-
-async def remove_certificate(
-    app: ApplicationReference,
-    thumbprint: Annotated[str, Parameter(help="The certificate: its SHA-256 or SHA-1 thumbprint.")],
-    /,
-    *,
-    tenant: TenantOption,
-    yes: YesOption = False,
-    common: Common = PLAIN,
-) -> None:
-    """Take a certificate away from an application."""
-    async with opened(common, create=False) as installation:
-        found = await installation.directory.get_tenant(tenant)
-        application = await installation.directory.get_application(found, app)
-        certificate = await installation.directory.get_certificate(found, application, thumbprint)
-        confirm(f"Remove certificate {certificate.thumbprint} of {application.name}?", yes=yes)
-        await installation.directory.remove_certificate(found, application, certificate)
-    remark(f"removed certificate {certificate.thumbprint}")
-    emit(common, {})
+    _say_what_becomes_of(secret, chosen)
 
 
 def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str, object]:
@@ -283,17 +251,30 @@ def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str,
     }
 
 
-def _read_certificates(files: Iterable[Path]) -> list[ClientCertificate]:
-    from vigie.identity.client_certificates import read_certificate
-    from vigie.installation import now
+def _check_client_id(client_id: str | None) -> None:
+    """Refuse what means something else in a token: nobody, and the tokens of `vigie token --user`."""
+    from vigie.identity.tokens import USER_CLIENT_ID
 
-    return [read_certificate(file, now()) for file in files]
+    if client_id and checked_guid(client_id) in (USER_CLIENT_ID, NIL_GUID):
+        raise WrongUsage(f"--client-id {client_id} is reserved; name another GUID, or none for a new one")
 
 
-def _certificate_fields(certificate: ClientCertificate) -> dict[str, object]:
-    return {
-        "thumbprint": certificate.thumbprint,
-        "sha1_thumbprint": certificate.sha1.hex().upper(),
-        "valid_from": format_instant(certificate.valid_from),
-        "expires_at": format_instant(certificate.expires_at),
-    }
+def _say_what_becomes_of(secret: str | None, chosen: str | None) -> None:
+    if chosen is not None:
+        remark("the secret that was given is in use; it is not kept and not shown")
+    elif secret is not None:
+        remark("the secret is not kept and cannot be shown again")
+
+
+def _warn_of_permissions(tenant: Tenant, application: Application, redirect_uris: Sequence[str]) -> None:
+    """Warn of permissions that only people can give to an application that nobody signs in to."""
+    delegated = application.delegated_permissions
+    if application.is_public or application.permissions or redirect_uris or not delegated:
+        return
+    instead = " ".join(f"--permission {each}.All" for each in delegated)
+    command = f"vigie app set {quote(application.name)} --tenant {quote(tenant.name)} {instead}"
+    remark(
+        f"warning: with client_credentials, {application.name} gets nothing from {' and '.join(delegated)}: people "
+        f"who sign in give that; give it an application permission: `{command}`; or, if people sign in to it, a "
+        "--redirect-uri or --public-client"
+    )

@@ -57,17 +57,17 @@ COMMANDS = (
     ("app rotate-secret", "vigie.cli.applications:rotate_secret", "Give an application a new secret."),
     (
         "app add-certificate",
-        "vigie.cli.applications:add_certificate",
+        "vigie.cli.certificates:add_certificate",
         "Let an application prove itself by one more certificate.",
     ),
     (
         "app list-certificates",
-        "vigie.cli.applications:list_certificates",
+        "vigie.cli.certificates:list_certificates",
         "List the certificates of an application, the first to expire first.",
     ),
     (
         "app remove-certificate",
-        "vigie.cli.applications:remove_certificate",
+        "vigie.cli.certificates:remove_certificate",
         "Take a certificate away from an application.",
     ),
     ("role add", "vigie.cli.directory:add_role", "Add a role."),

@@ -12,7 +12,7 @@ from vigie.core.access import (
     Assignment,
     RolePermission,
 )
-from vigie.core.client_secrets import hash_secret, new_secret
+from vigie.core.client_secrets import check_chosen_secret, hash_secret, new_secret
 from vigie.core.directory import (
     BUILT_IN_ROLES,
     Application,
@@ -161,12 +161,17 @@ class DirectoryStore:
         certificates: Collection[ClientCertificate] = (),
         *,
         redirect_uris: Collection[str] = (),
+        client_id: str | None = None,
+        secret: str | None = None,
     ) -> tuple[Application, str]:
-        """Add an application; with it comes its secret, which is not kept and cannot be shown again."""
-        secret = new_secret()
-        application = _new_application(name, permissions)
-        await self._add_application(tenant, application, certificates, redirect_uris, secret)
-        return application, secret
+        """Add an application; with it comes its secret, which is not kept and cannot be shown again.
+
+        Client id and secret are new ones unless they are chosen.
+        """
+        kept = _new_or_chosen(secret)
+        application = _new_application(name, permissions, client_id=client_id)
+        await self._add_application(tenant, application, certificates, redirect_uris, kept)
+        return application, kept
 
     async def add_application_without_secret(
         self,
@@ -177,9 +182,10 @@ class DirectoryStore:
         *,
         redirect_uris: Collection[str] = (),
         is_public: bool = False,
+        client_id: str | None = None,
     ) -> Application:
         """Add an application that proves itself by its certificates alone, or a public one by nothing."""
-        application = _new_application(name, permissions, is_public=is_public)
+        application = _new_application(name, permissions, is_public=is_public, client_id=client_id)
         await self._add_application(tenant, application, certificates, redirect_uris, None)
         return application
 
@@ -198,6 +204,12 @@ class DirectoryStore:
             key = {"tenant_id": tenant.tenant_id, "reference": application.name}
             if await session.row("find_application", key):
                 raise DirectoryError(f"there is already an application {application.name!r} in {tenant.name}")
+            owner = await session.row("find_tenant_of_application", {"client_id": application.client_id})
+            if owner is not None:
+                raise DirectoryError(
+                    f"there is already an application with the client id {application.client_id} in "
+                    f"{tenant_of(owner).name}"
+                )
             values = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
             await session.run("add_application", {**values, **_application_values(application)})
             if secret is not None:
@@ -253,17 +265,22 @@ class DirectoryStore:
             "remove_application", {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
         )
 
-    async def rotate_secret(self, tenant: Tenant, application: Application, old_until: Instant) -> str:
-        """Give an application a new secret; the old ones go on until `old_until` at the latest."""
-        secret = new_secret()
+    async def rotate_secret(
+        self, tenant: Tenant, application: Application, old_until: Instant, *, secret: str | None = None
+    ) -> str:
+        """Give an application a new secret, or the chosen one; the old ones are good until `old_until`."""
+        kept = _new_or_chosen(secret)
+        key = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
 
         async def change(session: Session) -> None:
-            key = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
+            known = {sha256 for sha256, _ in await session.rows("client_secrets", key)}
+            if known.intersection([hash_secret(kept)]):
+                raise DirectoryError(f"{application.name} has that secret already")
             await session.run("expire_client_secrets", {**key, "expires_at": old_until})
-            await session.run("add_client_secret", {**key, "sha256": hash_secret(secret)})
+            await session.run("add_client_secret", {**key, "sha256": hash_secret(kept)})
 
         await self._change(change)
-        return secret
+        return kept
 
     async def client_secrets(self, tenant: Tenant, application: Application) -> list[ClientSecret]:
         """The hashes of an application's secrets, expired ones included."""
@@ -534,7 +551,16 @@ class DirectoryStore:
         return await self._change(change)
 
 
-def _new_application(name: str, permissions: Collection[str], *, is_public: bool = False) -> Application:
+def _new_or_chosen(secret: str | None) -> str:
+    if secret is None:
+        return new_secret()
+    check_chosen_secret(secret)
+    return secret
+
+
+def _new_application(
+    name: str, permissions: Collection[str], *, is_public: bool = False, client_id: str | None = None
+) -> Application:
     known = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
     for permission in permissions:
         if permission not in known:
@@ -542,7 +568,7 @@ def _new_application(name: str, permissions: Collection[str], *, is_public: bool
                 f"{permission!r} is not a permission of an application; there are {', '.join(known)}"
             )
     return Application(
-        client_id=str(uuid.uuid4()),
+        client_id=checked_guid(client_id),
         name=name,
         permissions=tuple(each for each in APPLICATION_PERMISSIONS if each in permissions),
         delegated_permissions=tuple(each for each in DELEGATED_PERMISSIONS if each in permissions),

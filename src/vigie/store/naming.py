@@ -5,6 +5,7 @@ import uuid
 
 from vigie.core.directory import DirectoryError
 
+NIL_GUID = str(uuid.UUID(int=0))
 RESERVED_TENANT_NAMES = ("common", "organizations", "consumers")
 
 _DOMAIN = re.compile(

@@ -1,0 +1,50 @@
+"""Where a command reads a secret that somebody has chosen: a file or stdin, never the command line."""
+
+import os
+import stat
+import sys
+from getpass import getpass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vigie.cli.frame import interruptible
+from vigie.cli.telling import CommandFailed, remark
+
+SecretFileOption = Annotated[
+    str | None,
+    Parameter(
+        name="--client-secret-file",
+        metavar="FILE",
+        allow_leading_hyphen=True,
+        help="A file with the client secret to use instead of a new one; - is stdin.",
+    ),
+]
+
+_BYTES_MAX = 10_000
+
+
+def read_secret(name: str) -> str:
+    """The one line of a file or of stdin. Raises CommandFailed where it is not one line of text."""
+    if name == "-" and sys.stdin.isatty():
+        with interruptible():
+            return getpass("Client secret: ")
+    where = "stdin" if name == "-" else name
+    try:
+        line = _read(name).decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"{where}: the client secret is not UTF-8") from error
+    if not line or "\n" in line:
+        raise CommandFailed(f"{where}: there must be one line, the client secret")
+    return line
+
+
+def _read(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read(_BYTES_MAX)
+    with Path(name).open("rb") as file:
+        found = os.fstat(file.fileno())
+        if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_IROTH:
+            remark(f"others can read {name}; run `chmod 600 {name}`, or remove it")
+        return file.read(_BYTES_MAX)
