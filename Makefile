@@ -5,8 +5,8 @@ PYTHON ?= python3
 PORT = 8400
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
-# Installing the program makes the reference page of these.
-REFERENCE := src/vigie/web/openapi.yaml $(wildcard building/*.py)
+# Installing the program makes openapi.json of these.
+DESCRIPTION := src/vigie/web/openapi.yaml $(wildcard building/*.py)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
@@ -21,11 +21,11 @@ $(UV):
 	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $(UV)
 
-.venv/.program: $(UV) pyproject.toml uv.lock $(REFERENCE)
+.venv/.program: $(UV) pyproject.toml uv.lock $(DESCRIPTION)
 	$(UV) sync --quiet --frozen --inexact --no-dev --all-extras --python $(PYTHON)
 	@touch $@
 
-.venv/.dev: $(UV) pyproject.toml uv.lock $(REFERENCE)
+.venv/.dev: $(UV) pyproject.toml uv.lock $(DESCRIPTION)
 	$(UV) sync --quiet --frozen --all-groups --all-extras --python $(PYTHON)
 	@touch $@ .venv/.program
 
@@ -88,4 +88,4 @@ build: $(UV)  ## build the wheel and the source archive into dist/
 	$(UV) build --out-dir dist
 
 clean:  ## remove what was installed and built (never a store)
-	rm -rf .venv .tools .bench dist build src/vigie/web/reference.html
+	rm -rf .venv .tools .bench dist build src/vigie/web/openapi.json

@@ -64,13 +64,17 @@ EXEMPT = {
     ("GET", "/healthz"): 200,
     ("GET", "/readyz"): 200,
     ("GET", "/metrics"): 200,
+    # Decision 15: where everything is, and the reference page with what it is made of.
+    ("GET", "/"): 200,
     ("GET", "/openapi.yaml"): 200,
+    ("GET", "/openapi.json"): 200,
     ("GET", "/reference"): 200,
-    ("GET", "/reference.css"): 200,
+    ("GET", "/reference/redoc.js"): 200,
+    ("GET", "/reference/openapi.json"): 200,
 }
 """What answers everyone alike, with whatever token or none."""
 
-EXEMPT_COUNT_MAX = 28
+EXEMPT_COUNT_MAX = 31
 """The exempt routes may only get fewer. Lower this when one goes; a new one needs a decision in docs/decisions."""
 
 UPDATE = b'{"status": "Resolved"}'

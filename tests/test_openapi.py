@@ -20,7 +20,7 @@ from tests.house import INCIDENTS_API, House, RunningHouse
 from vigie.settings import IdentitySettings, QuotaSettings
 from vigie.web.defender import UPDATE_BYTES_MAX
 from vigie.web.login import FORM_BYTES_MAX
-from vigie.web.reference import openapi_document
+from vigie.web.reference import openapi_yaml
 
 Client = dict[str, str]
 
@@ -67,7 +67,7 @@ def token(served: House) -> str:
     return served.a_token("Incident.ReadWrite.All")
 
 
-api = schemathesis.openapi.from_dict(yaml.safe_load(openapi_document()))
+api = schemathesis.openapi.from_dict(yaml.safe_load(openapi_yaml()))
 
 TENANT_OPERATIONS = [
     (path, method.upper())

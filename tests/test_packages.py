@@ -1,5 +1,6 @@
 """What is released: the wheel has the program, the source archive what is needed to change it, and neither more."""
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -9,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from building.reference_page import page_of
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "src/vigie/"
-PAGE = "vigie/web/reference.html"
+DOCUMENT = "vigie/web/openapi.json"
 """The only file of the program that is made, and not kept."""
 
 
@@ -68,7 +68,7 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path)
         names = set(archive.namelist())
 
     program = {name for name in names if ".dist-info/" not in name}
-    assert program - {PAGE} == {name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)}
+    assert program - {DOCUMENT} == {name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)}
     described = {name.partition(".dist-info/")[2] for name in names - program}
     assert described == {
         "METADATA",
@@ -80,11 +80,11 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path)
     }
 
 
-def test_the_wheel_has_the_reference_page_of_its_document(wheel: Path) -> None:
+def test_the_wheel_has_its_document_in_json_too(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        page, document = archive.read(PAGE), archive.read("vigie/web/openapi.yaml")
+        in_json, in_yaml = archive.read(DOCUMENT), archive.read("vigie/web/openapi.yaml")
 
-    assert page == page_of(yaml.safe_load(document))
+    assert json.loads(in_json) == yaml.safe_load(in_yaml)
 
 
 def test_the_source_archive_has_what_is_named_and_nothing_else(kept: set[str], sdist: Path) -> None:

@@ -1,20 +1,24 @@
-"""The API reference: an OpenAPI document that is whole and true, and a page that shows all of it safely."""
+"""The API reference: an OpenAPI document that is whole and true, and what the page shows of it."""
 
+import ast
+import gzip
 import json
+import shlex
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 import schemathesis
 import yaml
-from building.reference_page import page_of
 from jsonschema_rs import Draft202012Validator
 
+import vigie.web
 from tests.captured import CAPTURED
-from tests.shown_page import ShownPage
 from vigie import __version__
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
 from vigie.core.filters import STATUSES
@@ -28,11 +32,12 @@ from vigie.core.grading import (
 from vigie.core.incident import IncidentShape, NotAnIncident, keep_document
 from vigie.core.refusals import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
 from vigie.core.update import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
+from vigie.web.code_samples import ORIGIN
 from vigie.web.problems import JSON_TYPE, PROBLEMS, TOKEN_PROBLEMS
 from vigie.web.query_options import OPTIONS
-from vigie.web.reference import openapi_document, reference_page, reference_style
+from vigie.web.reference import openapi_json, openapi_yaml, renderer, shown_document
 
-API: dict[str, Any] = yaml.safe_load(openapi_document())
+API: dict[str, Any] = yaml.safe_load(openapi_yaml())
 OPERATIONS = {
     f"{method.upper()} {path}": (path, operation)
     for path, item in API["paths"].items()
@@ -49,8 +54,7 @@ LEAST_INCIDENT = {
     "alerts": [{}],
 }
 
-
-PAGE = ShownPage(page_of(API))
+VENDORED = Path(vigie.web.__file__).parent / "vendored"
 
 
 def every_object(node: object) -> Iterator[dict[str, Any]]:
@@ -189,11 +193,6 @@ def test_every_example_of_a_refusal_has_a_code_of_its_status(call: str, status: 
     codes = {example["error"]["code"] for example in examples}
     assert codes
     assert codes <= {each.code for each in PROBLEMS.values() if each.status == int(status)}
-
-
-def test_values_are_shown_as_json_writes_them() -> None:
-    assert "Example: true" in PAGE.text
-    assert "Example: True" not in PAGE.text
 
 
 @pytest.mark.parametrize("path", ["/api/incidents", "/api/incidents/{id}"])
@@ -339,136 +338,79 @@ def test_real_answers_fit_and_use_no_key_that_the_document_does_not_name() -> No
         assert keys - artefacts.get(name, set()) <= SCHEMAS[name]["properties"].keys()
 
 
-def test_the_page_that_is_served_is_the_one_of_the_document_as_it_is() -> None:
-    assert reference_page() == page_of(API), "`make setup` makes it anew"
+# In JSON, and as the page shows it
 
 
-def test_the_page_shows_every_operation_with_all_its_answers() -> None:
-    for name, (_, operation) in OPERATIONS.items():
-        assert f"operation-{operation['operationId']}" in PAGE.values_of("id")
-        assert name in PAGE.text
-        assert operation["summary"] in PAGE.text
-    shown = Counter(text for text in PAGE.texts if text.isdecimal() and len(text) == 3)
-    stated = Counter(status for _, operation in OPERATIONS.values() for status in operation["responses"])
-    assert shown & stated == stated
+def test_in_json_it_is_the_same_document() -> None:
+    assert json.loads(openapi_json()) == API, "`make setup` makes it anew"
 
 
-def test_the_page_shows_every_schema_with_all_its_keys_and_known_values() -> None:
-    for name, schema in SCHEMAS.items():
-        assert f"schema-{name}" in PAGE.values_of("id")
-        values = {value for node in every_object(schema) for value in node.get("enum", [])}
-        assert {*schema.get("properties", {}), *values} <= set(PAGE.texts)
+SHOWN: dict[str, Any] = json.loads(shown_document("https://vigie.lindenhof.example:8443"))
 
 
-def test_the_page_shows_every_description() -> None:
-    for node in every_object(API):
-        if isinstance(description := node.get("description"), str) and "examples" not in node:
-            first_line = description.split("\n")[0].replace("`", "").removeprefix("- ")
-            assert first_line in PAGE.text or node in API["servers"]
+def test_the_page_shows_every_call_once() -> None:
+    shown = {f"{method.upper()} {path}" for path, item in SHOWN["paths"].items() for method in item}
+
+    calls = {name for name in OPERATIONS if not name.startswith("HEAD ") and "/api/v1.0/" not in name}
+    assert {name for name in shown if not name.startswith("PARAMETERS ")} == calls
 
 
-def test_every_link_of_the_page_leads_somewhere() -> None:
-    ids = Counter(PAGE.values_of("id"))
-    inside = {href for href in PAGE.values_of("href") if href.startswith("#")}
-
-    assert max(ids.values()) == 1
-    assert {href[1:] for href in inside} <= ids.keys()
-    assert set(PAGE.values_of("href")) - inside == {"/reference.css", "/openapi.yaml"}
-    assert set(PAGE.values_of("href")) - inside <= API["paths"].keys()
-    for attribute in ("aria-labelledby", "aria-describedby"):
-        assert set(PAGE.values_of(attribute)) <= ids.keys()
+def shown_operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in SHOWN["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            yield path, method, item[method]
 
 
-def test_the_page_needs_nothing_that_its_content_security_policy_forbids() -> None:
-    forbidden = {"script", "style", "iframe", "object", "embed", "base", "form", "img", "svg"}
-    attributes = {name for _, attributes in PAGE.elements for name in attributes}
-
-    assert forbidden.isdisjoint(tag for tag, _ in PAGE.elements)
-    assert attributes <= {
-        *("charset", "name", "content", "rel", "href", "lang", "class", "id"),
-        *("tabindex", "role", "scope", "aria-label", "aria-labelledby"),
-    }
-    assert b"url(" not in reference_style()
-    assert b"@import" not in reference_style()
+def test_every_call_that_is_shown_is_as_the_document_has_it_but_for_its_samples() -> None:
+    for path, method, operation in shown_operations():
+        samples = operation.pop("x-codeSamples")
+        assert operation == API["paths"][path][method]
+        operation["x-codeSamples"] = samples
 
 
-def test_the_page_can_be_read_by_ear_and_without_a_mouse() -> None:
-    tags = Counter(tag for tag, _ in PAGE.elements)
-    levels = [int(tag[1]) for tag, _ in PAGE.elements if tag in {"h1", "h2", "h3", "h4"}]
+def test_every_sample_calls_this_server_and_is_code() -> None:
+    for path, method, operation in shown_operations():
+        curl, python = operation["x-codeSamples"]
+        calls = [node for node in ast.walk(ast.parse(python["source"])) if isinstance(node, ast.Call)]
+        words = shlex.split(curl["source"].replace("\\\n", " "))
 
-    assert ("html", {"lang": "en"}) in PAGE.elements
-    assert [tags[landmark] for landmark in ("header", "nav", "main", "h1", "title")] == [1] * 5
-    assert all(after - before <= 1 for before, after in pairwise(levels))
-    assert tags["table"] == tags["caption"] == tags["thead"]
-    assert all("scope" in attributes for tag, attributes in PAGE.elements if tag == "th")
-    # What scrolls by itself can be reached and has a name.
-    scrolling = [attributes for _, attributes in PAGE.elements if attributes.get("role") == "group"]
-    assert all(
-        each["tabindex"] == "0" and each.keys() & {"aria-label", "aria-labelledby"} for each in scrolling
+        assert [curl["label"], python["label"]] == ["curl", "Python"]
+        assert any(isinstance(call.func, ast.Attribute) and call.func.attr == method for call in calls)
+        assert words[0] == "curl"
+        assert words[-1].startswith("https://vigie.lindenhof.example:8443/")
+        needs_token = any("bearer" in each for each in operation["security"])
+        assert (
+            ("Authorization: Bearer $TOKEN" in words) is ("Bearer {token}" in python["source"]) is needs_token
+        )
+        assert "{" not in words[-1], path
+
+
+def test_the_document_speaks_of_no_server_that_samples_stand_for() -> None:
+    assert ORIGIN.encode() not in openapi_yaml()
+
+
+# The renderer
+
+
+def test_the_renderer_is_the_file_that_was_published() -> None:
+    recorded = tomllib.loads(VENDORED.joinpath("vendored.toml").read_text(encoding="utf-8"))["redoc"]
+    published = renderer(packed=False)
+
+    assert sha256(published).hexdigest() == recorded["sha256"]
+    assert gzip.decompress(renderer(packed=True)) == published
+    assert (
+        f'Version: "{recorded["version"]}"'
+        in VENDORED.joinpath("redoc.standalone.js.LICENSE.txt").read_text()
     )
-    assert len(scrolling) == tags["table"] + tags["pre"]
 
 
-def test_the_style_knows_light_dark_and_small_screens() -> None:
-    style = reference_style().decode()
+def test_its_licence_goes_with_it() -> None:
+    recorded = tomllib.loads(VENDORED.joinpath("vendored.toml").read_text(encoding="utf-8"))["redoc"]
+    notice = (Path(__file__).parent.parent / "NOTICE").read_text(encoding="utf-8")
 
-    assert "@media (prefers-color-scheme: dark)" in style
-    assert "@media (min-width:" in style
-    assert style.count("{") == style.count("}")
-
-
-def hostile(node: Any) -> Any:
-    """The same, with an attack behind every text but those that the page follows."""
-    attack = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>`</code>`&amp;"
-    words = {"$ref", "operationId", "type", "format", "tags", "security", "openapi"}
-    if isinstance(node, dict):
-        return {key: value if key in words else hostile(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [hostile(value) for value in node]
-    return node + attack if isinstance(node, str) else node
+    assert f"Redoc {recorded['version']}" in notice
+    assert VENDORED.joinpath("redoc.LICENSE").read_text().splitlines()[0] == "The MIT License (MIT)"
 
 
-def test_whatever_a_description_holds_is_shown_and_not_obeyed() -> None:
-    page = ShownPage(page_of(hostile(API)))
-
-    assert "<script>alert(1)</script>" in page.text
-    assert {tag for tag, _ in page.elements} == {tag for tag, _ in PAGE.elements}
-    assert {name for _, each in page.elements for name in each} == {
-        name for _, each in PAGE.elements for name in each
-    }
-    assert set(page.values_of("href")) == set(PAGE.values_of("href"))
-
-
-def test_names_are_shown_and_not_obeyed_either() -> None:
-    attack = '"><script>alert(1)</script>'
-    document: dict[str, Any] = {
-        "info": {"title": attack, "version": attack},
-        "tags": [{"name": attack}],
-        "paths": {
-            f"/{attack}": {
-                "parameters": [{"name": attack, "in": attack, "schema": {"type": attack, "format": attack}}],
-                "get": {
-                    "tags": [attack],
-                    "operationId": attack,
-                    "summary": attack,
-                    "security": [{attack: [attack]}],
-                    "responses": {
-                        attack: {
-                            "description": attack,
-                            "headers": {attack: {"description": attack, "schema": {"enum": [attack]}}},
-                            "content": {attack: {"schema": {}, "examples": {attack: {"value": {attack: 1}}}}},
-                        }
-                    },
-                },
-            }
-        },
-        "components": {
-            "schemas": {attack: {"properties": {attack: {"const": attack}}}},
-            "securitySchemes": {attack: {"type": attack, "scheme": attack}},
-        },
-    }
-
-    page = ShownPage(page_of(document))
-
-    assert "script" not in {tag for tag, _ in page.elements}
-    assert page.text.count("<script>") > 15
+def test_no_file_that_is_vendored_is_larger_than_a_megabyte() -> None:
+    assert max(file.stat().st_size for file in VENDORED.iterdir()) < 1_000_000

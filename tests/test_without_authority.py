@@ -15,7 +15,10 @@ from vigie.store.kept_keys import KeptKeys
 from vigie.web.app import AUTHORITY_ROUTES, ROUTES, RouteRow
 
 # What every server answers; a new route is the authority's, or has to be added here.
-EVERYWHERE = {"/healthz", "/readyz", "/metrics", "/openapi.yaml", "/reference", "/reference.css"}
+EVERYWHERE = {
+    *("/", "/signin.css", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/openapi.json"),
+    *("/reference", "/reference/redoc.js", "/reference/openapi.json"),
+}
 
 GOOD, UNKNOWN = 404, 401
 

@@ -28,6 +28,7 @@ from vigie.web.pages.face import PagesFace
 from vigie.web.pages.layout import STYLE_PATH
 from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
 from vigie.web.problems import DEFECT, error_body, problem_of
+from vigie.web.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
 from vigie.web.request_log import RequestIds, RequestLog
 from vigie.web.service import METRICS_PATH, ServiceFace
 
@@ -244,7 +245,6 @@ AUTHORITY_ROUTES: tuple[RouteRow, ...] = (
     RouteRow(path=DEVICE_PATH, answer=lambda faces: faces.pages.device, methods=_PAGE_METHODS),
     RouteRow(path=PASSWORD_PATH, answer=lambda faces: faces.pages.password, methods=("POST",)),
     RouteRow(path=CONSENT_PATH, answer=lambda faces: faces.pages.consent, methods=("POST",)),
-    RouteRow(path=STYLE_PATH, answer=lambda faces: faces.pages.style),
 )
 """What the embedded authority answers; nothing where there is none."""
 
@@ -253,9 +253,13 @@ ROUTES: tuple[RouteRow, ...] = (
     RouteRow(path="/healthz", answer=lambda faces: faces.service.alive),
     RouteRow(path="/readyz", answer=lambda faces: faces.service.ready),
     RouteRow(path=METRICS_PATH, answer=lambda faces: faces.service.metrics),
-    RouteRow(path="/openapi.yaml", answer=lambda faces: faces.service.openapi),
+    RouteRow(path="/", answer=lambda faces: faces.service.landing),
+    RouteRow(path=STYLE_PATH, answer=lambda faces: faces.pages.style),
+    RouteRow(path="/openapi.yaml", answer=lambda faces: faces.service.openapi_yaml),
+    RouteRow(path="/openapi.json", answer=lambda faces: faces.service.openapi_json),
     RouteRow(path="/reference", answer=lambda faces: faces.service.reference),
-    RouteRow(path="/reference.css", answer=lambda faces: faces.service.style),
+    RouteRow(path=RENDERER_PATH, answer=lambda faces: faces.service.renderer),
+    RouteRow(path=SHOWN_DOCUMENT_PATH, answer=lambda faces: faces.service.shown_document),
 )
 """Every route but that of one incident, which is answered without a framework in between."""
 

@@ -1,26 +1,32 @@
 """What operators ask of a server: is it alive, is it ready, what has it counted, what does it speak."""
 
+from asyncio import to_thread
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from vigie.core.refusals import StoreUnavailable
-from vigie.web.exchange import Exchange, Receive, Scope, Send
+from vigie.web.exchange import Exchange, Receive, Scope, Send, chosen_coding
+from vigie.web.landing import landing_document, landing_page, wants_page
 from vigie.web.metrics import form_for
 from vigie.web.pacing import Pace
-from vigie.web.reference import openapi_document, reference_page, reference_style
+from vigie.web.pages.languages import texts_for
+from vigie.web.reference import (
+    openapi_json,
+    openapi_yaml,
+    reference_page,
+    reference_policy,
+    renderer,
+    shown_document,
+)
 from vigie.web.scrapes import Scrapes
 
 METRICS_PATH = "/metrics"
 
-_PAGE_HEADERS = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-        b"form-action 'none'; frame-ancestors 'none'",
-    ),
-    (b"referrer-policy", b"no-referrer"),
-)
+_JSON = b"application/json"
+_HTML = b"text/html; charset=utf-8"
+_STRICT = b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_FOR_A_WHILE = (b"cache-control", b"public, max-age=600")
 
 
 class ServiceFace:
@@ -46,26 +52,69 @@ class ServiceFace:
         form = form_for(exchange.header(b"accept"))
         await self._answer_paced(exchange, form.value.encode(), await self._scrapes.body(form))
 
-    async def openapi(self, exchange: Exchange) -> None:
+    async def landing(self, exchange: Exchange) -> None:
+        """Where everything is: a page for browsers, JSON for everybody else."""
+        varies = (b"vary", b"Accept, Accept-Language, Host")
+        if not wants_page(exchange.header(b"accept")):
+            return await self._answer_paced(exchange, _JSON, landing_document(exchange.origin), varies)
+        texts = texts_for(exchange.header(b"accept-language"))
+        language = (b"content-language", texts.language.encode())
+        page = landing_page(texts, exchange.origin).encode()
+        return await self._answer_paced(exchange, _HTML, page, varies, language)
+
+    async def openapi_yaml(self, exchange: Exchange) -> None:
         """The API's own description."""
-        await self._answer_paced(exchange, b"application/yaml; charset=utf-8", openapi_document())
+        await self._answer_paced(exchange, b"application/yaml; charset=utf-8", openapi_yaml())
+
+    async def openapi_json(self, exchange: Exchange) -> None:
+        """The same in JSON."""
+        await self._answer_paced(exchange, _JSON, openapi_json())
 
     async def reference(self, exchange: Exchange) -> None:
         """The same, for people."""
-        await self._answer_paced(exchange, b"text/html; charset=utf-8", reference_page())
+        await self._answer_paced(exchange, _HTML, reference_page(), policy=reference_policy())
 
-    async def style(self, exchange: Exchange) -> None:
-        """How the page looks."""
-        await self._answer_paced(exchange, b"text/css; charset=utf-8", reference_style())
+    async def renderer(self, exchange: Exchange) -> None:
+        """The program that shows it on that page."""
+        is_packed = chosen_coding(exchange.header(b"accept-encoding")) == "gzip"
+        headers = [_FOR_A_WHILE, (b"vary", b"Accept-Encoding")]
+        if is_packed:
+            headers.append((b"content-encoding", b"gzip"))
+        body = await to_thread(renderer, packed=is_packed)
+        await self._answer_paced(exchange, b"text/javascript; charset=utf-8", body, *headers)
 
-    async def _answer_paced(self, exchange: Exchange, content_type: bytes, body: bytes) -> None:
+    async def shown_document(self, exchange: Exchange) -> None:
+        """What it shows: every call once, with samples."""
+        body = await to_thread(shown_document, exchange.origin)
+        await self._answer_paced(exchange, _JSON, body, (b"vary", b"Host"))
+
+    async def _answer_paced(
+        self,
+        exchange: Exchange,
+        content_type: bytes,
+        body: bytes,
+        *headers: tuple[bytes, bytes],
+        policy: bytes = _STRICT,
+    ) -> None:
         """Answer with what is large and anybody may have: many at once have to wait, like many refusals."""
-        await _answer(exchange, content_type, body, pace=self._pace)
+        await _answer(exchange, content_type, body, *headers, policy=policy, pace=self._pace)
 
 
-async def _answer(exchange: Exchange, content_type: bytes, body: bytes, *, pace: Pace | None = None) -> None:
-    headers = [(b"content-type", content_type), *exchange.safety_headers, *_PAGE_HEADERS]
-    await exchange.answer(200, headers, body, pace=pace)
+async def _answer(
+    exchange: Exchange,
+    content_type: bytes,
+    body: bytes,
+    *headers: tuple[bytes, bytes],
+    policy: bytes = _STRICT,
+    pace: Pace | None = None,
+) -> None:
+    common = (
+        (b"content-type", content_type),
+        *exchange.safety_headers,
+        (b"content-security-policy", policy),
+        (b"referrer-policy", b"no-referrer"),
+    )
+    await exchange.answer(200, [*common, *headers], body, pace=pace)
 
 
 class MetricsApp:

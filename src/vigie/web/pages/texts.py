@@ -78,6 +78,14 @@ class Texts:
     request: str
     moment: str
 
+    landing: str
+    landing_note: str
+    landing_incidents: str
+    landing_reference: str
+    landing_openapi: str
+    landing_readiness: str
+    landing_independent: str
+
 
 ENGLISH = Texts(
     language="en",
@@ -169,6 +177,16 @@ ENGLISH = Texts(
     code="Code",
     request="Request",
     moment="Time",
+    landing="Vigie is running",
+    landing_note=(
+        "This server answers programs written for the Microsoft Defender XDR incidents API. They need a token; "
+        "this page and the documents below do not."
+    ),
+    landing_incidents="Incidents:",
+    landing_reference="API reference",
+    landing_openapi=": the same for programs (OpenAPI)",
+    landing_readiness=": whether the server can answer",
+    landing_independent="Vigie is not affiliated with or endorsed by Microsoft.",
 )
 
 FRENCH = Texts(
@@ -265,6 +283,16 @@ FRENCH = Texts(
     code="Code",
     request="Requête",
     moment="Heure",
+    landing="Vigie est en marche",
+    landing_note=(
+        "Ce serveur répond aux programmes écrits pour l’API des incidents de Microsoft Defender XDR. Il leur faut "
+        "un jeton ; cette page et les documents ci-dessous n’en demandent pas."
+    ),
+    landing_incidents="Incidents :",
+    landing_reference="Référence de l’API",
+    landing_openapi=" : la même pour les programmes (OpenAPI)",
+    landing_readiness=" : le serveur peut-il répondre",
+    landing_independent="Vigie n’est ni affilié à Microsoft, ni approuvé par Microsoft.",
 )
 
 LANGUAGES: Mapping[str, Texts] = {each.language: each for each in (ENGLISH, FRENCH)}
