@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -21,6 +24,7 @@ from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
 
 STORE = Path(".vigie/vigie.sqlite3")
 OF_CONTOSO = ("--tenant", "contoso")
+PAGE_BYTES = 4096
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +183,104 @@ def test_a_command_that_meets_a_log_without_its_store_refuses(command: tuple[str
 
     assert (ended.code, STORE.exists()) == (1, False)
     assert "vigie.sqlite3-wal and vigie.sqlite3-shm of one beside it; stop whoever uses that" in ended.refusal
+
+
+# Damaged
+
+
+@pytest.fixture
+def filled(working_directory: Path) -> str:
+    """A token for a store with incidents that take several pages each."""
+    done("tenant", "add", "contoso")
+    done("app", "add", "writer", *OF_CONTOSO, "--permission", "Incident.ReadWrite.All")
+    incidents = run("generate", "--incidents", 300, "--seed", 1).out
+    Path("incidents").write_text(incidents, encoding="utf-8")
+    done("import", "incidents", *OF_CONTOSO)
+    return str(done("token", *OF_CONTOSO, "--app", "writer")["access_token"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_server_whose_file_is_overwritten_answers_503_and_never_500(filled: str, seed: int) -> None:
+    quotas = {f"VIGIE_QUOTAS_{each}_PER_MINUTE": "10000" for each in ("GET", "LIST", "UPDATE")}
+    numbers = [json.loads(line)["incidentId"] for line in Path("incidents").read_text().splitlines()]
+    log = Path("serve.log")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in quotas.items():
+            patch.setenv(name, value)
+        with served("--port", "0", log=log) as (_, said):
+            overwrite_pages(300, seed)
+            answers = Counter(
+                call(method, f"{said['url']}/api/incidents/{number}", filled)
+                for number in numbers[:60]
+                for method in ("PATCH", "GET")
+            )
+
+    # 403 is for those that are redirected, which nobody may update.
+    assert {status for status, _ in answers} <= {200, 403, 503}
+    assert answers[503, "5"] > 10
+    assert [event for event in events_in(log) if event["event"] in ("defect", "chore_ended")] == []
+
+
+def test_a_document_that_was_overwritten_is_told_from_a_defect(filled: str) -> None:
+    with closing(sqlite3.connect(STORE)) as store, store:
+        store.execute(
+            "UPDATE incident SET document = zeroblob(length(document)), spans = zeroblob(length(spans))"
+        )
+    number = json.loads(Path("incidents").read_text().splitlines()[0])["incidentId"]
+
+    with served("--port", "0", log=Path("serve.log")) as (_, said):
+        assert call("PATCH", f"{said['url']}/api/incidents/{number}", filled) == (503, "5")
+    assert "is damaged" in run("incident", "remove", number, *OF_CONTOSO, "--yes").refusal
+
+
+def test_a_server_whose_file_is_cut_in_half_is_not_ready_and_takes_no_updates(filled: str) -> None:
+    number = json.loads(Path("incidents").read_text().splitlines()[-1])["incidentId"]
+    with served("--port", "0", log=Path("serve.log")) as (_, said):
+        assert call("GET", f"{said['url']}/readyz") == (200, None)
+        os.truncate(STORE, STORE.stat().st_size // 2)
+
+        assert call("GET", f"{said['url']}/readyz") == (503, "5")
+        assert call("PATCH", f"{said['url']}/api/incidents/{number}", filled) == (503, "5")
+        assert call("GET", f"{said['url']}/readyz") == (503, "5")
+
+
+def test_a_server_stays_ready_when_its_file_shrinks_for_a_good_reason(filled: str) -> None:
+    with served("--port", "0", log=Path("serve.log")) as (_, said):
+        done("tenant", "remove", "contoso", "--yes")
+        before = STORE.stat().st_size
+        with closing(sqlite3.connect(STORE)) as store:
+            store.execute("VACUUM")
+            store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        assert STORE.stat().st_size < before // 2
+        assert call("GET", f"{said['url']}/readyz") == (200, None)
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "cut"])
+def test_a_start_on_a_damaged_file_says_so_and_what_to_do(filled: str, damage: str) -> None:
+    if damage == "cut":
+        os.truncate(STORE, STORE.stat().st_size // 2)
+    else:
+        overwrite_pages(20, 1)
+
+    ended = run("serve", "--port", 0)
+
+    assert ended.code == 1
+    (line,) = (line for line in ended.err.splitlines() if line.startswith("vigie: "))
+    assert "damaged: " in line
+    assert (
+        f"restore a backup, or save what can still be read: `sqlite3 {STORE} .recover | sqlite3 FILE`" in line
+    )
+
+
+def overwrite_pages(count: int, seed: int) -> None:
+    """Put random bytes in the place of random pages, the first apart, which says what the file is."""
+    chance = Random(seed)
+    pages = range(1, STORE.stat().st_size // PAGE_BYTES)
+    with STORE.open("r+b") as file:
+        for page in chance.sample(pages, min(count, len(pages))):
+            file.seek(page * PAGE_BYTES)
+            file.write(chance.randbytes(PAGE_BYTES))
 
 
 def call(method: str, address: str, token: str = "") -> tuple[int, str | None]:

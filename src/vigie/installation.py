@@ -18,8 +18,12 @@ from vigie.store.incidents import IncidentStore
 from vigie.store.kept_keys import KeptKeys
 from vigie.store.sign_ins import SignInStore
 from vigie.store.sqlite.database import open_sqlite
+from vigie.store.sqlite.file import check_whole
 
 KEY_FILE_NAME = "signing-keys.json"
+
+# In one second a few hundred megabytes are looked through; a start shall not wait for more.
+_CHECK_SECONDS_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,11 @@ class Installation:
                 f"secret that is the same for all; make one: {HOW_TO_MAKE_A_SECRET}"
             )
         return KeysInFile(self.key_file)
+
+    def check_whole(self) -> None:
+        """Raise StoreError if the file of the store is damaged, as far as that can be seen in a moment."""
+        if not self.settings.database.is_shared:
+            check_whole(self.settings.database.path, seconds_max=_CHECK_SECONDS_MAX)
 
     @property
     def key_file(self) -> Path:

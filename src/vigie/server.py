@@ -121,6 +121,7 @@ async def serving(
     request_log = RequestLog(writer, enabled=settings.logging.level in ("debug", "info"))
     url = public_url_of(settings, listeners.main.getsockname()[1])
     secured = _secured(installation, url)
+    installation.check_whole()
     parts = await assemble(installation, url, request_log, metrics_age_seconds_max=metrics_age_seconds_max)
     async with (
         parts.quota_store,

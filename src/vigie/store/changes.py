@@ -16,6 +16,7 @@ from vigie.core.incident import (
     split_document,
 )
 from vigie.core.instants import Instant
+from vigie.store.damage import unavailable_when_damaged
 from vigie.store.database import Session, Values
 from vigie.store.sights import WHOLE_TENANT, sight_label
 
@@ -28,9 +29,15 @@ class IncidentRow(NamedTuple):
     spans: bytes
     last_update_at: Instant
 
+    def known_spans(self) -> Spans:
+        """The spans. Raises StoreUnavailable if they are damaged."""
+        with unavailable_when_damaged():
+            return decode_spans(self.spans)
+
     def split(self) -> SplitDocument:
-        """The document in two."""
-        return split_document(self.document, self.alerts_at, decode_spans(self.spans))
+        """The document in two. Raises StoreUnavailable if it is damaged."""
+        with unavailable_when_damaged():
+            return split_document(self.document, self.alerts_at, decode_spans(self.spans))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +109,8 @@ async def change(
     key = key_of(tenant_id, incident_id)
     latest = await session.row("latest_update", key)
     at = Instant(max(deed.at, latest[0] + 1 if latest else 0))
-    spans = decode_spans(before.spans)
-    split = split_document(before.document, before.alerts_at, spans)
-    decision = decide(split.head, spans, at)
+    split = before.split()
+    decision = decide(split.head, before.known_spans(), at)
     document, alerts_at = join_document(SplitDocument(decision.head, split.alerts))
     values = {
         "status": decision.status,
@@ -128,12 +134,14 @@ async def remove(session: Session, tenant_id: int, incident_id: int, deed: Deed)
         return False
     await session.run_many("remove_sight", _sights(key, before))
     await session.run("remove_incident", key)
-    await _record(session, key, deed, "remove", removed(before.document))
+    with unavailable_when_damaged():
+        changes = removed(before.document)
+    await _record(session, key, deed, "remove", changes)
     return True
 
 
 def _sights(key: Values, row: IncidentRow) -> list[Values]:
-    labels = (WHOLE_TENANT, *(sight_label(sight) for sight in sights_of(decode_spans(row.spans))))
+    labels = (WHOLE_TENANT, *(sight_label(sight) for sight in sights_of(row.known_spans())))
     return [{**key, "last_update_at": row.last_update_at, "label": label} for label in labels]
 
 

@@ -10,14 +10,15 @@ from operator import itemgetter
 from vigie.core import lossless
 from vigie.core.access import Exposure
 from vigie.core.history import Deed, HistoryEntry
-from vigie.core.incident import KeptIncident, decode_spans
+from vigie.core.incident import KeptIncident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.positions import Position
 from vigie.core.queries import PageRequest
 from vigie.core.refusals import StoreUnavailable
-from vigie.core.trimming import is_in_sight, visible_document
+from vigie.core.trimming import is_in_sight
 from vigie.store import changes
 from vigie.store.changes import Decide
+from vigie.store.damage import visible
 from vigie.store.database import LARGE_ROW_BYTES, Database, Row, Session, Snapshot, StandbyFailed
 from vigie.store.device_groups import DeviceGroupsOfTenant
 from vigie.store.listing import Listing, Way
@@ -91,8 +92,8 @@ class IncidentStore:
         if not_before is not None and last_update_at < not_before:
             return None
         if exposure.whole_tenant or len(document) < LARGE_ROW_BYTES:
-            return visible_document(document, alerts_at, spans, exposure)
-        return await asyncio.to_thread(visible_document, document, alerts_at, spans, exposure)
+            return visible(document, alerts_at, spans, exposure)
+        return await asyncio.to_thread(visible, document, alerts_at, spans, exposure)
 
     def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
         """Ask for what `visible_at_once` takes; None where it need not be waited for."""
@@ -109,7 +110,7 @@ class IncidentStore:
             return None
         if len(document) >= LARGE_ROW_BYTES:
             return None
-        return visible_document(document, alerts_at, spans, exposure)
+        return visible(document, alerts_at, spans, exposure)
 
     async def put_incidents(
         self,
@@ -160,13 +161,13 @@ class IncidentStore:
 
         async def change(session: Session) -> bytes | None:
             row = await changes.find_row(session, changes.key_of(tenant_id, incident_id))
-            if row is None or not is_in_sight(decode_spans(row.spans), exposure):
+            if row is None or not is_in_sight(row.known_spans(), exposure):
                 return None
             if not_before is not None and row.last_update_at < not_before:
                 return None
             if not await _is_done_already(session, tenant_id, done, deed.at):
                 row = await changes.change(session, tenant_id, incident_id, row, deed, decide)
-            return visible_document(row.document, row.alerts_at, row.spans, exposure)
+            return visible(row.document, row.alerts_at, row.spans, exposure)
 
         return await self._database.write(change)
 
@@ -255,9 +256,9 @@ class IncidentStore:
     ) -> AsyncIterator[Page]:
         listing = Listing(tenant_id, exposure, request, not_before, dialect=self._database.dialect)
 
-        def visible(row: Row) -> bytes:
+        def visible_of(row: Row) -> bytes:
             document, alerts_at, spans = row
-            left = visible_document(document, alerts_at, spans, exposure)
+            left = visible(document, alerts_at, spans, exposure)
             if left is None:
                 raise RuntimeError("the sights name an incident that the exposure does not know about")
             return left
@@ -265,7 +266,7 @@ class IncidentStore:
         async with self._database.snapshot(after=after) as snapshot:
             count = await snapshot.number(listing.count()) if request.count else None
             way = await _shortest_way(snapshot, listing)
-            read = itemgetter(0) if exposure.whole_tenant else visible
+            read = itemgetter(0) if exposure.whole_tenant else visible_of
             batches = snapshot.batches(listing.page(way), read)
             yield Page(count=count, batches=batches if after is None else await _begun(batches))
 

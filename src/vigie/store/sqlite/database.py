@@ -23,7 +23,7 @@ from vigie.store.database import (
 from vigie.store.dialect import SQLITE
 from vigie.store.sqlite.connection import SqliteSession, by_place, connect
 from vigie.store.sqlite.failures import unavailable_when_it_fails
-from vigie.store.sqlite.file import OpenedFile, check_is_ours, left_behind, make_file, migrate
+from vigie.store.sqlite.file import HOW_TO_REPAIR, OpenedFile, check_is_ours, left_behind, make_file, migrate
 from vigie.store.sqlite.scans import Scans, ThreadedSnapshot
 from vigie.store.sqlite.writer import Writer
 
@@ -63,8 +63,10 @@ class SqliteDatabase:
         self.on_lost: OnLost = unheard
 
     def check_place(self) -> None:
-        """Raises StoreUnavailable when the path of the file leads elsewhere by now."""
+        """Raises StoreUnavailable when the path of the file leads elsewhere by now, or the file was cut short."""
         self._file.check()
+        with unavailable_when_it_fails():
+            self._file.check_length(self._reader)
 
     async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:  # noqa: ARG002  nothing here lags
         """The first row, as of now."""
@@ -192,5 +194,5 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> str:
     if "locked" in text:
         return f"the store at {path} is locked by another program; try again when that has ended"
     if "not a database" in text or "malformed" in text:
-        return f"{path} is not a Vigie store, or is damaged: {text}"
+        return f"{path} is not a Vigie store, or is damaged: {text}; {HOW_TO_REPAIR.format(path=path)}"
     return f"the store at {path} cannot be used: {text}"

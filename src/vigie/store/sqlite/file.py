@@ -3,8 +3,9 @@
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from vigie.core.refusals import StoreUnavailable
@@ -14,6 +15,9 @@ from vigie.store.statements import migrations
 
 APPLICATION_ID = 0x56494749
 """`VIGI`, in the header of every store file, so that another program's file is never taken for one."""
+
+
+HOW_TO_REPAIR = "restore a backup, or save what can still be read: `sqlite3 {path} .recover | sqlite3 FILE`"
 
 
 class OpenedFile:
@@ -26,6 +30,7 @@ class OpenedFile:
         self._path = path
         self._opened = _identity(path)
         self._is_in_place = True
+        self._length_bytes = path.stat().st_size
         self._on_lost = on_lost
 
     def check(self) -> None:
@@ -42,6 +47,42 @@ class OpenedFile:
             self._is_in_place = False
             self._on_lost(reason)
         raise StoreUnavailable(reason)
+
+    def check_length(self, connection: sqlite3.Connection) -> None:
+        """Raises StoreUnavailable when the file has lost its end since it was opened.
+
+        Not by its own header: to open and close the file once more would end SQLite's locks on it.
+        """
+        length_bytes = self._path.stat().st_size
+        # Only then: what was written last is in the log for a while, and not in the file yet.
+        if length_bytes < self._length_bytes:
+            pages, page_bytes = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+            )
+            if pages * page_bytes > length_bytes:
+                raise StoreUnavailable(f"{self._path} was cut short while it was open")
+        self._length_bytes = length_bytes
+
+
+def check_whole(path: Path, *, seconds_max: float) -> None:
+    """Look through as much of the file as can be in a time. Raises StoreError if it is damaged."""
+    with closing(connect(path, is_read_only=True)) as connection:
+        timer = threading.Timer(seconds_max, connection.interrupt)
+        timer.start()
+        try:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
+        finally:
+            timer.cancel()
+            timer.join()
+    if verdict != "ok":
+        reason = " ".join(verdict.split())
+        raise StoreError(f"the store at {path} is damaged: {reason}; {HOW_TO_REPAIR.format(path=path)}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
