@@ -350,6 +350,7 @@ def test_refused_calls_do_not_lengthen_the_wait(strict: House) -> None:
         ("/api/incidents/987654321", 404),
         ("/api/incidents/{number}?$top=1", 400),
         ("/api/v1.0/incidents/{number}", 200),
+        ("/API/Incidents/{number}", 200),
         ("//api//incidents//{number}", 200),
     ],
 )

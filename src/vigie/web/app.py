@@ -13,11 +13,10 @@ from vigie.core.instants import Instant
 from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound
 from vigie.web.defender import (
     BODY_HEADERS,
-    INCIDENT_PREFIXES,
     INCIDENT_ROUTE,
-    LIST_PATHS,
     LIST_ROUTE,
     DefenderFace,
+    incident_segment,
 )
 from vigie.web.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.web.login import LoginFace
@@ -65,7 +64,7 @@ class VigieApp:
         self._defender = faces.defender
         self._router = Router(
             [
-                Route(row.path, _Endpoint(row.answer(faces)), methods=row.methods)
+                _Route(row.path, _Endpoint(row.answer(faces)), methods=row.methods)
                 for row in ROUTES
                 if row.path not in without and (has_authority or row not in AUTHORITY_ROUTES)
             ],
@@ -110,14 +109,14 @@ class VigieApp:
         path = exchange.scope["raw_path"]
         if b"//" in path:
             path = _collapse_slashes(exchange.scope)
-        for prefix in INCIDENT_PREFIXES:
-            if path.startswith(prefix) and b"/" not in (segment := path[len(prefix) :]) and segment:
-                exchange.route = INCIDENT_ROUTE
-                return await self._defender.one_incident(exchange, segment)
-        if path in LIST_PATHS:
-            exchange.route = LIST_ROUTE
-            return await self._defender.list_incidents(exchange)
-        return await self._route(exchange)
+        segment = incident_segment(path)
+        if segment is None:
+            return await self._route(exchange)
+        if segment:
+            exchange.route = INCIDENT_ROUTE
+            return await self._defender.one_incident(exchange, segment)
+        exchange.route = LIST_ROUTE
+        return await self._defender.list_incidents(exchange)
 
     async def _route(self, exchange: Exchange) -> None:
         # With an application in the scope, Starlette raises what it would else answer in words of its own.
@@ -273,6 +272,15 @@ class _Endpoint:
 
 
 def _collapse_slashes(scope: Scope) -> bytes:
+class _Route(Route):
+    """A route whose path may be written in any letter case; what stands in place of a name stays as it came."""
+
+    def __init__(self, path: str, endpoint: "_Endpoint", *, methods: tuple[str, ...]) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        # ASCII: else a long s would be an s, and a Kelvin sign a k.
+        self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.ASCII)
+
+
     """One slash for several, as some SDKs write two (clients.md, rule 13)."""
     path: bytes = _SLASHES.sub(b"/", scope["raw_path"])
     scope["raw_path"] = path

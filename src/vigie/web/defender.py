@@ -31,10 +31,8 @@ from vigie.web.query_options import parse_page_request, query_of_next_page, refu
 from vigie.web.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 
 INCIDENT_ROUTE = "/api/incidents/{id}"
-INCIDENT_PREFIXES = (b"/api/incidents/", b"/api/v1.0/incidents/")
 INCIDENT_METHODS = ("GET", "HEAD", "PATCH")
 LIST_ROUTE = "/api/incidents"
-LIST_PATHS = (b"/api/incidents", b"/api/incidents/", b"/api/v1.0/incidents", b"/api/v1.0/incidents/")
 LIST_METHODS = ("GET", "HEAD")
 LISTS_AT_ONCE_MAX = 8
 UPDATE_BYTES_MAX = 256 * 1024
@@ -45,6 +43,8 @@ BODY_HEADERS = (
 )
 COMMON_HEADERS = (*BODY_HEADERS, *SAFETY_HEADERS)
 
+_INCIDENTS = b"/api/incidents/"
+_INCIDENTS_OTHERWISE = re.compile(rb"/api/(?:v1\.0/)?incidents(?:/([^/]*))?", re.IGNORECASE)
 _ID = re.compile(rb"[0-9]{1,19}")
 _COMPRESSED_FROM_BYTES = 256
 
@@ -56,6 +56,18 @@ class DefenderQuotas:
     get: Quota
     list: Quota
     update: Quota
+
+
+def incident_segment(path: bytes) -> bytes | None:
+    """What stands behind the path of the list, as it came: nothing for the list itself. None for another path.
+
+    Letter case does not matter, and neither does the version.
+    """
+    if path.startswith(_INCIDENTS):
+        segment = path[len(_INCIDENTS) :]
+        return None if b"/" in segment else segment
+    found = _INCIDENTS_OTHERWISE.fullmatch(path)
+    return None if found is None else found[1] or b""
 
 
 class DefenderFace:

@@ -141,7 +141,7 @@ class LoginFace:
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)
         else:
-            version = "/v2.0" if "/v2.0/" in authority.path else ""
+            version = "/v2.0" if "/v2.0/" in authority.path.lower() else ""
             endpoint = f"{exchange.origin}/{tenant}{version}/.well-known/openid-configuration"
             document = {
                 "tenant_discovery_endpoint": endpoint,

@@ -125,7 +125,7 @@ class MetricsApp:
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer one request."""
-        is_known = scope["path"] == METRICS_PATH
+        is_known = scope["path"].lower() == METRICS_PATH
         accept = next(
             (value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), None
         )
