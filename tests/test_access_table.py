@@ -61,6 +61,12 @@ EXEMPT = {
     ("POST", "/signin/password"): 400,
     ("POST", "/signin/consent"): 400,
     ("GET", "/signin.css"): 200,
+    ("GET", "/api"): 200,
+    ("GET", "/api/"): 200,
+    ("GET", "/api/$metadata"): 200,
+    ("GET", "/api/v1.0"): 200,
+    ("GET", "/api/v1.0/"): 200,
+    ("GET", "/api/v1.0/$metadata"): 200,
     ("GET", "/healthz"): 200,
     ("GET", "/readyz"): 200,
     ("GET", "/metrics"): 200,
@@ -74,7 +80,7 @@ EXEMPT = {
 }
 """What answers everyone alike, with whatever token or none."""
 
-EXEMPT_COUNT_MAX = 31
+EXEMPT_COUNT_MAX = 37
 """The exempt routes may only get fewer. Lower this when one goes; a new one needs a decision in docs/decisions."""
 
 UPDATE = b'{"status": "Resolved"}'

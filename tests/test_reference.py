@@ -143,7 +143,7 @@ def test_the_answers_under_api_have_one_media_type_and_the_refusals_one_envelope
             schema = entity if status == "200" else "Error"
             if name.startswith("HEAD"):
                 assert content == {}
-            elif path.startswith("/api/"):
+            elif path.startswith("/api/") and not path.endswith("$metadata"):
                 assert list(content) == [JSON_TYPE]
                 assert content[JSON_TYPE]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
 

@@ -16,6 +16,7 @@ from vigie.web.app import AUTHORITY_ROUTES, ROUTES, RouteRow
 
 # What every server answers; a new route is the authority's, or has to be added here.
 EVERYWHERE = {
+    *(root + path for root in ("/api", "/api/v1.0") for path in ("", "/", "/$metadata")),
     *("/", "/signin.css", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/openapi.json"),
     *("/reference", "/reference/redoc.js", "/reference/openapi.json"),
 }

@@ -249,6 +249,15 @@ AUTHORITY_ROUTES: tuple[RouteRow, ...] = (
 
 ROUTES: tuple[RouteRow, ...] = (
     *AUTHORITY_ROUTES,
+    *(
+        RouteRow(path=root + path, answer=answer)
+        for root in ("/api", "/api/v1.0")
+        for path, answer in (
+            ("", lambda faces: faces.service.odata_service),
+            ("/", lambda faces: faces.service.odata_service),
+            ("/$metadata", lambda faces: faces.service.odata_metadata),
+        )
+    ),
     RouteRow(path="/healthz", answer=lambda faces: faces.service.alive),
     RouteRow(path="/readyz", answer=lambda faces: faces.service.ready),
     RouteRow(path=METRICS_PATH, answer=lambda faces: faces.service.metrics),
@@ -263,15 +272,6 @@ ROUTES: tuple[RouteRow, ...] = (
 """Every route but that of one incident, which is answered without a framework in between."""
 
 
-class _Endpoint:
-    def __init__(self, answer: Callable[..., Awaitable[None]]) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
-        await self._answer(scope[_EXCHANGE], **scope["path_params"])
-
-
-def _collapse_slashes(scope: Scope) -> bytes:
 class _Route(Route):
     """A route whose path may be written in any letter case; what stands in place of a name stays as it came."""
 
@@ -281,6 +281,15 @@ class _Route(Route):
         self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.ASCII)
 
 
+class _Endpoint:
+    def __init__(self, answer: Callable[..., Awaitable[None]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        await self._answer(scope[_EXCHANGE], **scope["path_params"])
+
+
+def _collapse_slashes(scope: Scope) -> bytes:
     """One slash for several, as some SDKs write two (clients.md, rule 13)."""
     path: bytes = _SLASHES.sub(b"/", scope["raw_path"])
     scope["raw_path"] = path

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from vigie.core.refusals import StoreUnavailable
+from vigie.web.csdl import metadata_document, service_document
 from vigie.web.exchange import Exchange, Receive, Scope, Send, chosen_coding
 from vigie.web.landing import landing_document, landing_page, wants_page
 from vigie.web.metrics import form_for
 from vigie.web.pacing import Pace
 from vigie.web.pages.languages import texts_for
+from vigie.web.problems import JSON_TYPE
 from vigie.web.reference import (
     openapi_json,
     openapi_yaml,
@@ -22,6 +24,7 @@ from vigie.web.reference import (
 from vigie.web.scrapes import Scrapes
 
 METRICS_PATH = "/metrics"
+ODATA_VERSION = (b"odata-version", b"4.0")
 
 _JSON = b"application/json"
 _HTML = b"text/html; charset=utf-8"
@@ -87,6 +90,15 @@ class ServiceFace:
         """What it shows: every call once, with samples."""
         body = await to_thread(shown_document, exchange.origin)
         await self._answer_paced(exchange, _JSON, body, (b"vary", b"Host"))
+
+    async def odata_service(self, exchange: Exchange) -> None:
+        """What there is under `/api`, for OData clients."""
+        body = service_document(exchange.origin)
+        await self._answer_paced(exchange, JSON_TYPE.encode(), body, ODATA_VERSION, (b"vary", b"Host"))
+
+    async def odata_metadata(self, exchange: Exchange) -> None:
+        """Of which types that is."""
+        await self._answer_paced(exchange, b"application/xml", metadata_document(), ODATA_VERSION)
 
     async def _answer_paced(
         self,
