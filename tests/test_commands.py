@@ -51,6 +51,8 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "backup": ("kept.sqlite3",),
     "copy": ("--to", "sqlite:///copied.sqlite3"),
     "demo": ("--once", "--port", "0"),
+    "status": (),
+    "config check": (),
     "tenant add": ("fabrikam",),
     "tenant list": (),
     "tenant remove": ("contoso", "--yes"),
@@ -79,11 +81,14 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "token": (*OF_CONTOSO, "--app", "reader"),
     "issuer set": ("https://vigie.example",),
     "keys rotate": (),
+    "keys list": (),
     "import": ("incidents.jsonl", *OF_CONTOSO),
     "export": (*OF_CONTOSO, "--out", "out.jsonl"),
     "generate": ("--incidents", "1", "--seed", "1"),
     "explain": (*OF_CONTOSO, "--incident", "1", "--user", UPN),
     "history": (*OF_CONTOSO, "--incident", "1"),
+    "incident list": OF_CONTOSO,
+    "incident show": ("1", *OF_CONTOSO),
     "incident remove": ("1", *OF_CONTOSO, "--yes"),
     "--install-completion": ("--shell", "bash", "--output", "vigie.bash"),
 }
@@ -99,7 +104,7 @@ THAT_TAKE_AWAY = (
 )
 
 THAT_MAKE_A_STORE = ("init", "serve", "demo", "tenant add", "keys rotate")
-THAT_NEED_NO_STORE = ("generate", "--install-completion")
+THAT_NEED_NO_STORE = ("generate", "--install-completion", "config check")
 
 every_command_in_turn = pytest.mark.parametrize("command", EVERY_COMMAND)
 

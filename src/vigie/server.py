@@ -71,10 +71,7 @@ def bound(settings: Settings) -> Iterator[Listeners]:
     Whoever makes a store to serve takes them before: a start that is refused leaves none behind. Raises
     SettingsError for settings that cannot be together.
     """
-    settings.tls.check()
-    settings.quotas.check()
-    settings.database.check(settings.quotas)
-    settings.identity.check()
+    settings.check()
     with ExitStack() as stack:
         main = stack.enter_context(_bound(settings.server.host, settings.server.port, "--host", "--port"))
         metrics = None

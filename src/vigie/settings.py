@@ -337,6 +337,13 @@ class Settings(Section, frozen=True, kw_only=True):
     metrics: MetricsSettings = MetricsSettings()
     imports: ImportSettings = msgspec.field(name="import", default=ImportSettings())
 
+    def check(self) -> None:
+        """Raise SettingsError if what is right by itself does not go together."""
+        self.tls.check()
+        self.quotas.check()
+        self.database.check(self.quotas)
+        self.identity.check()
+
     @property
     def certificates_folder(self) -> Path:
         """Where `[tls] mode = "auto"` keeps what it makes."""

@@ -138,6 +138,63 @@ def load_settings(
         | _from_environment(environ)
         | _from_flags(overrides, flags)
     )
+    return _settings(given, issuers)
+
+
+class InForce(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting as it counts, and where its value is from: a flag, a variable, a file or the default.
+
+    Passwords in an address are left out of the value.
+    """
+
+    section: str
+    key: str
+    value: Any
+    source: str
+
+
+def settings_in_force(
+    *, file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OVERRIDES
+) -> list[InForce]:
+    """All settings in the order of the file, as `load_settings` finds them, and the issuers behind them."""
+    found = find_settings_file(file, environ)
+    read = _read_file(found) if found else {}
+    issuers = _issuers_in(read, found) if found else []
+    in_file = _from_file(read, found) if found else {}
+    in_environment, by_flag = _from_environment(environ), _from_flags(overrides, NO_FLAGS)
+    values = in_file | in_environment | by_flag
+
+    def source_of(setting: Setting) -> str:
+        if setting in by_flag:
+            return setting.flag
+        if setting in in_environment:
+            return next(f"environment {each}" for each in setting.variables if each in environ)
+        return str(found) if setting.key in read.get(setting.section, {}) else "default"
+
+    return [
+        *(
+            InForce(
+                section=each.section,
+                key=each.key,
+                value=_without_passwords(values.get(each, each.default)),
+                source=source_of(each),
+            )
+            for each in every_setting()
+        ),
+        *(
+            InForce(section=_ISSUERS, key="issuer", value=each["issuer"], source=str(found))
+            for each in issuers
+        ),
+    ]
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:...@", value)
+    return [_without_passwords(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _settings(given: Mapping[Setting, object], issuers: list[dict[str, object]]) -> Settings:
     sections: dict[str, dict[str, object]] = {}
     for setting, value in given.items():
         sections.setdefault(setting.section, {})[setting.key] = value

@@ -32,6 +32,7 @@ from vigie.settings_sources import NO_OVERRIDES, load_settings
 
 if TYPE_CHECKING:
     from cyclopts import Token
+    from rich.console import Console
 
     from vigie.installation import Installation
 
@@ -55,6 +56,9 @@ class Common:
 
 
 PLAIN = Common()
+
+_FOLDED_WIDTH = 12
+_BETWEEN_COLUMNS = 3
 
 
 def _whole_number(_type: object, tokens: "Sequence[Token]") -> int:
@@ -134,13 +138,15 @@ def emit_rows(
     rows: Sequence[Mapping[str, object]],
     *,
     value: object = None,
+    fold: str = "",
 ) -> None:
     """Write a list: a JSON array, a table on a terminal, lines with tabs anywhere else.
 
-    `value` is what JSON says, where that is more than the rows.
+    `value` is what JSON says, where that is more than the rows. Only what is in the column `fold` may go over
+    several lines of a table; where the terminal is too narrow for that, each row is a block of its own.
     """
     if not common.json and sys.stdout.isatty():
-        _print_table(columns, rows)
+        _print_on_terminal(columns, rows, fold)
         return
     lines = ("\t".join(_cell(row[column]) for column in columns) for row in rows)
     emit(common, rows if value is None else value, lines=lines)
@@ -185,17 +191,48 @@ def _cell(value: object) -> str:
     return one_line(str(value))
 
 
-def _print_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
-    from rich import box
+def _print_on_terminal(columns: Sequence[str], rows: Sequence[Mapping[str, object]], fold: str) -> None:
     from rich.console import Console
+
+    console = Console()
+    if _table_width(columns, rows, fold) <= console.width:
+        _print_table(console, columns, rows, fold)
+    else:
+        _print_blocks(columns, rows)
+
+
+def _table_width(columns: Sequence[str], rows: Sequence[Mapping[str, object]], fold: str) -> int:
+    """How wide a table is at least, when nothing but one column may be folded."""
+    from rich.cells import cell_len
+
+    widest = (max(cell_len(column), *(cell_len(_cell(row[column])) for row in rows), 0) for column in columns)
+    widths = zip(columns, widest, strict=True)
+    return sum(
+        (min(width, _FOLDED_WIDTH) if column == fold else width) + _BETWEEN_COLUMNS
+        for column, width in widths
+    )
+
+
+def _print_table(
+    console: "Console", columns: Sequence[str], rows: Sequence[Mapping[str, object]], fold: str
+) -> None:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         # Folded, never cut: an id is there to be copied.
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column != fold)
     for row in rows:
         # Text: what is between brackets in a name is not markup.
         table.add_row(*(Text(_cell(row[column])) for column in columns))
-    Console().print(table)
+    console.print(table)
+
+
+def _print_blocks(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    width = max(map(len, columns))
+    for number, row in enumerate(rows):
+        separator = "\n" if number else ""
+        lines = (f"{column.replace('_', ' '):<{width}}  {_cell(row[column])}\n" for column in columns)
+        sys.stdout.write(separator + "".join(lines))

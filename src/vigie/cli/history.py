@@ -31,7 +31,7 @@ async def history(
     values = [history_value(entry) for entry in entries]
     rows = [{**value, "changes": "; ".join(_told(value["changes"]))} for value in values]
     columns = ("at", "actor", "action", "changes", "request_id")
-    emit_rows(common, columns, rows, value=msgspec.Raw(lossless.encode(values)))
+    emit_rows(common, columns, rows, value=msgspec.Raw(lossless.encode(values)), fold="changes")
 
 
 def _told(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

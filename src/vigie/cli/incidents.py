@@ -1,7 +1,6 @@
 """The commands about incidents: bring them in, write them out, make some up, explain one, remove one."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,9 +21,10 @@ from vigie.cli.frame import (
     opened,
 )
 from vigie.cli.lines import writing
+from vigie.cli.readers import application_as_caller, user_as_caller
 from vigie.cli.telling import CommandFailed, WrongUsage, one_line, remark
 from vigie.core import lossless
-from vigie.core.access import DELEGATED_PERMISSIONS, WHOLE_TENANT, Assignment, Caller, CallerKind, exposure_of
+from vigie.core.access import WHOLE_TENANT, Caller
 from vigie.core.directory import DirectoryError
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.instants import format_instant
@@ -32,8 +32,6 @@ from vigie.core.instants import format_instant
 if TYPE_CHECKING:
     from vigie.archive.importing import Ahead, Import
     from vigie.casework.explaining import Explanation
-    from vigie.core.directory import Tenant
-    from vigie.installation import Installation
 
 _ALERTS_MAX = 100_000
 
@@ -224,13 +222,13 @@ async def explain(
 
     if (user is None) == (app is None):
         raise WrongUsage("say who is to read the incident: either --user or --app")
-    _check_number(incident)
+    check_number(incident)
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         who = (
-            await _application(installation, found, app)
+            await application_as_caller(installation, found, app)
             if app
-            else await _user(installation, found, user or "")
+            else await user_as_caller(installation, found, user or "")
         )
         document = await installation.incidents.find_incident(found.tenant_id, incident, WHOLE_TENANT)
         casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
@@ -240,39 +238,6 @@ async def explain(
             kept_since=casework.kept_since(now()),
         )
     _emit_explanation(common, who[0], incident, told)
-
-
-async def _user(
-    installation: "Installation", tenant: "Tenant", reference: str
-) -> tuple[Caller, Sequence[Assignment]]:
-    user = await installation.directory.get_user(tenant, reference)
-    assignments = await installation.directory.assignments(tenant, user)
-    caller = Caller(
-        tenant_id=tenant.tenant_id,
-        tenant_guid=tenant.guid,
-        kind=CallerKind.USER,
-        application_id="",
-        name=user.upn,
-        granted=DELEGATED_PERMISSIONS,
-        exposure=exposure_of(assignments),
-    )
-    return caller, assignments
-
-
-async def _application(
-    installation: "Installation", tenant: "Tenant", reference: str
-) -> tuple[Caller, Sequence[Assignment]]:
-    application = await installation.directory.get_application(tenant, reference)
-    caller = Caller(
-        tenant_id=tenant.tenant_id,
-        tenant_guid=tenant.guid,
-        kind=CallerKind.APPLICATION,
-        application_id=application.client_id,
-        name=application.name,
-        granted=application.permissions,
-        exposure=WHOLE_TENANT,
-    )
-    return caller, ()
 
 
 def _emit_explanation(common: Common, caller: Caller, incident_id: int, told: "Explanation") -> None:
@@ -299,7 +264,7 @@ async def remove_incident(
     common: Common = PLAIN,
 ) -> None:
     """Remove an incident; its history stays."""
-    _check_number(incident_id)
+    check_number(incident_id)
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         missing = CommandFailed(f"there is no incident {incident_id} in {found.name}; nothing was removed")
@@ -313,6 +278,7 @@ async def remove_incident(
     emit(common, {})
 
 
-def _check_number(incident_id: int) -> None:
+def check_number(incident_id: int) -> None:
+    """Raise WrongUsage for what numbers no incident."""
     if incident_id < 1:
         raise WrongUsage(f"an incident's number is 1 to {INCIDENT_ID_MAX}; it was {incident_id}")

@@ -16,7 +16,7 @@ from vigie.installation import opened as opened_installation
 from vigie.setting_rules import SQLITE_PREFIX
 from vigie.settings import Settings
 from vigie.settings_sources import example_file, load_settings
-from vigie.store.statements import migrations
+from vigie.store.statements import schema_version
 
 _SETTINGS_FILE_NAME = "vigie.toml"
 
@@ -68,7 +68,7 @@ async def migrate(*, common: Common = PLAIN) -> None:
     """Bring the store up to this version."""
     async with opened(common, create=False) as installation:
         database = installation.settings.database
-    schema = migrations("postgres" if database.is_shared else "sqlite")[-1][0]
+    schema = schema_version("postgres" if database.is_shared else "sqlite")
     remark(f"the store at {database.place} is up to date")
     emit_fields(common, {"schema": schema})
 

@@ -15,7 +15,7 @@ from vigie.cli.serving import plain_options, serve_until_stopped
 from vigie.cli.start import STOPPED
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
 from vigie.core.directory import DirectoryError
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.refusals import InvalidQuery, Refusal, StoreUnavailable
 from vigie.settings import SettingsError
 from vigie.store.database import StoreError
 
@@ -26,6 +26,7 @@ DONE, FAILED, WRONG_USAGE, UNHEARD = 0, 1, 2, 141
 
 GROUPS = {
     "app": "Applications: programs that ask for tokens with a secret or a certificate.",
+    "config": "The settings.",
     "device-group": "Device groups: what a user's role may be limited to.",
     "incident": "Single incidents.",
     "issuer": "The issuer: in whose name tokens are issued.",
@@ -43,6 +44,12 @@ COMMANDS = (
     ("backup", "vigie.cli.moving:backup", "Write a store file, as of now, to another file."),
     ("copy", "vigie.cli.moving:copy", "Move a store between SQLite and PostgreSQL."),
     ("demo", "vigie.cli.demo:demo", "Serve a sample tenant and show one exchange with it."),
+    ("status", "vigie.cli.status:status", "Say how the database, the keys and the server are."),
+    (
+        "config check",
+        "vigie.cli.config:check_config",
+        "Check the settings, and say which count and from where.",
+    ),
     ("tenant add", "vigie.cli.directory:add_tenant", "Add a tenant."),
     ("tenant list", "vigie.cli.directory:list_tenants", "List the tenants."),
     ("tenant remove", "vigie.cli.directory:remove_tenant", "Remove a tenant, its incidents included."),
@@ -91,6 +98,7 @@ COMMANDS = (
     ("token", "vigie.cli.tokens:token", "Print a bearer token for an application or a user."),
     ("issuer set", "vigie.cli.issuer:set_issuer", "Change the issuer of tokens to the URL that clients use."),
     ("keys rotate", "vigie.cli.tokens:rotate_keys", "Sign with a new key from now on."),
+    ("keys list", "vigie.cli.tokens:list_keys", "List the keys whose tokens are accepted."),
     ("import", "vigie.cli.incidents:import_", "Import incidents from files."),
     ("export", "vigie.cli.incidents:export", "Write the incidents of a tenant, one per line."),
     (
@@ -100,6 +108,8 @@ COMMANDS = (
     ),
     ("explain", "vigie.cli.incidents:explain", "Say why a caller sees an incident, or does not."),
     ("history", "vigie.cli.history:history", "Say who changed an incident, when, and from what to what."),
+    ("incident list", "vigie.cli.incident_views:list_incidents", "List the incidents of a tenant."),
+    ("incident show", "vigie.cli.incident_views:show_incident", "Show one incident."),
     ("incident remove", "vigie.cli.incidents:remove_incident", "Remove an incident."),
     (
         "--install-completion",
@@ -243,6 +253,10 @@ def _verdict(error: Exception, command: str) -> tuple[int, str]:
             return FAILED, str(error)
         case StoreUnavailable():
             return FAILED, f"{error.message} ({error.detail})"
+        case InvalidQuery():
+            return WRONG_USAGE, _with_help(error.message.rstrip("."), command)
+        case Refusal():
+            return FAILED, error.message
         case OSError():
             reason = error.strerror or str(error)
             return FAILED, f"{error.filename}: {reason}" if error.filename else reason

@@ -7,14 +7,24 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import PLAIN, Common, TenantOption, WholeNumber, emit, opened, require_authority
+from vigie.cli.frame import (
+    PLAIN,
+    Common,
+    TenantOption,
+    WholeNumber,
+    emit,
+    emit_rows,
+    opened,
+    require_authority,
+)
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
 from vigie.core.access import DELEGATED_PERMISSIONS
 from vigie.core.instants import TICKS_PER_SECOND, format_instant
 from vigie.identity.audiences import Audiences
 from vigie.identity.client_credentials import resource_of_scope
 from vigie.identity.issuing import application_token_request, user_token_request
-from vigie.identity.keys import TOKEN_LIFETIME_MAX_SECONDS
+from vigie.identity.key_places import find_ring
+from vigie.identity.keys import TOKEN_LIFETIME_MAX_SECONDS, SigningKey
 from vigie.identity.scopes import DEFAULT_SCOPE
 from vigie.identity.token_refusal import TokenRefusal
 from vigie.identity.tokens import TokenRequest, issue_token
@@ -87,6 +97,26 @@ async def rotate_keys(
     lines = [f"signs     {ring.current.kid}"]
     lines += [f"accepted  {each['kid']} until {each['accepted_until']}" for each in retired]
     emit(common, {"kid": ring.current.kid, "retired": retired}, lines=lines)
+
+
+async def list_keys(*, common: Common = PLAIN) -> None:
+    """List the keys whose tokens are accepted, the one that signs first. Makes none."""
+    async with opened(common, create=False) as installation:
+        require_authority(installation)
+        ring = await find_ring(installation.keys())
+    if ring is None:
+        remark("there is no signing key yet; `vigie serve` makes one")
+    rows = [] if ring is None else [_key_fields(key) for key in ring.accepted(now())]
+    emit_rows(common, ("kid", "accepted_until", "signs"), rows)
+
+
+def _key_fields(key: SigningKey) -> dict[str, object]:
+    until = key.accepted_until
+    return {
+        "kid": key.kid,
+        "signs": until is None,
+        "accepted_until": None if until is None else format_instant(until),
+    }
 
 
 def _of_user(scopes: Sequence[str]) -> _Wanted:

@@ -114,6 +114,14 @@ class KeysInStore:
         return ring_of(self._wrapping.unwrap(text), "what the store has for signing keys")
 
 
+async def find_ring(place: KeyPlace) -> KeyRing | None:
+    """The keys of a place, None when there are none yet: nothing is made."""
+    try:
+        return place.ring_of(await place.kept())
+    except FileNotFoundError:
+        return None
+
+
 class LiveKeys:
     """The ring that was last read from its place."""
 

@@ -37,6 +37,11 @@ def migrations(kind: DatabaseKind = "sqlite") -> list[tuple[int, str]]:
     )
 
 
+def schema_version(kind: DatabaseKind) -> int:
+    """The version of the schema that this program works with, and brings every store to that it opens."""
+    return migrations(kind)[-1][0]
+
+
 def _statements_in(folder: Traversable) -> Iterator[tuple[str, str]]:
     for source in _sql_files(folder):
         queries = aiosql.from_str(source.read_text(encoding="utf-8"), "sqlite3", mandatory_parameters=False)

@@ -1,0 +1,27 @@
+"""The command that says which settings are in force, and where each is from."""
+
+import os
+
+import msgspec
+
+from vigie.cli.frame import PLAIN, Common, emit_rows, settings_of
+from vigie.settings_sources import find_settings_file, settings_in_force
+
+
+def check_config(*, common: Common = PLAIN) -> None:
+    """Check the settings as a start would, and say what is in force and from where. Nothing is opened."""
+    settings_of(common).check()
+    in_force = settings_in_force(
+        file=common.config, environ=os.environ, overrides={"database.url": common.database}
+    )
+    file = find_settings_file(common.config, os.environ)
+    rows = [
+        {
+            "setting": f"[{each.section}] {each.key}",
+            "value": msgspec.json.encode(each.value).decode(),
+            "source": each.source,
+        }
+        for each in in_force
+    ]
+    value = {"file": None if file is None else str(file), "settings": in_force}
+    emit_rows(common, ("setting", "value", "source"), rows, value=value, fold="value")

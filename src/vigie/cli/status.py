@@ -1,0 +1,156 @@
+"""The command that says how an installation is: its database, what is in it, its keys, its server."""
+
+import asyncio
+import http.client
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from vigie import __version__
+from vigie.cli.frame import PLAIN, Common, counted, emit, opened
+from vigie.cli.telling import one_line
+from vigie.core.access import WHOLE_TENANT
+from vigie.core.queries import PageRequest
+from vigie.core.refusals import QueryTooSlow
+from vigie.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from vigie.casework.incidents import Casework
+    from vigie.core.directory import Tenant
+    from vigie.installation import Installation
+
+_ANSWER_SECONDS = 5
+
+
+async def status(*, common: Common = PLAIN) -> None:
+    """Say how the installation is. It changes nothing, and asks the server at the public URL of the settings."""
+    from vigie.store.statements import schema_version
+
+    async with opened(common, create=False) as installation:
+        settings = installation.settings
+        value: dict[str, Any] = {
+            "version": __version__,
+            "database": {
+                "place": settings.database.place,
+                "schema": schema_version("postgres" if settings.database.is_shared else "sqlite"),
+            },
+            "issuer": await _issuer(installation),
+            "keys": await _keys(installation),
+            "server": await asyncio.to_thread(_server, settings),
+            "tenants": await _tenants(installation),
+        }
+    emit(common, value, lines=map(one_line, _lines(value)))
+
+
+async def _issuer(installation: "Installation") -> str | None:
+    """The issuer that counts; None where no tokens are issued, or none is settled yet."""
+    identity = installation.settings.identity
+    if not identity.issues_tokens:
+        return None
+    return identity.issuer or await installation.directory.find_issuer()
+
+
+async def _keys(installation: "Installation") -> dict[str, object] | None:
+    """Where the keys are and which one signs; the reason why nobody can tell; None where none are used."""
+    from vigie.identity.key_places import find_ring
+    from vigie.identity.keys import KeyFileError
+    from vigie.installation import now
+
+    settings = installation.settings
+    if not settings.identity.issues_tokens:
+        return None
+    place = "the database" if settings.keys.secret_file else str(installation.key_file)
+    try:
+        ring = await find_ring(installation.keys())
+    except (KeyFileError, SettingsError) as error:
+        return {"place": place, "signs": None, "accepted": 0, "problem": str(error)}
+    accepted = 0 if ring is None else len(ring.accepted(now()))
+    return {"place": place, "signs": ring and ring.current.kid, "accepted": accepted, "problem": None}
+
+
+def _server(settings: Settings) -> dict[str, object]:
+    """Whether a server answers at the public URL, and is ready."""
+    from vigie.installation import public_url_of
+
+    url = public_url_of(settings)
+    try:
+        with closing(_connection(url, settings)) as connection:
+            connection.request("GET", "/readyz")
+            ready = connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return {"url": url, "reachable": False, "ready": False, "problem": reason}
+    return {"url": url, "reachable": True, "ready": ready, "problem": None}
+
+
+def _connection(url: str, settings: Settings) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.netloc, timeout=_ANSWER_SECONDS)
+    context = ssl.create_default_context()
+    authority = settings.certificates_folder / "ca.pem"
+    if settings.tls.makes_its_own and authority.exists():
+        context.load_verify_locations(authority)
+    return http.client.HTTPSConnection(parts.netloc, timeout=_ANSWER_SECONDS, context=context)
+
+
+async def _tenants(installation: "Installation") -> list[dict[str, object]]:
+    from vigie.casework.incidents import Casework
+
+    directory = installation.directory
+    casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
+    return [
+        {
+            "id": tenant.guid,
+            "name": tenant.name,
+            "incidents": await _count(casework, tenant),
+            "applications": len(await directory.applications(tenant)),
+            "users": len(await directory.users(tenant)),
+        }
+        for tenant in await directory.tenants()
+    ]
+
+
+async def _count(casework: "Casework", tenant: "Tenant") -> int | None:
+    """How many incidents there are; None where counting them takes too long."""
+    from vigie.installation import now
+
+    request = PageRequest(top=1, count=True)
+    try:
+        async with casework.list_incidents(tenant.tenant_id, WHOLE_TENANT, request, now()) as page:
+            return page.count
+    except QueryTooSlow:
+        return None
+
+
+def _lines(value: Mapping[str, Any]) -> Iterator[str]:
+    database, keys, server = value["database"], value["keys"], value["server"]
+    yield f"version   {value['version']}"
+    yield f"database  {database['place']}, schema {database['schema']}"
+    yield f"issuer    {value['issuer'] or 'none'}"
+    yield f"keys      {_keys_in_words(keys) if keys else 'none are used'}"
+    yield f"server    {server['url']} {_server_in_words(server)}"
+    for tenant in value["tenants"]:
+        incidents = "too many incidents to count"
+        if tenant["incidents"] is not None:
+            incidents = counted(tenant["incidents"], "incident")
+        yield (
+            f"tenant    {tenant['name']}: {incidents}, {counted(tenant['applications'], 'application')}, "
+            f"{counted(tenant['users'], 'user')}"
+        )
+
+
+def _keys_in_words(keys: Mapping[str, Any]) -> str:
+    if keys["problem"]:
+        return str(keys["problem"])
+    if not keys["signs"]:
+        return f"none yet in {keys['place']}"
+    return f"{keys['signs']} signs, {keys['accepted']} accepted, in {keys['place']}"
+
+
+def _server_in_words(server: Mapping[str, Any]) -> str:
+    if not server["reachable"]:
+        return f"is not reachable: {server['problem']}"
+    return "is ready" if server["ready"] else "answers, but is not ready"
