@@ -94,6 +94,7 @@ def copied(store: Store) -> Iterator[Store]:
     """A copy that may be written to, gone at the end of the block."""
     WORK.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=WORK) as folder:
+        Path(folder, "vigie.sqlite3").touch(mode=0o600)
         with (
             closing(sqlite3.connect(store.path)) as source,
             closing(sqlite3.connect(f"{folder}/vigie.sqlite3")) as copy,

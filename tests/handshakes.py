@@ -75,6 +75,7 @@ def public_pem(certified: Certified) -> bytes:
 def server_context(certified: Certified, folder: Path) -> ssl.SSLContext:
     """As the server makes it, out of a file."""
     file = folder / "server.pem"
+    file.touch(mode=0o600)
     file.write_bytes(certified.to_pem())
     return secure_context(CertificateFiles(certificate=file, key=file))
 

@@ -421,6 +421,7 @@ def test_a_server_certificate_is_kept_until_it_is_due(keeping: Keeping) -> None:
 def test_a_server_certificate_that_is_not_of_the_authority_is_made_anew(
     content: bytes, keeping: Keeping
 ) -> None:
+    keeping.server_file.touch(mode=0o600)
     keeping.server_file.write_bytes(content)
 
     keeping.keep_current(an_authority(), NOW)
@@ -531,17 +532,20 @@ def test_an_expired_certificate_is_used_with_one_warning(tmp_path: Path, logged:
     assert [event for event, _ in logged] == ["certificate_loaded", "certificate_expired"]
 
 
-@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o660, True), (0o644, True)])
-def test_a_key_that_others_can_read_is_used_with_one_warning(
-    mode: int, warned: bool, tmp_path: Path, logged: Log
+def test_a_key_that_others_can_read_is_not_loaded_and_the_one_before_is_used_on(
+    tmp_path: Path, logged: Log
 ) -> None:
-    files = own_files(tmp_path, a_certificate("self"))
-    files.key.chmod(mode)
-
+    files = own_files(tmp_path, a_certificate("first"))
     live = LiveContext(files, lambda _: None, NOW)
+    first = live.context
+    put(files, a_certificate("second"))
+    files.key.chmod(0o644)
+
     live.refresh(NOW)
 
-    assert [event for event, _ in logged[1:]] == ["key_open_to_others"] * warned
+    assert live.context is first
+    assert [event for event, _ in logged] == ["certificate_loaded", "certificate_not_loaded"]
+    assert f"run `chmod 600 {files.key}`" in logged[1][1]["reason"]
 
 
 def test_files_that_are_replaced_are_taken_over_once_they_fit_together(tmp_path: Path, logged: Log) -> None:

@@ -152,14 +152,6 @@ def test_a_file_that_cannot_be_read_is_named(missing: str) -> None:
     assert (ended.code, ended.refusal.startswith(f"vigie: {missing}: ")) == (1, True)
 
 
-def test_a_file_that_others_can_read_is_warned_of() -> None:
-    Path("secret").chmod(0o644)
-
-    ended = run("app", "add", "reader", *OF_CONTOSO, "--client-secret-file", "secret")
-
-    assert (ended.code, "others can read secret" in ended.err) == (0, True)
-
-
 def test_on_a_terminal_a_secret_is_asked_for_and_not_shown() -> None:
     ours, theirs = os.openpty()
     command = [str(PROGRAM), "app", "add", "reader", *OF_CONTOSO, "--client-secret-file", "-"]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.house import a_key_ring
 from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.files.trust import UntrustedFile
 from vigie.identity.key_places import KeysInFile, live_keys
 from vigie.identity.keys import (
     TOKEN_LIFETIME_MAX_SECONDS,
@@ -124,6 +125,7 @@ def test_a_key_that_cannot_sign_is_refused(tmp_path: Path, kind: str) -> None:
     public = a_key_ring().current.pair.as_dict(private=False)
     key = {"kty": "oct", "k": "c2VjcmV0"} if kind == "secret" else public
     path = tmp_path / "keys.json"
+    path.touch(mode=0o600)
     path.write_text(json.dumps({"keys": [{"kid": "a", "accepted_until": None, "key": key}]}))
 
     with pytest.raises(KeyFileError):
@@ -232,7 +234,9 @@ def test_keys_that_are_open_to_others_are_refused(tmp_path: Path, mode: int, is_
     path.chmod(mode)
 
     with (
-        pytest.raises(KeyFileError, match=r"open to others; run `chmod 600") if is_refused else nullcontext()
+        pytest.raises(UntrustedFile, match=r"too permissive a mode.*run `chmod 600")
+        if is_refused
+        else nullcontext()
     ):
         load_keys(path)
 
@@ -243,7 +247,7 @@ def test_keys_that_somebody_else_has_made_are_refused(tmp_path: Path) -> None:
     load_or_create_keys(path)
     os.chown(path, 65534, -1)
 
-    with pytest.raises(KeyFileError, match=r"belongs to another user \(number 65534\).*chown"):
+    with pytest.raises(UntrustedFile, match=r"belongs to another user \(uid 65534\).*chown"):
         load_or_create_keys(path)
 
 

@@ -281,7 +281,7 @@ def test_a_backup_writes_over_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         ("nowhere", "nowhere is there already and was not touched; name another file"),
         ("missing/kept", "there is no folder missing to write kept in; make it first"),
         ("vigie.sqlite3/kept", "there is no folder vigie.sqlite3 to write kept in; make it first"),
-        ("k" * 250, f"{'k' * 250} cannot be written: File name too long; name another file"),
+        ("k" * 256, f"{'k' * 256} cannot be written: File name too long; name another file"),
     ],
 )
 def test_a_backup_that_cannot_be_written_is_told_under_the_name_that_was_given(

@@ -113,7 +113,7 @@ def test_without_a_secret_nothing_is_served_and_how_to_make_one_is_said(url: str
     ("secret_bytes", "mode", "refusal"),
     [
         (b"short\n", 0o600, "has 5 bytes, and needs 32"),
-        (b"x" * 32, 0o644, "is open to others; run `chmod 600"),
+        (b"x" * 32, 0o644, "has too permissive a mode (0644); run `chmod 600 keys.secret`"),
     ],
 )
 def test_a_secret_that_is_too_short_or_open_to_others_is_refused(

@@ -409,6 +409,7 @@ def test_the_quota_store_is_read_from_its_address(url: str, place: QuotaPlace | 
 
 def test_the_quota_store_s_password_is_the_first_line_of_its_file() -> None:
     Path("conf").mkdir()
+    Path("conf/password").touch(mode=0o600)
     Path("conf/password").write_text("hunter 2\n", encoding="utf-8")
     Path("conf/vigie.toml").write_text(
         '[quotas]\nstore = "valkey://valkey.example"\npassword_file = "password"\n', encoding="utf-8"

@@ -19,7 +19,8 @@ import pytest
 from tests.builders import an_incident, to_json
 from tests.commands import done, events_in, run, served
 from vigie.core.refusals import StoreUnavailable
-from vigie.store.database import Session, StoreError
+from vigie.files.trust import UntrustedFile
+from vigie.store.database import Session
 from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
 
 STORE = Path(".vigie/vigie.sqlite3")
@@ -45,15 +46,31 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 def test_a_store_that_belongs_to_somebody_else_is_refused(name: str) -> None:
     with a_store(STORE):
         os.chown(STORE.parent / name, SOMEBODY_ELSE, -1)
-        with pytest.raises(StoreError, match=rf"belongs to another user \(number {SOMEBODY_ELSE}\).*chown"):
+        with pytest.raises(UntrustedFile, match=rf"belongs to another user \(uid {SOMEBODY_ELSE}\).*chown"):
             open_sqlite(STORE, create=True)
 
 
-def test_a_store_that_everybody_can_write_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("mode", "is_refused"), [(0o666, True), (0o644, True), (0o604, True), (0o660, True), (0o640, False)]
+)
+def test_a_store_that_others_can_read_or_change_is_refused(mode: int, is_refused: bool) -> None:
     done("tenant", "add", "Contoso")
-    STORE.chmod(0o666)
+    STORE.chmod(mode)
 
-    assert "can be written by everybody; run `chmod 600" in run("tenant", "list").refusal
+    ended = run("tenant", "list")
+
+    assert ended.code == is_refused
+    assert (f"has too permissive a mode ({mode:04o}); run `chmod 600 {STORE}`" in ended.err) == is_refused
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_store_whose_log_others_can_read_is_refused(end: str) -> None:
+    with a_store(STORE):
+        log = STORE.with_name(f"{STORE.name}{end}")
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
+        log.chmod(0o644)
+
+        assert f"run `chmod 600 {log}`" in run("tenant", "list").refusal
 
 
 @pytest.mark.parametrize(

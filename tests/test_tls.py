@@ -186,6 +186,7 @@ def test_what_cannot_be_served_with_is_one_line_and_exit_2(
     arguments: list[str], reason: str, working_directory: Path
 ) -> None:
     Path("cert.pem").write_bytes(public_pem(a_certificate("own")))
+    Path("other.pem").touch(mode=0o600)
     Path("other.pem").write_bytes(an_authority().to_pem())
 
     ended = run_program("serve", "--port", "0", *arguments)
@@ -229,7 +230,7 @@ def test_the_machines_own_name_needs_no_dot(
 @pytest.mark.parametrize(
     ("arrange", "reason"),
     [
-        (lambda file: file.write_bytes(b"?"), " is not a Vigie authority; restore it, or remove it"),
+        (lambda file: file.touch(mode=0o600), " is not a Vigie authority; restore it, or remove it"),
         # Not "cannot listen at": the address has nothing to do with it.
         (lambda file: file.mkdir(), ": Is a directory"),
     ],

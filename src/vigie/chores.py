@@ -10,6 +10,7 @@ from vigie.casework.incidents import Casework
 from vigie.core.history import Deed
 from vigie.core.instants import Instant
 from vigie.core.refusals import IssuerUnavailable, StoreUnavailable
+from vigie.files.trust import UntrustedFile
 from vigie.identity.foreign_tokens import ForeignTokens
 from vigie.identity.issuer_keys import FETCH_EVERY_SECONDS
 from vigie.identity.key_places import LiveKeys
@@ -91,7 +92,7 @@ async def _reread(keys: LiveKeys) -> KeyRing:
     # A damaged key file must not keep a revoked caller in.
     try:
         await keys.reread()
-    except (KeyFileError, OSError) as error:
+    except (KeyFileError, UntrustedFile, OSError) as error:
         log.warning("keys_not_read", reason=str(error))
     return keys.ring
 

@@ -107,9 +107,12 @@ async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
         return open_sqlite(settings.path, create=create)
     # Here, because not everybody has asyncpg.
     try:
+        from vigie.store.postgres.connecting import check_files
         from vigie.store.postgres.database import open_postgres
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs asyncpg: `pip install '.[postgres]'` in Vigie's source") from error
+    for url in (settings.url, *settings.replicas):
+        check_files(url)
     return await open_postgres(settings.url, create=create)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from vigie import setting_rules as rules
+from vigie.files.trust import check_public, read_private, read_public
 from vigie.issuer_settings import IssuerSettings, what_does_not_go_together
 from vigie.meter.place import QuotaPlace, quota_place
 from vigie.setting_rules import IN_MEMORY, SQLITE_PREFIX, Section
@@ -225,6 +226,14 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
             )
         if problem := what_does_not_go_together(self.issuers):
             raise SettingsError(problem)
+        for each in self.issuers:
+            try:
+                if each.ca:
+                    check_public(Path(each.ca))
+            except OSError as error:
+                raise SettingsError(
+                    f"[[identity.issuers]] {each.issuer}: ca = {each.ca}: cannot be read: {error.strerror}"
+                ) from error
 
 
 class QuotaSettings(Section, frozen=True, kw_only=True):
@@ -263,10 +272,13 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
             raise SettingsError("[quotas] password_file is set, and a password in [quotas] store: keep one")
         if self.ca_file and not self.place.has_tls:
             raise SettingsError("[quotas] ca_file is set, but the address in [quotas] store is without TLS")
-        for key, file in (("password_file", self.password_file), ("ca_file", self.ca_file)):
+        for key, file, read in (
+            ("password_file", self.password_file, read_private),
+            ("ca_file", self.ca_file, read_public),
+        ):
             try:
                 if file:
-                    Path(file).read_text(encoding="utf-8")
+                    read(Path(file)).decode()
             except OSError as error:
                 raise SettingsError(f"[quotas] {key} = {file}: cannot be read: {error.strerror}") from error
             except UnicodeDecodeError as error:

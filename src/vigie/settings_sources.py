@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from vigie.files.trust import read_public
 from vigie.issuer_settings import IssuerSettings
 from vigie.setting_rules import SQLITE_PREFIX, Rule
 from vigie.settings import DatabaseSettings, Settings, SettingsError
@@ -282,7 +283,7 @@ def _store_seen_from(directory: Path, url: str) -> str:
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         # utf-8-sig: some editors put a byte order mark in front.
-        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(read_public(file).decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

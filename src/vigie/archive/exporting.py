@@ -3,11 +3,12 @@
 import errno
 import gzip
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
+
+from vigie.files.writing import new_file
 
 _BUFFER_BYTES = 1024 * 1024
 _COMPRESSION = 6
@@ -41,20 +42,8 @@ def _is_device(path: Path) -> bool:
 def _new_file(path: Path) -> Iterator[BinaryIO]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with _opened_privately(beside) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _opened_privately(path: Path) -> BinaryIO:
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    return os.fdopen(descriptor, "wb", _BUFFER_BYTES)
+    with new_file(path, replaces=True) as part, part.open("wb", _BUFFER_BYTES) as file:
+        yield file
 
 
 def _packed(path: Path, file: BinaryIO) -> AbstractContextManager[BinaryIO]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from cyclopts import Parameter
 from vigie.cli.frame import PLAIN, Common, WholeNumber, emit_fields, opened
 from vigie.cli.serving import ServeOptions, serve_until_stopped
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.files.writing import new_file
 from vigie.installation import opened as opened_installation
 from vigie.setting_rules import SQLITE_PREFIX
 from vigie.settings import Settings
@@ -48,14 +48,11 @@ async def init(
     text = _settings_text(common, chosen)
     _make_directory(file.parent)
     # Under another name until all is made: what fails half-way can be begun again.
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        _write_for_one_to_change(beside, text)
-        settings = load_settings(file=beside, environ=os.environ, overrides=chosen)
+    # Its owner alone may change it, whatever the umask; others may read it if that lets them.
+    with new_file(file, replaces=False, mode=0o644) as part:
+        part.write_text(text, encoding="utf-8")
+        settings = load_settings(file=part, environ=os.environ, overrides=chosen)
         made = await _make(settings)
-        os.link(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
     if settings.identity.issues_tokens and not (settings.server.public_url or settings.identity.issuer):
         remark(
             f"tokens are issued in the name of {made['issuer']}; if clients use another URL, run "
@@ -120,13 +117,6 @@ def _make_directory(directory: Path) -> None:
     for each in reversed([directory, *directory.parents]):
         if not each.exists():
             each.mkdir(mode=0o755, exist_ok=True)
-
-
-def _write_for_one_to_change(file: Path, text: str) -> None:
-    """A new file that its owner alone may change, whatever the umask; others may read it if that lets them."""
-    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened_file:
-        opened_file.write(text)
 
 
 def _settings_text(common: Common, chosen: Mapping[str, str | None]) -> str:

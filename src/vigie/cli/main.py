@@ -16,6 +16,7 @@ from vigie.cli.start import STOPPED
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
 from vigie.core.directory import DirectoryError
 from vigie.core.refusals import InvalidQuery, Refusal, StoreUnavailable
+from vigie.files.trust import UntrustedFile
 from vigie.settings import SettingsError
 from vigie.store.database import StoreError
 
@@ -249,7 +250,7 @@ def _verdict(error: Exception, command: str) -> tuple[int, str]:
             return WRONG_USAGE, _with_help(str(error), command)
         case SettingsError():
             return WRONG_USAGE, str(error)
-        case CommandFailed() | DirectoryError() | StoreError():
+        case CommandFailed() | DirectoryError() | StoreError() | UntrustedFile():
             return FAILED, str(error)
         case StoreUnavailable():
             return FAILED, f"{error.message} ({error.detail})"

@@ -1,7 +1,5 @@
 """Where a command reads a secret that somebody has chosen: a file or stdin, never the command line."""
 
-import os
-import stat
 import sys
 from getpass import getpass
 from pathlib import Path
@@ -10,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vigie.cli.frame import interruptible
-from vigie.cli.telling import CommandFailed, remark
+from vigie.cli.telling import CommandFailed
+from vigie.files.trust import read_private
 
 SecretFileOption = Annotated[
     str | None,
@@ -43,8 +42,4 @@ def read_secret(name: str) -> str:
 def _read(name: str) -> bytes:
     if name == "-":
         return sys.stdin.buffer.read(_BYTES_MAX)
-    with Path(name).open("rb") as file:
-        found = os.fstat(file.fileno())
-        if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_IROTH:
-            remark(f"others can read {name}; run `chmod 600 {name}`, or remove it")
-        return file.read(_BYTES_MAX)
+    return read_private(Path(name))

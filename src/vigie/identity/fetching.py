@@ -5,10 +5,12 @@ Loaded only where other issuers are trusted: the HTTP client costs 60 ms of a st
 
 import asyncio
 import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 
+from vigie.files.trust import UntrustedFile, check_public
 from vigie.identity.fetchable import is_loopback
 from vigie.identity.issuer_keys import FetchFailed
 
@@ -26,12 +28,18 @@ async def fetch(url: str, ca: str) -> bytes:
     try:
         async with asyncio.timeout(SECONDS_MAX):
             # On a thread: reading the system's certificates takes longer than a request may wait.
-            trust = await asyncio.to_thread(ssl.create_default_context, cafile=ca or None)
+            trust = await asyncio.to_thread(_trusted_certificates, ca)
             return await _read(url, trust)
     except TimeoutError as error:
         raise FetchFailed(f"{url} did not answer within {SECONDS_MAX:g} s") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UntrustedFile, OSError) as error:
         raise FetchFailed(f"{url}: {_in_words(error)}") from error
+
+
+def _trusted_certificates(ca: str) -> ssl.SSLContext:
+    if ca:
+        check_public(Path(ca))
+    return ssl.create_default_context(cafile=ca or None)
 
 
 async def _read(url: str, trust: ssl.SSLContext) -> bytes:

@@ -16,13 +16,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+from vigie.files.trust import read_private
+from vigie.files.writing import new_file, sweep
 
 TOKEN_LIFETIME_MAX_SECONDS = 86_400
 """No token is issued for longer, so that a retired key has an end."""
 
 _KEY_BITS = 2048
-# More than a group that may read.
-_FORBIDDEN_MODE = 0o026
 _PADDING, _HASH = PKCS1v15(), SHA256()
 
 
@@ -122,24 +122,8 @@ def rotated(ring: KeyRing, now: Instant, clock_skew_seconds: int) -> KeyRing:
 
 
 def load_keys(path: Path) -> KeyRing:
-    """The keys of a file. Raises KeyFileError, FileNotFoundError when there is none yet."""
-    with path.open("rb") as file:
-        _check_is_ours(path, os.fstat(file.fileno()))
-        return ring_of(file.read(), str(path))
-
-
-def _check_is_ours(path: Path, found: os.stat_result) -> None:
-    """Raise KeyFileError for keys that somebody else has made, can change or can read."""
-    if found.st_uid not in (0, os.geteuid()):
-        raise KeyFileError(
-            f"{path} belongs to another user (number {found.st_uid}), who could sign tokens; run this as that "
-            f"user, or, if you trust the keys, `chown {os.geteuid()} {path}`"
-        )
-    if found.st_mode & _FORBIDDEN_MODE:
-        raise KeyFileError(
-            f"{path} is open to others; run `chmod 600 {path}`, and `vigie keys rotate --drop-old` if they may "
-            "have been read"
-        )
+    """The keys of a file. Raises KeyFileError or UntrustedFile, FileNotFoundError when there is none yet."""
+    return ring_of(read_private(path), str(path))
 
 
 def ring_of(text: str | bytes, place: str) -> KeyRing:
@@ -155,13 +139,18 @@ def ring_of(text: str | bytes, place: str) -> KeyRing:
 
 
 def load_or_create_keys(path: Path) -> KeyRing:
-    """The keys of a file, made when there is none; of several processes that make it at once, one wins."""
+    """The keys of a file, made when there is none; of several processes that make it at once, one wins.
+
+    Keys that a process which was killed had not yet put in place are removed.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sweep(path.parent)
     try:
         return load_keys(path)
     except FileNotFoundError:
         ring = new_ring()
         try:
-            _write_new(path, ring)
+            _write(path, ring, replaces=False)
         except FileExistsError:
             return _load_what_is_there(path)
         return ring
@@ -179,27 +168,12 @@ def _load_what_is_there(path: Path) -> KeyRing:
 
 def save_keys(path: Path, ring: KeyRing) -> None:
     """Put a ring in the place of the file, whole or not at all."""
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    _write(beside, text_of(ring))
-    beside.replace(path)
+    _write(path, ring, replaces=True)
 
 
-def _write_new(path: Path, ring: KeyRing) -> None:
-    """The file appears complete, or not at all, and never in the place of another."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    _write(beside, text_of(ring))
-    try:
-        os.link(beside, path)
-    finally:
-        beside.unlink()
-
-
-def _write(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _write(path: Path, ring: KeyRing, *, replaces: bool) -> None:
+    with new_file(path, replaces=replaces) as part:
+        part.write_text(text_of(ring), encoding="utf-8")
 
 
 def text_of(ring: KeyRing) -> str:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from vigie.files.trust import read_private
 from vigie.identity.keys import KeyFileError
 
 SECRET_BYTES_MIN = 32
@@ -17,8 +18,6 @@ HOW_TO_MAKE_A_SECRET = "(umask 077; openssl rand -base64 48 > vigie-keys.secret)
 _PREFIX = "vigie1."
 _NONCE_BYTES = 12
 _PURPOSE = b"vigie signing keys 1"
-# Nobody but the owner, or a group that may read: that is how a cluster hands secrets to its containers.
-_FORBIDDEN_MODE = 0o027
 
 
 class Wrapping:
@@ -46,13 +45,11 @@ class Wrapping:
 
 
 def wrapping_by(file: Path) -> Wrapping:
-    """Wrap by the secret in a file. Raises KeyFileError unless it is long enough, and for no others to read."""
+    """Wrap by the secret in a file. Raises KeyFileError unless it is long enough, or UntrustedFile."""
     try:
-        mode, secret = file.stat().st_mode, file.read_bytes().strip()
+        secret = read_private(file).strip()
     except OSError as error:
         raise KeyFileError(f"[keys] secret_file {file} cannot be read: {error.strerror}") from error
-    if mode & _FORBIDDEN_MODE:
-        raise KeyFileError(f"[keys] secret_file {file} is open to others; run `chmod 600 {file}`")
     if len(secret) < SECRET_BYTES_MIN:
         raise KeyFileError(
             f"[keys] secret_file {file} has {len(secret)} bytes, and needs {SECRET_BYTES_MIN}; "

@@ -11,6 +11,7 @@ from typing import NoReturn
 from cryptography import x509
 
 from vigie.core.instants import Instant
+from vigie.files.trust import UntrustedFile, read_private, read_public
 from vigie.identity.keys import KeyFileError
 from vigie.logs import log
 from vigie.settings import SettingsError
@@ -47,7 +48,7 @@ class LiveContext:
         try:
             self._renew(now)
             self._reload(now)
-        except (SettingsError, KeyFileError, OSError) as error:
+        except (SettingsError, KeyFileError, UntrustedFile, OSError) as error:
             log.warning("certificate_not_loaded", reason=str(error))
 
     def _reload(self, now: Instant) -> None:
@@ -66,8 +67,6 @@ class LiveContext:
         ends_at = _end_of(self._files.certificate)
         if ends_at <= to_datetime(now):
             self._warn_once("certificate_expired", file=self._files.certificate, ended=ends_at.isoformat())
-        if is_open_to_others(self._files.key):
-            self._warn_once("key_open_to_others", file=self._files.key)
 
     def _warn_once(self, event: str, **fields: object) -> None:
         if event not in self._warned:
@@ -75,13 +74,8 @@ class LiveContext:
             log.warning(event, **fields)
 
 
-def is_open_to_others(key: Path) -> bool:
-    """Whether more than the owner and those of a group may read a key, or more than the owner change it."""
-    return bool(key.stat().st_mode & 0o037)
-
-
 def secure_context(files: CertificateFiles) -> ssl.SSLContext:
-    """A server's context. Raises SettingsError, naming the file that cannot be used."""
+    """A server's context. Raises SettingsError or UntrustedFile, naming the file that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS_OF_TLS_1_2)
@@ -89,6 +83,7 @@ def secure_context(files: CertificateFiles) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     _end_of(files.certificate)
+    _read(files.key, read_private, "key")
     try:
         context.load_cert_chain(files.certificate, files.key, password=lambda: _refuse_passphrase(files.key))
     except ssl.SSLError as error:
@@ -115,21 +110,20 @@ def _what_is_wrong(files: CertificateFiles, error: ssl.SSLError) -> str:
 
 def _content_of(files: CertificateFiles) -> bytes:
     """What changes whenever one of the files does."""
-    return b"".join(
-        sha256(_read(path, key)).digest() for path, key in ((files.certificate, "cert"), (files.key, "key"))
-    )
+    certificate = _read(files.certificate, read_public, "cert")
+    return sha256(certificate).digest() + sha256(_read(files.key, read_private, "key")).digest()
 
 
 def _end_of(path: Path) -> datetime:
     """When the first certificate in a file expires. Raises SettingsError."""
     try:
-        return x509.load_pem_x509_certificate(_read(path, "cert")).not_valid_after_utc
+        return x509.load_pem_x509_certificate(_read(path, read_public, "cert")).not_valid_after_utc
     except ValueError as error:
         raise SettingsError(f"[tls] cert: {path} holds no certificate in PEM") from error
 
 
-def _read(path: Path, key: str) -> bytes:
+def _read(path: Path, read: Callable[[Path], bytes], setting: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read(path)
     except OSError as error:
-        raise SettingsError(f"[tls] {key}: {path} cannot be read: {error.strerror}") from error
+        raise SettingsError(f"[tls] {setting}: {path} cannot be read: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from vigie.core.instants import Instant
+from vigie.files.trust import read_private, read_public
+from vigie.files.writing import new_file, sweep
 from vigie.identity.keys import KeyFileError
 from vigie.logs import log
 from vigie.tls.issuing import (
@@ -59,8 +60,9 @@ class Keeping:
 
         An authority cannot be widened, so other names mean another authority, which every client has to be
         told to trust; the one before is set aside. That the machine is called otherwise now is not enough
-        for that. Raises KeyFileError.
+        for that. Raises KeyFileError or UntrustedFile.
         """
+        sweep(self.authority_file.parent)
         found = self.find_authority()
         if found is not None and _is_still_good(found, names, now) and self._is_published(found):
             return Settled(authority=found)
@@ -82,7 +84,7 @@ class Keeping:
     def find_authority(self) -> Authority | None:
         """The authority in the file. Raises KeyFileError if the file holds something else."""
         try:
-            return authority_from_pem(self.authority_file.read_bytes())
+            return authority_from_pem(read_private(self.authority_file))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -119,14 +121,14 @@ class Keeping:
     def _find_server_certificate(self, authority: Authority) -> Certified | None:
         """None also for a damaged one, or one of another authority: it is made anew in no time."""
         try:
-            found = certified_from_pem(self.server_file.read_bytes())
+            found = certified_from_pem(read_private(self.server_file))
         except (FileNotFoundError, ValueError):
             return None
         return found if is_from(authority, found) else None
 
     def _is_published(self, authority: Authority) -> bool:
         try:
-            return self.public_file.read_bytes() == authority.root_pem()
+            return read_public(self.public_file) == authority.root_pem()
         except FileNotFoundError:
             return False
 
@@ -164,15 +166,7 @@ def _mark_of(file: Path) -> str:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Put a file in place, whole or not at all."""
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
-            # The mask of the process would take from 0644.
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with new_file(path, replaces=True) as part:
+        # The mask of the process would take from 0644.
+        part.chmod(mode)
+        part.write_bytes(content)

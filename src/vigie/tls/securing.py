@@ -12,7 +12,7 @@ from vigie.identity.keys import KeyFileError
 from vigie.logs import log
 from vigie.setting_rules import is_certifiable
 from vigie.settings import Settings, SettingsError
-from vigie.tls.contexts import CertificateFiles, LiveContext, is_open_to_others
+from vigie.tls.contexts import CertificateFiles, LiveContext
 from vigie.tls.issuing import Authority
 from vigie.tls.keeping import Keeping, Settled
 from vigie.tls.names import LOOPBACK_NAMES, listed, names_among
@@ -41,7 +41,7 @@ class Secured:
 
 
 def secure(settings: Settings, public_url: str, now: Instant) -> Secured:
-    """Make or load what HTTPS needs. Raises SettingsError, KeyFileError or OSError."""
+    """Make or load what HTTPS needs. Raises SettingsError, KeyFileError, UntrustedFile or OSError."""
     if settings.tls.makes_its_own:
         return _by_own_authority(settings, public_url, now)
     files = CertificateFiles(certificate=Path(settings.tls.cert), key=Path(settings.tls.key))
@@ -70,8 +70,6 @@ def _by_own_authority(settings: Settings, public_url: str, now: Instant) -> Secu
         set_aside=settled.set_aside,
     )
     _tell(authority, settled, machine)
-    if is_open_to_others(keeping.authority_file):
-        log.warning("key_open_to_others", file=str(keeping.authority_file))
     files = CertificateFiles(certificate=keeping.server_file, key=keeping.server_file)
     return Secured(
         live=LiveContext(files, partial(_renew, keeping, settled.authority), now), authority=authority

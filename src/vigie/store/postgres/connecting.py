@@ -1,10 +1,13 @@
 """Connections to PostgreSQL: how each is opened, what is said of those that cannot be, and pools of them."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from vigie.files.trust import check_private, check_public
 from vigie.store.database import StoreError
 from vigie.store.postgres.failures import FAILURES, NoHostTaken, is_outage, reason_of
 from vigie.store.postgres.urls import postgres_url
@@ -21,6 +24,12 @@ _CONNECT_SECONDS_MAX = 5.0
 # Longer than a turn is waited for.
 _COMMAND_SECONDS_MAX = TURN_SECONDS_MAX + 5.0
 _IDLE_SECONDS_MAX = 300.0
+_FILES = {
+    "sslrootcert": check_public,
+    "sslcert": check_public,
+    "sslkey": check_private,
+    "passfile": check_private,
+}
 _SETTINGS = {
     # The statements are short: compiling them would take longer than running them.
     "jit": "off",
@@ -34,6 +43,15 @@ _SETTINGS = {
 def shown(url: str) -> str:
     """Where a database is, as people may read it: without the password."""
     return postgres_url(url).shown
+
+
+def check_files(url: str) -> None:
+    """Check the files that a URL names. Raises UntrustedFile; those that are not there asyncpg tells of."""
+    options = postgres_url(url).options
+    for name, check in _FILES.items():
+        if name in options:
+            with suppress(FileNotFoundError):
+                check(Path(options[name]))
 
 
 async def open_connection(url: str) -> asyncpg.Connection:

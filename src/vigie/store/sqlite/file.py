@@ -2,13 +2,13 @@
 
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 from vigie.core.refusals import StoreUnavailable
+from vigie.files.trust import check_private
 from vigie.store.database import OnLost, StoreError
 from vigie.store.sqlite.connection import connect
 from vigie.store.statements import migrations
@@ -107,7 +107,7 @@ def make_file(path: Path) -> None:
 
 
 def check_is_ours(path: Path) -> None:
-    """Raise StoreError for a store that somebody else has made or can write: it says who may do what.
+    """Raise UntrustedFile for a store that somebody else has made, can write or can read.
 
     An empty file that was made beforehand is closed to others first.
     """
@@ -117,29 +117,9 @@ def check_is_ours(path: Path) -> None:
             path.chmod(0o600)
     # What is written ahead, or was to be undone, counts as much as the file itself.
     for end in ("", "-wal", "-shm", "-journal"):
-        file = path.with_name(f"{path.name}{end}")
         # Whoever closes the store meanwhile takes them away.
         with suppress(FileNotFoundError):
-            if _mode_of_ours(file) & stat.S_IWOTH:
-                raise StoreError(f"{file} can be written by everybody; run `chmod 600 {file}`")
-    for folder in {path.absolute().parent, path.resolve().parent}:
-        # In a sticky one, such as /tmp, nobody can replace the files of others.
-        if _mode_of_ours(folder) & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            raise StoreError(
-                f"the folder of the store, {folder}, can be written by everybody; run `chmod o-w {folder}`, "
-                "or keep the store elsewhere"
-            )
-
-
-def _mode_of_ours(path: Path) -> int:
-    """The mode of what belongs to us, or to root. Raises StoreError for what does not."""
-    found = path.stat()
-    if found.st_uid not in (0, os.geteuid()):
-        raise StoreError(
-            f"{path} belongs to another user (number {found.st_uid}), who could change the store; run this as that "
-            f"user, or, if you trust what is in it, `chown -R {os.geteuid()} {path}`"
-        )
-    return found.st_mode
+            check_private(path.with_name(f"{path.name}{end}"))
 
 
 def migrate(path: Path) -> bool:

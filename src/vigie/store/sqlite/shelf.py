@@ -1,12 +1,12 @@
 """The rows of a store file as they are, for a copy of the whole, and a backup of the file."""
 
 import os
-import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from vigie.files.writing import new_file
 from vigie.store.copying import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Rows, Table, in_use
 from vigie.store.database import Row, StoreError
 from vigie.store.sqlite.connection import connect
@@ -93,12 +93,16 @@ def sqlite_shelf(path: Path) -> Iterator[SqliteShelf]:
 
 def back_up(path: Path, file: Path) -> int:
     """Write a store as of one moment to a new file, while others go on; its size in bytes. Raises StoreError."""
+    in_the_way = StoreError(f"{file} is there already and was not touched; name another file")
+    # Before the work is done, and a link as well, wherever it leads.
+    if os.path.lexists(file):
+        raise in_the_way
     try:
-        with _new_file(file) as beside:
-            _write_copy(path, beside)
+        with new_file(file, replaces=False) as part:
+            _write_copy(path, part)
         return file.stat().st_size
     except FileExistsError as error:
-        raise StoreError(f"{file} is there already and was not touched; name another file") from error
+        raise in_the_way from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(
             f"there is no folder {file.parent} to write {file.name} in; make it first"
@@ -107,23 +111,6 @@ def back_up(path: Path, file: Path) -> int:
         raise StoreError(f"{file} cannot be written: {error.strerror}; name another file") from error
     except sqlite3.Error as error:
         raise StoreError(f"the store at {path} cannot be copied: {error}") from error
-
-
-@contextmanager
-def _new_file(file: Path) -> Iterator[Path]:
-    """A file of its owner's alone, under another name until all is there: what fails half-way leaves nothing."""
-    # A link as well, wherever it leads.
-    if os.path.lexists(file):
-        raise FileExistsError(file)
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        yield beside
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        os.link(beside, file)
-    finally:
-        beside.unlink()
 
 
 def _write_copy(path: Path, file: Path) -> None:

@@ -1,0 +1,73 @@
+"""New files that appear whole or not at all: they are written under a name that only this module uses."""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PART = re.compile(r"\.vigie-[0-9a-f]{16}\.part")
+# What SQLite puts beside a file that it writes.
+_BESIDE_PART = ("-journal", "-wal", "-shm")
+
+
+@contextmanager
+def new_file(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[Path]:
+    """A file to be written by the block, which then takes the place of `path`.
+
+    What fails leaves nothing. What a process that was killed left in the same folder is removed. Without
+    `replaces`, raises FileExistsError if there is anything under that path by then, a link included.
+    """
+    sweep(path.parent)
+    part, descriptor = _new_part(path.parent, mode)
+    try:
+        yield part
+        os.fsync(descriptor)
+        if replaces:
+            part.replace(path)
+        else:
+            os.link(part, path)
+    finally:
+        _remove(part)
+        os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files of processes that were killed. Those still being written stay."""
+    if not os.access(folder, os.W_OK):
+        return
+    for file in folder.iterdir():
+        if _PART.fullmatch(file.name) and not file.is_symlink():
+            # Somebody else sweeps as well, is not done yet, or it is not ours.
+            with suppress(FileNotFoundError, BlockingIOError, PermissionError):
+                _remove_if_left(file)
+
+
+def _remove_if_left(part: Path) -> None:
+    descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        # Whoever writes it holds this lock for as long as the process lives.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(part)
+    finally:
+        os.close(descriptor)
+
+
+def _new_part(folder: Path, mode: int) -> tuple[Path, int]:
+    """An empty file and its descriptor, which holds a lock on it."""
+    while True:
+        part = folder / f".vigie-{secrets.token_hex(8)}.part"
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return part, descriptor
+        # Somebody swept between the two lines.
+        os.close(descriptor)
+
+
+def _remove(part: Path) -> None:
+    # The file itself last: as long as it is there, the others are found.
+    for end in (*_BESIDE_PART, ""):
+        part.with_name(f"{part.name}{end}").unlink(missing_ok=True)
