@@ -119,7 +119,12 @@ def test_the_alias_with_a_version_answers_alike(house: House) -> None:
     assert (versioned.status, versioned.body) == (200, plain.body)
 
 
-@pytest.mark.parametrize("host", ["api-us.security.microsoft.com", "us.api.security.microsoft.com", "x:1"])
+REGIONAL = [f"api-{each}.security.microsoft.com" for each in ("us", "eu", "uk")] + [
+    f"{each}.api.security.microsoft.com" for each in ("us", "eu", "uk", "au", "swa", "ina", "aea")
+]
+
+
+@pytest.mark.parametrize("host", [*REGIONAL, "api.securitycenter.microsoft.com", "x:1"])
 def test_every_host_name_gets_the_same_but_for_the_context(house: House, host: str) -> None:
     incident, token = an_incident(), house.a_token()
     path = f"/api/incidents/{house.takes(incident)}"
