@@ -87,8 +87,8 @@ def test_in_json_too() -> None:
     first = done("import", a_file(*numbered(1, 2)), *CONTOSO)
     again = done("import", a_file(*numbered(2, 3)), *CONTOSO)
 
-    assert first == {"read": 2, "added": 2, "replaced": 0, "refused": 0}
-    assert again == {"read": 2, "added": 1, "replaced": 1, "refused": 0}
+    assert first == {"read": 2, "added": 2, "replaced": 0, "refused": 0, "errors": []}
+    assert again == {"read": 2, "added": 1, "replaced": 1, "refused": 0, "errors": []}
 
 
 def test_each_refusal_is_a_line_and_the_exit_code_is_1() -> None:
@@ -97,7 +97,26 @@ def test_each_refusal_is_a_line_and_the_exit_code_is_1() -> None:
     ended = run("import", file, *CONTOSO, "--json")
 
     assert ended.code == 1
-    assert ended.json == {"read": 4, "added": 2, "replaced": 0, "refused": 2}
+    assert ended.json == {
+        "read": 4,
+        "added": 2,
+        "replaced": 0,
+        "refused": 2,
+        "errors": [
+            {
+                "source": "incidents.jsonl",
+                "line": 2,
+                "path": "$",
+                "reason": "the key 'incidentId' is missing",
+            },
+            {
+                "source": "incidents.jsonl",
+                "line": 3,
+                "path": "$",
+                "reason": "JSON is malformed: invalid character (byte 15)",
+            },
+        ],
+    }
     assert ended.err.splitlines() == [
         "incidents.jsonl:2: $: the key 'incidentId' is missing",
         "incidents.jsonl:3: $: JSON is malformed: invalid character (byte 15)",
@@ -110,7 +129,9 @@ def test_strictly_one_refusal_keeps_all_out() -> None:
     ended = run("import", a_file(*numbered(1), b"{}"), *CONTOSO, "--strict", "--json")
 
     assert ended.code == 1
-    assert ended.json == {"read": 2, "added": 0, "replaced": 0, "refused": 1}
+    said = ended.json
+    assert [each["line"] for each in said.pop("errors")] == [2]
+    assert said == {"read": 2, "added": 0, "replaced": 0, "refused": 1}
     assert ended.err.splitlines()[-1] == (
         "vigie: 1 of 2 incidents was refused; nothing was imported; correct them, or leave out --strict"
     )
@@ -180,11 +201,59 @@ def test_the_clock_of_a_tenant_is_set_back_as_the_documents_say() -> None:
     assert after == [(parse_instant(an_incident()["lastUpdateTime"]),)]
 
 
-def test_an_empty_input_is_told() -> None:
-    ended = run_program("import", "-", *CONTOSO, "--json", stdin="")
+@pytest.mark.parametrize("empty", ["", "\n", "[]", '{"value": []}'])
+def test_an_empty_input_fails_unless_that_is_allowed(empty: str) -> None:
+    ended = run_program("import", "-", *CONTOSO, "--json", stdin=empty)
+    allowed = run_program("import", "-", *CONTOSO, "--json", "--allow-empty", stdin=empty)
 
-    assert (ended.code, ended.err) == (0, "there was no incident to import\n")
-    assert ended.json["read"] == 0
+    assert (ended.code, ended.err) == (
+        1,
+        "vigie: there was no incident to import; --allow-empty makes that no error\n",
+    )
+    assert (allowed.code, allowed.err) == (0, "there was no incident to import\n")
+    assert ended.json == allowed.json == {"read": 0, "added": 0, "replaced": 0, "refused": 0, "errors": []}
+
+
+def test_of_very_many_refusals_json_has_the_first_and_stderr_all() -> None:
+    ended = run("import", a_file(*[b"{}"] * 1200), *CONTOSO, "--json")
+
+    assert (ended.json["refused"], len(ended.json["errors"])) == (1200, 1000)
+    assert [each["line"] for each in ended.json["errors"]] == list(range(1, 1001))
+    assert len(ended.err.splitlines()) == 1201
+
+
+def test_a_file_that_cannot_be_read_is_among_the_errors() -> None:
+    ended = run("import", "missing.json", *CONTOSO, "--json")
+
+    assert ended.json["errors"] == [
+        {
+            "source": "missing.json",
+            "line": None,
+            "path": None,
+            "reason": "this cannot be read: No such file or directory",
+        }
+    ]
+
+
+def test_where_incidents_are_found_inside_something_else_is_said_once() -> None:
+    wrapped = [to_json({"response_list": [an_incident(incidentId=number)]}) for number in (1, 2)]
+
+    ended = run("import", a_file(*wrapped), *CONTOSO)
+
+    assert (ended.code, ended.err) == (0, "incidents.jsonl:1: the incidents are at $.response_list\n")
+    assert count_in_store() == 2
+
+
+def test_the_form_of_graph_is_recognised_and_what_to_do_is_said() -> None:
+    graph = {"id": "7", "displayName": "x", "status": "active", "incidentWebUrl": "https://x", "alerts": []}
+
+    ended = run("import", a_file(to_json(graph)), *CONTOSO)
+
+    assert ended.code == 1
+    assert ended.err.splitlines()[0] == (
+        "incidents.jsonl:1: $: this is Microsoft Graph's form, which import does not take yet; fetch it from the "
+        "Defender XDR API, GET https://api.security.microsoft.com/api/incidents, and import that"
+    )
 
 
 def test_a_missing_file_is_one_line_and_the_others_go_in() -> None:
@@ -297,7 +366,9 @@ def test_standard_input_is_taken_compressed_or_not(pack: Any) -> None:
     ended = imported_from_stdin([pack(b"\n".join(numbered(1, 2)) + b"\n{}")], "--json")
 
     assert ended.code == 1
-    assert json.loads(ended.out) == {"read": 3, "added": 2, "replaced": 0, "refused": 1}
+    said = json.loads(ended.out)
+    assert len(said.pop("errors")) == 1
+    assert said == {"read": 3, "added": 2, "replaced": 0, "refused": 1}
     assert ended.err.startswith("standard input:3: $: the key 'incidentId' is missing")
 
 
@@ -312,7 +383,9 @@ def test_a_line_of_200_mb_is_refused_in_little_memory_and_the_rest_is_imported()
     ended = imported_from_stdin(lines(), "--json")
 
     assert ended.code == 1
-    assert json.loads(ended.out) == {"read": 3, "added": 2, "replaced": 0, "refused": 1}
+    said = json.loads(ended.out)
+    assert len(said.pop("errors")) == 1
+    assert said == {"read": 3, "added": 2, "replaced": 0, "refused": 1}
     assert ended.err.startswith("standard input:2: $: One incident may have at most 67,108,864 bytes;")
     assert ended.memory_bytes < 200 * MEGABYTE
 
@@ -347,6 +420,7 @@ def test_after_a_kill_whole_incidents_are_in_and_importing_again_does_the_rest()
         "added": len(LINES) - len(left),
         "replaced": len(left),
         "refused": 0,
+        "errors": [],
     }
     assert exported() == LINES
 

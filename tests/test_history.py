@@ -516,7 +516,7 @@ def test_an_export_with_history_goes_in_again_and_the_history_is_passed_over(
     ended = run("import", name, "--tenant", "fabrikam", *strictly, "--json")
 
     assert ended.code == 0
-    assert ended.json == {"read": 2, "added": 2, "replaced": 0, "refused": 0}
+    assert ended.json == {"read": 2, "added": 2, "replaced": 0, "refused": 0, "errors": []}
     assert ended.err == "passed over 2 lines of history: it stays where it was made\n"
     assert len(done("history", "--tenant", "fabrikam", "--incident", 1)) == 1
     run("export", "--tenant", "fabrikam", "--out", "again.jsonl")

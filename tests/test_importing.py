@@ -434,6 +434,52 @@ def test_elements_that_are_no_objects_are_refused_one_by_one(archive: Archive) -
     assert archive.numbers() == [1]
 
 
+GRAPH_ALERT = {"id": "a", "incidentId": "7", "alertWebUrl": "https://x", "incidentWebUrl": "https://x"}
+GRAPH_INCIDENT = {
+    "id": "7",
+    "displayName": "x",
+    "status": "active",
+    "createdDateTime": "2026-03-04T16:20:31Z",
+}
+GRAPH_FORMS: list[tuple[Document, str]] = [
+    (GRAPH_INCIDENT, "$"),
+    ({"@odata.type": "#microsoft.graph.security.incident", "id": "7"}, "$"),
+    (
+        {
+            "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#security/incidents/$entity",
+            "id": "7",
+        },
+        "$",
+    ),
+    ({"id": "7", "incidentWebUrl": "https://x", "alerts": [GRAPH_ALERT]}, "$"),
+    (GRAPH_ALERT, "$"),
+    ({"value": [GRAPH_INCIDENT]}, "$.value[0]"),
+    ({"json_body": {"value": [GRAPH_INCIDENT | {"incidentWebUrl": "https://x"}]}}, "$.json_body.value[0]"),
+]
+
+
+@pytest.mark.parametrize(("document", "path"), GRAPH_FORMS)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_form_of_graph_is_told_apart_from_what_is_wrong(
+    archive: Archive, document: Document, path: str, indent: int | None
+) -> None:
+    imported = archive.takes_lines(json.dumps(document, indent=indent).encode())
+
+    (refused,) = imported.not_taken
+    assert refused.path == path
+    assert refused.reason.startswith("this is Microsoft Graph's form")
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"{}", b"nope", b'{"incidentId": "x", "incidentName": "displayName"}', b"[1]"]
+)
+def test_what_is_wrong_otherwise_is_no_form_of_graph(archive: Archive, wrong: bytes) -> None:
+    imported = archive.takes_lines(*numbered(1), wrong)
+
+    assert imported.not_taken
+    assert all("Graph" not in each.reason for each in imported.not_taken)
+
+
 def test_of_two_with_one_number_in_a_file_the_second_is_refused(archive: Archive) -> None:
     first, again = (to_json(an_incident(incidentId=2, incidentName=name)) for name in ("first", "again"))
 

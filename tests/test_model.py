@@ -223,7 +223,13 @@ class Comparison(RuleBasedStateMachine):
         told = self._tell("import", self.file, "--tenant", "Contoso")
 
         known = sum(each["incidentId"] in self.model.incidents for each in batch)
-        assert told == {"read": len(batch), "added": len(batch) - known, "replaced": known, "refused": 0}
+        assert told == {
+            "read": len(batch),
+            "added": len(batch) - known,
+            "replaced": known,
+            "refused": 0,
+            "errors": [],
+        }
         self.model.incidents |= {each["incidentId"]: each for each in batch}
 
     @rule(number=NUMBERS, name=st.sampled_from(sorted(SCOPES)))

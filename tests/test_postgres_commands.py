@@ -92,8 +92,8 @@ def test_a_store_is_filled_and_asked_by_commands(url: str, secret: Path) -> None
     exported = run("export", "--tenant", "Contoso")
     token = done("token", "--app", app["client_id"], "--tenant", "Contoso")
 
-    assert imported == {"read": 1, "added": 1, "replaced": 0, "refused": 0}
-    assert strictly == {"read": 1, "added": 0, "replaced": 1, "refused": 0}
+    assert imported == {"read": 1, "added": 1, "replaced": 0, "refused": 0, "errors": []}
+    assert strictly == {"read": 1, "added": 0, "replaced": 1, "refused": 0, "errors": []}
     assert json.loads(exported.out)["incidentId"] == 7
     assert token["token_type"] == "Bearer"
     assert done("migrate") == {"schema": migrations("postgres")[-1][0]}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vigie.archive.reading import Finding, RawIncident, Unreadable, open_source, read_incidents
+from vigie.archive.reading import Finding, RawIncident, Unreadable, Unwrapped, open_source, read_incidents
 
 MEGABYTE = 1024 * 1024
 
@@ -58,6 +58,7 @@ def places(findings: Iterable[Finding]) -> list[tuple[int, str, str]]:
             finding.text.decode() if isinstance(finding, RawIncident) else f"!{finding.reason[:16]}",
         )
         for finding in findings
+        if not isinstance(finding, Unwrapped)
     ]
 
 
@@ -354,6 +355,34 @@ FAULTS: dict[str, tuple[bytes, list[tuple[int, str, str]]]] = {
             (4, "$", '{"e":1}'),
         ],
     ),
+    "array cut where dots say so": (
+        b'[{"a":1},\n{"b":1},\n...\n',
+        [(1, "$[0]", '{"a":1}'), (2, "$[1]", '{"b":1}'), (3, "$[2]", "!What begins on l")],
+    ),
+    "array cut and closed": (
+        b'[{"a":1}, ...\n]\n',
+        [(1, "$[0]", '{"a":1}'), (1, "$[1]", "!What begins on l")],
+    ),
+    "array cut with one sign": (
+        '[{"a":1},\u2026]'.encode(),
+        [(1, "$[0]", '{"a":1}'), (1, "$[1]", "!What begins on l")],
+    ),
+    "dots in the middle are one element": (
+        b'[{"a":1}, ..., {"b":1}]',
+        [(1, "$[0]", '{"a":1}'), (1, "$[1]", "..."), (1, "$[2]", '{"b":1}')],
+    ),
+    "element cut where dots say so": (
+        b'{"value":[{"a":1},\n{"b":[{"c":1},...',
+        [(1, "$.value[0]", '{"a":1}'), (2, "$.value[1]", "!What begins on l")],
+    ),
+    "lines cut where dots say so": (
+        b'{"a":1}\n{"b":1}\n...\n',
+        [(1, "$", '{"a":1}'), (2, "$", '{"b":1}'), (3, "$", "!What begins on l")],
+    ),
+    "last line cut where dots say so": (
+        b'{"a":1}\n{"b":[...\n',
+        [(1, "$", '{"a":1}'), (2, "$", "!What begins on l")],
+    ),
     "web page": (b"\n<html>\n<p>", [(2, "$", "!The file starts ")]),
     "number": (b"12", [(1, "$", "!The file starts ")]),
     "string": (b'"{}"', [(1, "$", "!The file starts ")]),
@@ -368,6 +397,100 @@ def test_a_fault_is_told_with_its_place_and_what_is_whole_is_read(fault: str, ch
     data, expected = FAULTS[fault]
 
     assert places(found_in(data, chunk_bytes=chunk_bytes)) == expected
+
+
+def test_dots_at_the_end_are_told_as_what_they_are() -> None:
+    [_, cut] = found_in(b'[{"a":1},\n...\n')
+
+    assert isinstance(cut, Unreadable)
+    assert (
+        cut.reason == "What begins on line 1 was cut here, where it ends in `...`; export or copy it again."
+    )
+
+
+INSIDE: list[tuple[str, list[str]]] = [
+    ('{"response_list":[%s,%s]}', ["$.response_list[0]", "$.response_list[1]"]),
+    (
+        '{"status":200,"json_body":{"value":[%s,%s],"@odata.count":2}}',
+        ["$.json_body.value[0]", "$.json_body.value[1]"],
+    ),
+    ('{"a":{"b":[{"c":{"d":[%s,%s]}}]},"e":[1]}', ["$.a.b[0].c.d[0]", "$.a.b[0].c.d[1]"]),
+]
+
+
+@pytest.mark.parametrize(("wrapping", "paths"), INSIDE)
+@pytest.mark.parametrize("chunk_bytes", [1, MEGABYTE])
+@pytest.mark.parametrize("is_tall", [False, True])
+def test_the_single_list_of_incidents_inside_an_object_is_found(
+    wrapping: str, paths: list[str], chunk_bytes: int, is_tall: bool
+) -> None:
+    items = [{"incidentId": number, "alerts": [{"alertId": "a", "incidentId": number}]} for number in (1, 2)]
+    data = wrapping % tuple(map(json.dumps, items))
+    if is_tall:
+        data = json.dumps(json.loads(data), indent=2)
+
+    where, *found = found_in(data.encode(), chunk_bytes=chunk_bytes)
+
+    assert isinstance(where, Unwrapped)
+    assert f"{where.path}[0]" == paths[0]
+    assert [json.loads(each.text) for each in incidents_of(found)] == items
+    assert [each.path for each in found] == paths
+    assert [each.line for each in found] == lines_in(data.encode())
+
+
+def test_so_is_a_single_incident() -> None:
+    where, found = found_in(b'{"ok":true,\n"incident":{"incidentId":1}}')
+
+    assert where == Unwrapped(line=2, path="$.incident")
+    assert found == RawIncident(line=2, path="$.incident", text=b'{"incidentId":1}')
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b'{"old":[{"incidentId":1}],"new":[{"incidentId":1}]}', "at $.old and $.new, and none"),
+        (b'{"pages":[[{"incidentId":1}],[{"incidentId":2}]]}', "at $.pages[0] and $.pages[1], and none"),
+        (b'{"x":[{"incidentId":1}],"value":[{"incidentId":2}]}', "at $.x and $.value, and none"),
+        (b'{"a":{"incidentId":1},"b":{"incidentId":2}}', "at $.a and $.b, and none"),
+        (
+            b"{%s}" % b",".join(b'"%d":[{"incidentId":1}]' % each for each in range(5)),
+            "$.2 and 2 more places",
+        ),
+    ],
+)
+def test_of_two_lists_none_is_chosen_and_both_are_named(data: bytes, named: str) -> None:
+    for written in (data, data + b"\n" + data):
+        faults = found_in(written)
+
+        assert all(isinstance(fault, Unreadable) and named in fault.reason for fault in faults)
+        assert len(faults) == written.count(b"\n") + 1
+
+
+@pytest.mark.parametrize("first", [b"", b'"x":"y",'])
+def test_incidents_beside_those_of_a_list_answer_are_told(first: bytes) -> None:
+    data = b'{%b"value":[{"incidentId":1}],"more":{"value":[{"incidentId":2}]}}' % first
+
+    found, fault = found_in(data)
+
+    assert isinstance(found, RawIncident)
+    assert isinstance(fault, Unreadable)
+    assert "at $.more.value too" in fault.reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"incidentId":1,"related":[{"incidentId":2}]}',
+        b'{"related":[{"incidentId":2}],"incidentId":1}',
+        b'{"alerts":[{"alertId":"a","incidentId":2}]}',
+        b'{"response_list":[{"incidentId":1}',
+        b'{"response_list":[{"incidentId":1}],}',
+        b'{"a":' * 60 + b'{"incidentId":1}' + b"}" * 60,
+    ],
+)
+def test_nothing_is_looked_for_inside_an_incident_an_alert_or_what_is_no_json(data: bytes) -> None:
+    assert not any(isinstance(each, Unwrapped) for each in found_in(data))
+    assert len(found_in(data)) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ from vigie.archive.reading import (
     Finding,
     RawIncident,
     Unreadable,
+    Unwrapped,
     open_source,
     read_incidents,
 )
+from vigie.archive.unwrapping import is_graph_form
 from vigie.core.history import Deed
 from vigie.core.incident import KeptIncident, NotAnIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
@@ -29,6 +31,10 @@ AHEAD_TICKS = 86_400 * TICKS_PER_SECOND
 STRICT_REFUSALS_MAX = 100
 """After so many refusals an import of all or nothing reads no further: nothing will come of it."""
 
+_GRAPH_FORM = (
+    "this is Microsoft Graph's form, which import does not take yet; fetch it from the Defender XDR API, GET "
+    "https://api.security.microsoft.com/api/incidents, and import that"
+)
 _BATCH_BYTES = 8 * 1024 * 1024
 _POLL_SECONDS = 0.001
 
@@ -53,10 +59,26 @@ class NotTaken:
     reason: str
 
     def __str__(self) -> str:
-        source = "standard input" if self.source == "-" else self.source
+        source = _name_of(self.source)
         if self.line is None:
             return f"{source}: {self.reason}"
         return f"{source}:{self.line}: {self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundInside:
+    """Where the incidents of a file are, inside an object that is none."""
+
+    source: str
+    line: int
+    path: str
+
+    def __str__(self) -> str:
+        return f"{_name_of(self.source)}:{self.line}: the incidents are at {self.path}"
+
+
+def _name_of(source: str) -> str:
+    return "standard input" if source == "-" else source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +98,8 @@ class Import:
     """One run over some files. `tally` is true at every moment, also of a run that was broken off.
 
     `deed` is what the incidents' history says of it. `on_not_taken` hears of each incident and each file that
-    is not taken, `on_read` of the bytes of each file as they are read, `on_tally` of the tally after a batch.
+    is not taken, `on_found_inside` of what wraps incidents, once for each place of a file, `on_read` of the bytes
+    of each file as they are read, `on_tally` of the tally after a batch.
     """
 
     def __init__(
@@ -85,6 +108,7 @@ class Import:
         deed: Deed,
         *,
         on_not_taken: Callable[[NotTaken], object],
+        on_found_inside: Callable[[FoundInside], object] = _untold,
         on_read: Callable[[int], object] = _untold,
         on_tally: Callable[[Tally], object] = _untold,
         incident_bytes_max: int = INCIDENT_BYTES_MAX,
@@ -94,6 +118,7 @@ class Import:
         self.ahead: Ahead | None = None
         self._deed = deed
         self._on_not_taken = on_not_taken
+        self._on_found_inside = on_found_inside
         self._on_read = on_read
         self._on_tally = on_tally
         self._incident_bytes_max = incident_bytes_max
@@ -174,7 +199,13 @@ class Import:
     def _keep_all(self, names: Sequence[str]) -> Iterator[KeptIncident]:
         for name in names:
             met = _Numbers()
+            told_paths: set[str] = set()
             for finding in self._findings(name):
+                if isinstance(finding, Unwrapped):
+                    if finding.path not in told_paths:
+                        told_paths.add(finding.path)
+                        self._on_found_inside(FoundInside(source=name, line=finding.line, path=finding.path))
+                    continue
                 if isinstance(finding, RawIncident) and is_history_line(finding.text):
                     self.history_count += 1
                     continue
@@ -207,16 +238,21 @@ class Import:
             furthest = replace(further, count=self.ahead.count + 1)
         self.ahead = furthest
 
-    def _refuse(self, name: str, finding: Finding, error: NotAnIncident) -> None:
+    def _refuse(self, name: str, finding: RawIncident | Unreadable, error: NotAnIncident) -> None:
         self._refused_count += 1
         path = finding.path + error.path.removeprefix("$")
         self._on_not_taken(NotTaken(source=name, line=finding.line, path=path, reason=error.reason))
 
 
-def _keep(finding: Finding, met: "_Numbers") -> KeptIncident:
+def _keep(finding: RawIncident | Unreadable, met: "_Numbers") -> KeptIncident:
     if isinstance(finding, Unreadable):
         raise NotAnIncident(finding.reason)
-    incident = keep_incident(finding.text)
+    try:
+        incident = keep_incident(finding.text)
+    except NotAnIncident as error:
+        if is_graph_form(finding.text):
+            raise NotAnIncident(_GRAPH_FORM) from error
+        raise
     if not met.add(incident.incident_id):
         reason = f"incident {incident.incident_id} has been in this file already; keep one of the two"
         raise NotAnIncident(reason, "$.incidentId")

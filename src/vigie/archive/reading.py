@@ -2,8 +2,9 @@
 
 import gzip
 import io
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from vigie.archive.splitting import (
     find_stray_end,
     find_word_end,
 )
+from vigie.archive.unwrapping import Place, places_of_incidents
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,7 +50,15 @@ class Unreadable:
     reason: str
 
 
-Finding: TypeAlias = RawIncident | Unreadable
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwrapped:
+    """A word on where the incidents that follow are: at `path`, inside an object that is none."""
+
+    line: int
+    path: str
+
+
+Finding: TypeAlias = RawIncident | Unreadable | Unwrapped
 
 
 def _untold(_size_bytes: int, /) -> None:
@@ -85,6 +95,11 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN_BYTES: Final = 20
+_SHOWN_PLACES: Final = 3
+_BEGINS_AS_INCIDENT: Final = re.compile(rb'\{\s*"incidentId"\s*:')
+_CUT_MARK: Final = re.compile(rb"(?:\.\.\.|\xe2\x80\xa6)[\s\]}]*\Z")
+_CUT_MARK_BEGINS: Final = (b".", b"\xe2")
+_CUT_MARK_BYTES: Final = 1024
 
 _ACCEPTED: Final = (
     "Give one incident, an array of incidents, a list answer with `value`, or one incident on each line."
@@ -115,11 +130,16 @@ class _Rejoined(io.RawIOBase):
 
 
 class _CutShortError(Exception):
-    """The text ends in the middle of a value."""
+    """The text ends in the middle of a value; `is_marked` with dots that say so."""
 
-    def __init__(self, path: str, begun_on: int) -> None:
-        super().__init__(f"What begins on line {begun_on} breaks off here; export or copy it again.")
+    def __init__(self, path: str, begun_on: int, *, is_marked: bool = False) -> None:
+        super().__init__(_cut_short(begun_on, is_marked=is_marked))
         self.path = path
+
+
+def _cut_short(begun_on: int, *, is_marked: bool) -> str:
+    ending = "was cut here, where it ends in `...`" if is_marked else "breaks off here"
+    return f"What begins on line {begun_on} {ending}; export or copy it again."
 
 
 def _read(tape: Tape, bytes_max: int) -> Iterator[Finding]:
@@ -164,6 +184,8 @@ def _lines(tape: Tape, bytes_max: int) -> Iterator[Finding]:
             yield _too_large(line, "$", bytes_max)
         elif LIST_ANSWER_HEAD.match(text):
             yield from _read(Tape(io.BytesIO(text), line=line), bytes_max)
+        elif _ends_in_cut(text) and not tape.skip_space():
+            yield Unreadable(line=line, path="$", reason=_cut_short(line, is_marked=True))
         else:
             yield from _incidents_in(text.rstrip(b" \t\r"), line, bytes_max)
 
@@ -194,18 +216,59 @@ def _list_answer(tape: Tape, value_at: int, bytes_max: int) -> Iterator[Finding]
     if ending is None or not ends_list_answer(ending):
         reason = "What follows the array of `value` was not read; correct it to be the end of a list answer."
         yield Unreadable(line=line, path="$", reason=reason)
+    elif others := places_of_incidents(b'{"value":[' + ending):
+        yield _beside_value(line, others)
 
 
 def _incidents_in(document: bytes, line: int, bytes_max: int) -> Iterator[Finding]:
-    """The document itself; or the elements of its `value`, when it is a list answer with other keys first."""
+    """The document itself; or the incidents inside it, when it is a list answer or wraps them otherwise."""
     value = value_of_list_answer(document)
-    if value is None:
-        yield _found(document, line, "$", bytes_max)
+    if value is not None:
+        value_at = document.index(value, document.index(b'"value"'))
+        yield from _incidents_at(
+            Place(path="$.value", text=value), _line_of(document, value_at, line), bytes_max
+        )
+        others = places_of_incidents(document)
+        if others := [each for each in others if not re.match(r"\$\.value(?:\[|$)", each.path)]:
+            yield _beside_value(line, others)
         return
-    value_at = document.index(value, document.index(b'"value"'))
-    tape = Tape(io.BytesIO(value), line=line + document.count(b"\n", 0, value_at))
+    places = [] if _BEGINS_AS_INCIDENT.match(document) else places_of_incidents(document)
+    if not places or places[0].path == "$":
+        yield _found(document, line, "$", bytes_max)
+    elif len(places) > 1:
+        yield Unreadable(line=line, path="$", reason=_which_of(places))
+    else:
+        [place] = places
+        place_line = _line_of(document, document.index(place.text), line)
+        yield Unwrapped(line=place_line, path=place.path)
+        yield from _incidents_at(place, place_line, bytes_max)
+
+
+def _incidents_at(place: Place, line: int, bytes_max: int) -> Iterator[Finding]:
+    if not place.is_list:
+        yield _found(place.text, line, place.path, bytes_max)
+        return
+    tape = Tape(io.BytesIO(place.text), line=line)
     tape.skip_space()
-    yield from _elements(tape, "$.value", bytes_max)
+    yield from _elements(tape, place.path, bytes_max)
+
+
+def _line_of(document: bytes, at: int, begun_on: int) -> int:
+    return begun_on + document.count(b"\n", 0, at)
+
+
+def _which_of(places: Sequence[Place]) -> str:
+    shown = " and ".join(each.path for each in places[:_SHOWN_PLACES])
+    more = f" and {len(places) - _SHOWN_PLACES:,} more places" if len(places) > _SHOWN_PLACES else ""
+    return f"There are incidents at {shown}{more}, and none were read; leave one list of them in the file."
+
+
+def _beside_value(line: int, others: Sequence[Place]) -> Unreadable:
+    shown = " and ".join(each.path for each in others[:_SHOWN_PLACES])
+    reason = (
+        f"There are incidents at {shown} too, beside $.value, and were not read; put them in another file."
+    )
+    return Unreadable(line=line, path="$", reason=reason)
 
 
 def _elements(tape: Tape, path: str, bytes_max: int) -> Iterator[Finding]:
@@ -224,6 +287,8 @@ def _elements(tape: Tape, path: str, bytes_max: int) -> Iterator[Finding]:
             before = ","
         elif reason is _STRAY:
             tape.take(find_stray_end, 0)
+        elif byte in _CUT_MARK_BEGINS and _is_cut(tape):
+            raise _CutShortError(place, begun_on, is_marked=True)
         else:
             text = _take_element(tape, place, bytes_max)
             yield _found(text, line, place, bytes_max)
@@ -261,8 +326,19 @@ def _take_nested(tape: Tape, nesting: Nesting, path: str, bytes_max: int) -> byt
     begun_on = tape.line
     text = tape.take(nesting.find_end, bytes_max)
     if not nesting.closed:
-        raise _CutShortError(path, begun_on)
+        raise _CutShortError(path, begun_on, is_marked=_ends_in_cut(text or b""))
     return text
+
+
+def _ends_in_cut(text: bytes) -> bool:
+    return _CUT_MARK.search(text[-_CUT_MARK_BYTES:]) is not None
+
+
+def _is_cut(tape: Tape) -> bool:
+    """Whether nothing follows but dots for what was left out, and perhaps what closes the rest."""
+    tape.hold(_CUT_MARK_BYTES)
+    ahead = tape.chunk[tape.at :]
+    return len(ahead) < _CUT_MARK_BYTES and _CUT_MARK.match(ahead) is not None
 
 
 def _found(text: bytes | None, line: int, path: str, bytes_max: int) -> Finding:

@@ -21,7 +21,7 @@ LIST_ANSWER_HEAD = re.compile(
 )
 _NEXT_LINE = re.compile(rb"[ \t\r\n]*+(.?)", re.DOTALL)
 
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def goes_by_lines(tape: Tape, bytes_max: int) -> bool:
@@ -74,7 +74,7 @@ def value_of_list_answer(document: bytes) -> bytes | None:
         return None
     try:
         answer = msgspec.json.decode(document, type=_ListAnswer)
-    except _NOT_JSON:
+    except NOT_JSON:
         return None
     value = bytes(answer.value)
     return value if answer.incident_id is UNSET and value.startswith(b"[") else None
@@ -84,7 +84,7 @@ def ends_list_answer(ending: bytes) -> bool:
     """Whether the text from the `]` to the `}` of a list answer completes it, without a second `value`."""
     try:
         members = msgspec.json.decode(b'{"value":[' + ending, type=dict[str, Raw])
-    except _NOT_JSON:
+    except NOT_JSON:
         return False
     return bytes(members["value"]) == b"[]"
 

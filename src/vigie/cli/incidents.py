@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from vigie.casework.explaining import Explanation
 
 _ALERTS_MAX = 100_000
+_ERRORS_MAX = 1000
+"""So many of what was rejected are in the JSON of an import; stderr has all."""
 
 _OutOption = Annotated[
     Path | None,
@@ -58,25 +60,34 @@ async def import_(
     strict: Annotated[
         bool, Parameter(help="Import all or nothing, in one change: others who write wait until it is over.")
     ] = False,
+    allow_empty: Annotated[bool, Parameter(help="Succeed also where there is no incident at all.")] = False,
     common: Common = PLAIN,
 ) -> None:
-    """Import incidents from files; what cannot be taken is told on stderr, and the rest goes in.
+    """Import incidents from files; what is rejected is reported on stderr, and the rest goes in.
 
     Importing an incident again replaces it. Files compressed with gzip are unpacked.
     """
-    from vigie.archive.importing import Import
+    from vigie.archive.importing import Import, NotTaken
     from vigie.cli.watching import watched
 
     for name in files:
         if name.startswith("-") and name != "-":
             raise WrongUsage(f"there is no option {name}; a file of that name is ./{name}")
+    errors: list[NotTaken] = []
+
+    def report(rejected: NotTaken) -> None:
+        remark(str(rejected))
+        if len(errors) < _ERRORS_MAX:
+            errors.append(rejected)
+
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         with interruptible(), watched(files) as watch:
             run = Import(
                 files,
                 deed_of("vigie import"),
-                on_not_taken=lambda each: remark(str(each)),
+                on_not_taken=report,
+                on_found_inside=lambda each: remark(str(each)),
                 on_read=watch.on_read,
                 on_tally=watch.on_tally,
                 incident_bytes_max=installation.settings.imports.incident_bytes_max,
@@ -92,10 +103,18 @@ async def import_(
         remark(f"passed over {passed_over} of history: it stays where it was made")
     if run.ahead is not None and run.tally.added + run.tally.replaced:
         _warn_of_times_to_come(run.ahead)
-    if run.is_flawless and not run.tally.read:
-        remark("there was no incident to import")
-    emit_fields(common, dataclasses.asdict(run.tally))
+    tally = dataclasses.asdict(run.tally)
+    emit_fields(common, {**tally, "errors": list(map(dataclasses.asdict, errors))} if common.json else tally)
     _require_flawless(run, strict=strict)
+    if not run.tally.read:
+        _require_empty_allowed(is_allowed=allow_empty)
+
+
+def _require_empty_allowed(*, is_allowed: bool) -> None:
+    nothing = "there was no incident to import"
+    if not is_allowed:
+        raise CommandFailed(f"{nothing}; --allow-empty makes that no error")
+    remark(nothing)
 
 
 def _require_flawless(run: "Import", *, strict: bool) -> None:
