@@ -356,8 +356,10 @@ def test_a_taken_port_is_one_line_and_exit_2() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["serve", "demo"])
-@pytest.mark.parametrize("setting", ["[server]\nport", "[metrics]\nlisten"])
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [("serve", "[server]\nport"), ("serve", "[metrics]\nlisten"), ("demo", "[server]\nport")],
+)
 def test_a_start_whose_port_is_taken_makes_no_store(command: str, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

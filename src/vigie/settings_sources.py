@@ -142,6 +142,11 @@ def load_settings(
     return _settings(given, issuers)
 
 
+def settings_by_flags(overrides: Mapping[str, object]) -> Settings:
+    """The defaults but for the overrides: no file and no environment is read."""
+    return _settings(_from_flags(overrides, NO_FLAGS), [])
+
+
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
     """A setting as it counts, and where its value is from: a flag, a variable, a file or the default.
 

@@ -5,45 +5,33 @@ from typing import Any
 
 from vigie.archive.generating import generate
 from vigie.core.access import APPLICATION_PERMISSIONS, Exposure
-from vigie.core.directory import BUILT_IN_ROLES, DirectoryError, Tenant, User
+from vigie.core.client_secrets import hash_secret
+from vigie.core.directory import BUILT_IN_ROLES, ClientSecret, DirectoryError, Tenant, User
 from vigie.core.history import Deed
 from vigie.core.incident import keep_document
-from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
 from vigie.core.trimming import trim
 from vigie.store.directory import DirectoryStore
 from vigie.store.incidents import IncidentStore
 
 TENANT_NAME = "Sample tenant"
 TENANT_DOMAIN = "sample.example"
-READER, RESPONDER, BYSTANDER = "Sample reader", "Sample responder", "Sample bystander"
 WHOLE_TENANT_UPN, SCOPED_UPN = "ines@sample.example", "joao@sample.example"
 SCOPE = "Workstations EU"
 
 _INCIDENT_COUNT = 200
 _SEED = 8400
-_OLD_SECRET_SECONDS = 86_400
 _ALERTS_OF_A_GOOD_EXAMPLE = range(2, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class SampleApplication:
-    """An application that proves itself by a secret."""
-
-    client_id: str
-    secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The sample tenant as it stands in a store. Secrets are new each time: only their hashes are kept.
+    """The sample tenant as it stands in a store.
 
     `incident_id` is an incident that the user scoped to SCOPE sees a part of.
     """
 
     tenant: Tenant
-    reader: SampleApplication
-    responder: SampleApplication
-    bystander: SampleApplication
     incident_id: int
 
 
@@ -57,13 +45,10 @@ async def settle_sample(directory: DirectoryStore, incidents: IncidentStore, dee
     await _settle_user(directory, tenant, WHOLE_TENANT_UPN, ())
     await _settle_user(directory, tenant, SCOPED_UPN, (SCOPE,))
     read, read_and_write = APPLICATION_PERMISSIONS
-    return Sample(
-        tenant=tenant,
-        reader=await _settle_application(directory, tenant, READER, (read,), deed.at),
-        responder=await _settle_application(directory, tenant, RESPONDER, (read_and_write,), deed.at),
-        bystander=await _settle_application(directory, tenant, BYSTANDER, (), deed.at),
-        incident_id=await _good_example(directory, tenant, documents),
-    )
+    await _settle_application(directory, tenant, READER, (read,))
+    await _settle_application(directory, tenant, RESPONDER, (read_and_write,))
+    await _settle_application(directory, tenant, BYSTANDER, ())
+    return Sample(tenant=tenant, incident_id=await _good_example(directory, tenant, documents))
 
 
 async def _settle_user(
@@ -77,16 +62,19 @@ async def _settle_user(
 
 
 async def _settle_application(
-    directory: DirectoryStore, tenant: Tenant, name: str, permissions: tuple[str, ...], now: Instant
-) -> SampleApplication:
-    application = await directory.find_application(tenant, name)
-    if application is None:
-        application, secret = await directory.add_application(tenant, name, permissions)
-        return SampleApplication(application.client_id, secret)
-    # A demonstration that still runs has printed the old one.
-    old_until = Instant(now + _OLD_SECRET_SECONDS * TICKS_PER_SECOND)
-    secret = await directory.rotate_secret(tenant, application, old_until)
-    return SampleApplication(application.client_id, secret)
+    directory: DirectoryStore, tenant: Tenant, client: SampleClient, permissions: tuple[str, ...]
+) -> None:
+    found = await directory.find_application(tenant, client.name)
+    if found is not None:
+        kept = await directory.client_secrets(tenant, found)
+        has_secret = ClientSecret(sha256=hash_secret(client.secret), expires_at=None) in kept
+        if found.client_id == client.client_id and has_secret:
+            return
+        # Changed by hand, or of an earlier Vigie, which made new ones each time.
+        await directory.remove_application(tenant, found)
+    await directory.add_application(
+        tenant, client.name, permissions, client_id=client.client_id, secret=client.secret
+    )
 
 
 async def _good_example(directory: DirectoryStore, tenant: Tenant, documents: list[dict[str, Any]]) -> int:

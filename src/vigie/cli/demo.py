@@ -4,22 +4,24 @@ import asyncio
 import http.client
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from cyclopts import Parameter
 
 from vigie import installation as installations
-from vigie.archive.sample import TENANT_DOMAIN, Sample, SampleApplication, settle_sample
+from vigie.archive.sample import TENANT_DOMAIN, Sample, settle_sample
 from vigie.cli.deeds import deed_of
-from vigie.cli.frame import PLAIN, Common, WholeNumber, emit, settings_of
-from vigie.cli.showing import Answer, Exchange, print_exchanges, token_form, what_to_try
-from vigie.cli.telling import remark
+from vigie.cli.frame import PLAIN, Common, WholeNumber, emit
+from vigie.cli.showing import Answer, Exchange, shown, token_form, what_to_try
+from vigie.cli.telling import WrongUsage, remark
+from vigie.core.sample_clients import READER
 from vigie.logs import logging_to_stderr
 from vigie.server import bound, serving, until_stopped
 from vigie.setting_rules import SQLITE_PREFIX
+from vigie.settings_sources import settings_by_flags
 
 DEMO_STORE = Path(".vigie/demo/vigie.sqlite3")
 
@@ -32,17 +34,22 @@ async def demo(
     port: Annotated[WholeNumber, Parameter(help="The port to serve on; 0 takes any free one.")] = 8400,
     common: Common = PLAIN,
 ) -> None:
-    """Serve a sample tenant and show how a client talks to it."""
-    settings = settings_of(
-        Common(config=common.config, database=f"{SQLITE_PREFIX}{DEMO_STORE}"),
+    """Serve a sample tenant on this machine, and show one call of it.
+
+    It has a database and settings of its own: no settings file and no VIGIE_ variable is read.
+    """
+    for option, value in (("--database", common.database), ("--config", common.config)):
+        if value is not None:
+            raise WrongUsage(
+                f"{option} is not for the demonstration, whose secrets everybody knows: "
+                f"its database is {DEMO_STORE}"
+            )
+    settings = settings_by_flags(
         {
             "server.port": port,
-            "server.host": "127.0.0.1",
-            "server.public_url": "",
-            "tls.mode": "off",
-            "identity.authority": "embedded",
+            "database.url": f"{SQLITE_PREFIX}{DEMO_STORE}",
             "logging.level": "warning",
-        },
+        }
     )
     with (
         logging_to_stderr(settings.logging.level, settings.logging.format) as writer,
@@ -53,7 +60,7 @@ async def demo(
                 installation.directory, installation.incidents, deed_of("vigie demo")
             )
             async with serving(installation, listeners, writer) as running:
-                await _show(common, running.url, sample)
+                await _show(common, running.url, sample.incident_id)
                 if not once:
                     _say_what_to_try(common, running.url, sample)
                     await until_stopped(running)
@@ -61,13 +68,10 @@ async def demo(
         remark("That was all; `vigie demo` serves on, and says what to try.")
 
 
-async def _show(common: Common, url: str, sample: Sample) -> None:
-    """Read, list and update through HTTP, with tokens from the server's own token endpoint."""
-    exchanges = await asyncio.to_thread(lambda: list(_exchanges(url, sample)))
-    if common.json:
-        emit(common, {"url": url, "exchanges": [each.as_value() for each in exchanges]})
-        return
-    print_exchanges(exchanges)
+async def _show(common: Common, url: str, incident_id: int) -> None:
+    """Read an incident through HTTP, with a token from the server's own token endpoint."""
+    exchange = await asyncio.to_thread(_read_incident, url, incident_id)
+    emit(common, {"url": url, "exchanges": [exchange.as_value()]}, lines=shown(exchange))
 
 
 def _say_what_to_try(common: Common, url: str, sample: Sample) -> None:
@@ -77,44 +81,27 @@ def _say_what_to_try(common: Common, url: str, sample: Sample) -> None:
     remark(f"Serving on {url} until Ctrl-C.")
 
 
-def _exchanges(url: str, sample: Sample) -> Iterator[Exchange]:
-    reader, responder = (_token(url, each) for each in (sample.reader, sample.responder))
-    path = f"/api/incidents/{sample.incident_id}"
-    yield _call(url, "GET", path, reader)
-    newest = quote_plus("status eq 'Active'", safe="'")
-    yield _call(url, "GET", f"/api/incidents?$top=5&$filter={newest}", reader)
-    update = {"assignedTo": "ines@sample.example", "comment": "Had a look during the demonstration."}
-    yield _call(url, "PATCH", path, responder, update)
-
-
-def _token(url: str, application: SampleApplication) -> str:
-    form = urlencode(token_form(application))
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = _request(url, "POST", f"/{TENANT_DOMAIN}/oauth2/v2.0/token", form, headers)
-    token: str = json.loads(answer.body)["access_token"]
-    return token
-
-
-def _call(url: str, method: str, path: str, token: str, body: object = None) -> Exchange:
-    headers = {"Authorization": f"Bearer {token}"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    text = None if body is None else json.dumps(body)
+def _read_incident(url: str, incident_id: int) -> Exchange:
+    path = f"/api/incidents/{incident_id}"
     return Exchange(
-        url=url, method=method, path=path, sent=body, answer=_request(url, method, path, text, headers)
+        path=path, answer=_request(url, "GET", path, None, {"Authorization": f"Bearer {_token(url)}"})
     )
 
 
-def _request(url: str, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
+def _token(url: str) -> str:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = f"/{TENANT_DOMAIN}/oauth2/v2.0/token"
+    token: str = json.loads(_request(url, "POST", path, urlencode(token_form(READER)), headers).body)[
+        "access_token"
+    ]
+    return token
+
+
+def _request(url: str, method: str, path: str, body: str | None, headers: Mapping[str, str]) -> Answer:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
-        return Answer(
-            status=response.status,
-            reason=response.reason,
-            headers=tuple(response.getheaders()),
-            body=response.read(),
-        )
+        return Answer(status=response.status, reason=response.reason, body=response.read())
     finally:
         connection.close()

@@ -2,15 +2,18 @@
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.cli.telling import one_line, write_json
+from vigie.cli.telling import CommandFailed, one_line, write_json
+from vigie.core.sample_clients import SAMPLE_CLIENTS
 
 if TYPE_CHECKING:
+    from vigie.installation import Installation
     from vigie.server import Serving
     from vigie.settings import Settings
     from vigie.web.log_writer import LogWriter
@@ -127,8 +130,21 @@ async def _serve(settings: "Settings", options: ServeOptions) -> None:
                 _tell(running, writer, says_json=options.says_json)
 
             async with opened(settings, create=True) as installation:
+                await _require_no_sample(installation)
                 await server.serve(installation, listeners, writer, on_ready)
         log.info("stopped")
+
+
+async def _require_no_sample(installation: "Installation") -> None:
+    """Raise CommandFailed where applications have secrets that everybody knows."""
+    for client in SAMPLE_CLIENTS:
+        tenant = await installation.directory.find_tenant_of_application(client.client_id)
+        if tenant is not None:
+            raise CommandFailed(
+                f"{tenant.name} has the application {client.name!r} of `vigie demo`, whose secret everybody knows; "
+                "serve another database, or first run "
+                f"`vigie tenant remove {shlex.quote(tenant.domain or tenant.guid)}`"
+            )
 
 
 def _tell(running: "Serving", writer: "LogWriter", *, says_json: bool) -> None:
