@@ -191,3 +191,34 @@ def test_a_server_on_postgres_makes_its_own_certificate(url: str, secret: Path) 
     with served(*options) as (_, said):
         assert said["url"].startswith("https://")
         assert Path(said["ca"]).resolve() == Path(".vigie/ca.pem").resolve()
+
+
+@pytest.mark.usefixtures("secret")
+def test_what_there_is_in_postgresql_is_shown_as_in_a_file(url: str) -> None:
+    done("tenant", "add", "contoso")
+    done("import", "-", "--tenant", "contoso", stdin=json.dumps(an_incident(incidentId=5, status="Active")))
+    kid = done("keys", "rotate")["kid"]
+
+    changed = done("issuer", "set", "https://vigie.example")
+    told = done("status")
+
+    assert changed["issuer"] == told["issuer"] == "https://vigie.example"
+    assert told["database"] == {
+        "place": DatabaseSettings(url=url).place,
+        "schema": migrations("postgres")[-1][0],
+    }
+    assert told["keys"] == {"place": "the database", "signs": kid, "accepted": 2, "problem": None}
+    assert [tenant["incidents"] for tenant in told["tenants"]] == [1]
+    (listed,) = done("incident", "list", "--tenant", "contoso", "--status", "Active")
+    assert listed["incident_id"] == 5
+    assert done("incident", "show", "5", "--tenant", "contoso")["incidentId"] == 5
+
+
+def test_the_status_says_why_the_keys_of_a_postgresql_store_cannot_be_read(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VIGIE_KEYS_SECRET_FILE", str(a_secret_in(tmp_path)))
+    done("tenant", "add", "contoso")
+    monkeypatch.delenv("VIGIE_KEYS_SECRET_FILE")
+
+    assert "[keys] secret_file is not set" in done("status")["keys"]["problem"]

@@ -3,6 +3,8 @@
 import json
 import os
 import pty
+import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -222,6 +224,30 @@ def test_python_runs_the_program_as_a_module() -> None:
 
     assert (completed.returncode, completed.stderr) == (0, "")
     assert [tenant["name"] for tenant in done("tenant", "list")] == ["contoso"]
+
+
+def test_what_the_demonstration_says_to_try_works_for_a_module_too() -> None:
+    python = PROGRAM.with_name("python")
+
+    with (
+        Path("shown").open("wb") as shown,
+        subprocess.Popen(
+            [python, "-m", "vigie", "demo", "--port", "0"],
+            env=environment({}),
+            stdout=shown,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        assert eventually(lambda: " -m vigie token " in Path("shown").read_text(encoding="utf-8"), seconds=30)
+        process.terminate()
+        process.wait(30)
+
+    command = next(
+        line for line in Path("shown").read_text(encoding="utf-8").splitlines() if " token " in line
+    )
+    (token,) = re.findall(r"\$\((\S+ -m vigie token .+?)\)", command)
+    printed = subprocess.run(shlex.split(token), env=environment({}), capture_output=True, text=True)
+    assert printed.returncode == 0, printed.stderr
 
 
 @pytest.mark.usefixtures("contoso")

@@ -82,7 +82,6 @@ async def assemble(
     foreign = _foreign_tokens(installation, issuer, metrics) if identity.issuers else None
     installation.database.observe = metrics.observe_store
     installation.database.on_lost = lambda reason: log.error("store_file_lost", reason=reason)
-    installation.database.scan_seconds_max = settings.database.query_seconds
     callers = Callers(
         installation.directory,
         installation.sign_ins,

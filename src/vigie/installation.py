@@ -88,6 +88,7 @@ async def opened(
     A copy that is not finished is for `vigie copy` alone: half of it is missing, and what is changed in it stays.
     """
     database = await _open(settings.database, create=create)
+    database.scan_seconds_max = settings.database.query_seconds
     try:
         if not may_be_unfinished and await database.row("installation_value", {"name": COPYING}):
             raise StoreError("the store is a copy that is not finished; run the same `vigie copy` again")

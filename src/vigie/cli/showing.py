@@ -120,11 +120,12 @@ def _bearer(token: str) -> str:
 
 
 def _bearer_of(upn: str, store: Path) -> str:
-    program, database = (
-        shlex.quote(text) for text in (_this_program(), f"{SQLITE_PREFIX}{store.absolute()}")
-    )
+    program, database = _this_program(), shlex.quote(f"{SQLITE_PREFIX}{store.absolute()}")
     return _bearer(f"$({program} token --database {database} --tenant {TENANT_DOMAIN} --user {upn})")
 
 
 def _this_program() -> str:
-    return str(Path(sys.argv[0]).absolute())
+    """How this program was called, as a shell takes it in any directory."""
+    called = Path(sys.argv[0]).absolute()
+    is_module = called.name == "__main__.py"
+    return shlex.join([sys.executable, "-m", "vigie"] if is_module else [str(called)])
