@@ -233,6 +233,12 @@ def test_a_command_of_root_takes_no_settings_that_somebody_left_where_it_is_type
     assert not Path("mine.sqlite3").exists()
 
 
+def test_the_status_says_how_to_mend_keys_that_are_not_taken(working_directory: Path) -> None:
+    Path(".vigie/signing-keys.json").chmod(0o644)
+
+    assert "run `chmod 600 .vigie/signing-keys.json`" in done("status")["keys"]["problem"]
+
+
 # What is right
 
 

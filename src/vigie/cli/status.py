@@ -54,6 +54,7 @@ async def _issuer(installation: "Installation") -> str | None:
 
 async def _keys(installation: "Installation") -> dict[str, object] | None:
     """Where the keys are and which one signs; the reason why nobody can tell; None where none are used."""
+    from vigie.files.trust import UntrustedFile
     from vigie.identity.key_places import find_ring
     from vigie.identity.keys import KeyFileError
     from vigie.installation import now
@@ -64,7 +65,7 @@ async def _keys(installation: "Installation") -> dict[str, object] | None:
     place = "the database" if settings.keys.secret_file else str(installation.key_file)
     try:
         ring = await find_ring(installation.keys())
-    except (KeyFileError, SettingsError) as error:
+    except (KeyFileError, UntrustedFile, SettingsError) as error:
         return {"place": place, "signs": None, "accepted": 0, "problem": str(error)}
     accepted = 0 if ring is None else len(ring.accepted(now()))
     return {"place": place, "signs": ring and ring.current.kid, "accepted": accepted, "problem": None}
