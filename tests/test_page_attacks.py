@@ -14,6 +14,7 @@ from tests.house import PASSWORD, House, RunningHouse
 from tests.shown_page import ShownPage
 from tests.visitor import BACK, SAME_SITE, Asking, Visitor, asking
 from vigie.settings import LoggingSettings
+from vigie.web.origin import is_protected
 from vigie.web.pages.html import element, filled, fragment
 from vigie.web.pages.texts import ENGLISH
 from vigie.web.pages.urls import form_targets, in_ascii, with_fields
@@ -75,6 +76,66 @@ def test_no_password_is_taken_over_plain_http(house: House, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost:8400", "127.0.0.1", "127.8.0.1", "[::1]:8400"])
 def test_on_the_machine_itself_it_is(house: House, host: str) -> None:
     assert Visitor(house, host=host).get(asking(house).url).shown.status == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Forwarded", "for=192.0.2.7;proto=https;host=vigie.example"),
+        ("X-Forwarded-For", "192.0.2.7"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "127.0.0.1"),
+        ("X-Forwarded-Server", "proxy"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("Via", "1.1 proxy"),
+    ],
+)
+def test_a_proxy_that_is_not_trusted_does_not_make_it_the_machine_itself(
+    house: House, header: tuple[str, str]
+) -> None:
+    visitor = Visitor(house, host="127.0.0.1").get(asking(house).url)
+    user = house.add_person()
+    page = visitor.page
+
+    proxied = Visitor(house, [header], host="127.0.0.1")
+    for shown in (
+        proxied.get(asking(house).url),
+        proxied.get(DEVICE_PATH),
+        proxied.post(page.action, {**page.fields, "username": user.upn, "password": PASSWORD}),
+        proxied.post(CONSENT_PATH, page.fields),
+    ):
+        assert refused_as(shown, "This address is not protected", 403)
+        assert shown.page.every("input") == []
+    assert proxied.cookies == {}
+
+
+def test_a_trusted_proxy_that_was_called_by_plain_http_does_not_either(behind_proxy: House) -> None:
+    headers = (("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "127.0.0.1"))
+
+    shown = Visitor(behind_proxy, headers, host="127.0.0.1").get(asking(behind_proxy).url)
+
+    assert refused_as(shown, "This address is not protected", 403)
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "is_safe"),
+    [
+        ("127.0.0.1", "127.0.0.1:8400", True),
+        ("127.8.0.1", "localhost", True),
+        ("::1", "[::1]:8400", True),
+        ("::ffff:127.0.0.1", "localhost", True),
+        ("192.0.2.7", "127.0.0.1:8400", False),
+        ("2001:db8::7", "localhost", False),
+        ("::ffff:192.0.2.7", "localhost", False),
+        ("127.0.0.1", "vigie.example", False),
+        (None, "localhost", False),
+    ],
+)
+def test_it_is_the_connection_that_says_who_calls(peer: str | None, host: str, is_safe: bool) -> None:
+    scope = {"client": (peer, 50000) if peer else None, "headers": [(b"host", host.encode())]}
+
+    assert is_protected(scope, f"http://{host}") is is_safe
+    assert is_protected(scope, f"https://{host}")
 
 
 @pytest.mark.parametrize(("proto", "status"), [("https", 200), ("http", 403)])
@@ -526,12 +587,13 @@ def test_passwords_cannot_be_tried_one_after_the_other_from_one_place(house: Hou
 def test_behind_a_proxy_one_place_does_not_use_up_the_attempts_of_others(behind_proxy: House) -> None:
     asked = asking(behind_proxy)
     # What a client says of itself comes in front of what the proxy says of it.
-    headers = [("X-Forwarded-For", "203.0.113.9, 198.51.100.1")]
+    https = ("X-Forwarded-Proto", "https")
+    headers = [("X-Forwarded-For", "203.0.113.9, 198.51.100.1"), https]
     attacker = Visitor(behind_proxy, headers).get(asked.url)
     for number in range(31):
         attacker.submit(username=f"user{number}@contoso.example", password="x")
 
-    other = Visitor(behind_proxy, [("X-Forwarded-For", "203.0.113.9")]).get(asked.url)
+    other = Visitor(behind_proxy, [("X-Forwarded-For", "203.0.113.9"), https]).get(asked.url)
 
     assert attacker.shown.status == 503
     assert other.signs_in(behind_proxy.add_person()).shown.status == 200

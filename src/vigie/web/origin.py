@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from vigie.core.refusals import BadRequest
+from vigie.identity.fetchable import is_loopback
 
 Scope = dict[str, Any]
 Network = IPv4Network | IPv6Network
@@ -15,6 +17,9 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]
 _FORWARDED_PAIR = re.compile(
     rb'(?:^|;)[ \t]*+(proto|host)[ \t]*+=[ \t]*+("?)([^";,\s]*+)\2[ \t]*+(?=;|$)', re.IGNORECASE
 )
+
+# What proxies add of their own accord: there is somebody between the client and this server.
+_ADDED_BY_PROXIES = re.compile(rb"forwarded|via|x-forwarded-.*|x-original-.*|x-real-ip|x-client-ip")
 
 
 class Origins:
@@ -54,6 +59,28 @@ class Origins:
 
     def _trusts(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._trusted)
+
+
+def is_protected(scope: Scope, origin: str) -> bool:
+    """Whether nobody on the way can read what is sent: over HTTPS, or because it never leaves the machine.
+
+    The second is said by the connection: its other end is this machine, no proxy has announced itself, trusted or
+    not, and the host that was called is this machine too. The `Host` alone is what the sender likes to write.
+    """
+    parts = urlsplit(origin)
+    return parts.scheme == "https" or (
+        is_loopback(parts.hostname or "") and _is_from_this_machine(scope) and not _has_come_by_proxy(scope)
+    )
+
+
+def _is_from_this_machine(scope: Scope) -> bool:
+    client = scope.get("client")
+    # An IPv4 client of a socket for both comes under an IPv6 address.
+    return is_loopback(str(client[0]).lower().removeprefix("::ffff:")) if client else False
+
+
+def _has_come_by_proxy(scope: Scope) -> bool:
+    return any(_ADDED_BY_PROXIES.fullmatch(name) for name, _ in scope["headers"])
 
 
 def _forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:

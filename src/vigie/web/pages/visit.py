@@ -5,11 +5,11 @@ import secrets
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from vigie.core.instants import format_instant
-from vigie.identity.fetchable import is_loopback
 from vigie.web.exchange import Exchange, read_body
+from vigie.web.origin import is_protected
 from vigie.web.pages.html import Html
 from vigie.web.pages.languages import texts_for
 
@@ -50,18 +50,20 @@ class Visit:
     """A call by a browser and the answer to it.
 
     `browser` names it as long as it keeps our cookie: forms are sealed for it, so that they are good in no
-    other. It says nothing about who uses it.
+    other. It says nothing about who uses it. `is_open_to_others` is true where somebody on the way could read
+    what is sent: nothing is asked for then, and no cookie is given.
     """
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.texts = texts_for(exchange.header(b"accept-language"))
         self._is_secure = exchange.origin.startswith("https://")
+        self.is_open_to_others = not is_protected(exchange.scope, exchange.origin)
         self._cookies = _cookies(exchange)
         self._set: list[str] = []
         known = self.cookie(_BROWSER)
         self.browser = known if known and _BROWSER_ID.fullmatch(known) else secrets.token_urlsafe(32)
-        if self.browser != known:
+        if self.browser != known and not self.is_open_to_others:
             # Lax: an application sends its user here from its own site.
             self.set_cookie(_BROWSER, self.browser, same_site="Lax")
 
@@ -74,11 +76,6 @@ class Visit:
             return site not in ("same-origin", "none")
         # Under our referrer policy a browser writes `null` for the pages' own origin too.
         return self.exchange.header(b"origin") not in (None, "null", self.exchange.origin)
-
-    @property
-    def is_open_to_others(self) -> bool:
-        """Whether others on the way could read what is sent: over plain HTTP, unless it stays on the machine."""
-        return not self._is_secure and not is_loopback(urlsplit(self.exchange.origin).hostname or "")
 
     @property
     def moment(self) -> str:
