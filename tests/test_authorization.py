@@ -33,6 +33,11 @@ def refusal(program: Program, **changes: Any) -> AuthorizationRefused:
     return caught.value
 
 
+def issuer_for(program: Program) -> str:
+    """As the discovery document of the program's tenant has it."""
+    return f"{program.house.running.url}/{program.house.tenant.guid}/"
+
+
 # What is read
 
 
@@ -42,7 +47,9 @@ def test_a_request_says_who_wants_what_and_where_the_answer_goes(program: Progra
     )
 
     assert (request.tenant, request.application) == (program.house.tenant, program.application)
-    assert request.redirection == Redirection(redirect_uri=BACK, response_mode="form_post", state="a state")
+    assert request.redirection == Redirection(
+        redirect_uri=BACK, response_mode="form_post", state="a state", issuer=issuer_for(program)
+    )
     assert (request.nonce, request.login_hint, request.prompt) == ("n-1", "maren@contoso.example", "login")
     assert (request.permissions, request.resource) == (("Incident.Read",), INCIDENTS_API)
     assert (request.wants_refresh, request.wants_id_token, request.is_v2) == (True, True, True)
@@ -52,8 +59,9 @@ def test_a_request_says_who_wants_what_and_where_the_answer_goes(program: Progra
 def test_what_is_not_said_is_none(program: Program) -> None:
     request = program.request(state=None, prompt="whatever", scope=f"{INCIDENTS_API}/Incident.Read")
 
-    assert (request.state, request.nonce, request.login_hint, request.prompt) == (None, None, None, None)
-    assert (request.response_mode, request.wants_refresh, request.wants_id_token) == ("query", False, False)
+    assert (request.nonce, request.login_hint, request.prompt) == (None, None, None)
+    assert (request.redirection.state, request.redirection.response_mode) == (None, "query")
+    assert (request.wants_refresh, request.wants_id_token) == (False, False)
 
 
 SCOPES = [
@@ -97,7 +105,10 @@ def test_version_1_names_a_resource(house: House) -> None:
 
 @pytest.mark.parametrize("reference", ["common", "Organizations"])
 def test_under_common_the_tenant_is_the_applications(program: Program, reference: str) -> None:
-    assert program.request(tenant=reference).tenant == program.house.tenant
+    request = program.request(tenant=reference)
+
+    assert request.tenant == program.house.tenant
+    assert request.redirection.issuer is None
 
 
 # What is refused, and told to the application
@@ -136,7 +147,9 @@ def test_what_is_wrong_is_told_to_the_application_with_its_state(
     refused = refusal(program, **changes)
 
     assert (refused.code, refused.error) == (code, error)
-    assert refused.redirect == Redirection(redirect_uri=BACK, response_mode="query", state="a state")
+    assert refused.redirect == Redirection(
+        redirect_uri=BACK, response_mode="query", state="a state", issuer=issuer_for(program)
+    )
 
 
 def test_it_is_told_in_the_mode_that_was_asked_for(program: Program) -> None:

@@ -394,7 +394,7 @@ def test_the_state_comes_back_letter_by_letter_and_as_nothing_else(
 
     answer = visitor.answer_to_application()
     assert answer["state"] == state
-    assert answer.keys() == {"code", "state"}
+    assert answer.keys() == {"code", "state", "iss"}
     assert [name for name, _ in visitor.shown.headers].count("set-cookie") == 1
 
 

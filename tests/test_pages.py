@@ -5,12 +5,12 @@ import hashlib
 import re
 import string
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.house import Clock, House, RunningHouse
+from tests.house import INCIDENTS_API, Clock, House, RunningHouse
 from tests.shown_page import ShownPage
 from tests.visitor import Asking, Visitor, asking
 from vigie.core.access import DELEGATED_PERMISSIONS
@@ -46,7 +46,7 @@ def test_somebody_who_signs_in_and_agrees_is_sent_back_with_a_code_and_the_state
 
     assert (visitor.shown.header("location") or "").startswith("http://localhost:53123/back?")
     answer = visitor.answer_to_application()
-    assert answer.keys() == {"code", "state"}
+    assert answer.keys() == {"code", "state", "iss"}
     assert answer["state"] == "the-state"
     assert len(answer["code"]) >= 43
 
@@ -242,6 +242,45 @@ def test_what_the_application_may_be_told_of_it_is_told(house: House) -> None:
 # Ways back
 
 
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+@pytest.mark.parametrize("version", ["", "/v2.0"])
+@pytest.mark.parametrize("choice", ["allow", "refuse"])
+def test_every_answer_names_the_issuer_of_the_discovery_document(
+    house: House, version: str, mode: str, choice: str
+) -> None:
+    asked = replace(asking(house), version=version).with_changes(
+        response_mode=mode, resource=None if version else INCIDENTS_API
+    )
+    document = Visitor(house).get(f"/{asked.tenant}{version}/.well-known/openid-configuration").shown.json
+
+    visitor = Visitor(house).get(asked.url).signs_in(house.add_person()).submit(choice=choice)
+
+    answer = visitor.page.fields if mode == "form_post" else visitor.answer_to_application()
+    assert document["authorization_response_iss_parameter_supported"] is True
+    assert answer["iss"] == document["issuer"]
+
+
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+def test_a_request_that_is_refused_at_once_hears_from_whom(house: House, mode: str) -> None:
+    asked = asking(house).with_changes(response_mode=mode, scope="https://nobody.example/.default")
+
+    visitor = Visitor(house).get(asked.url)
+
+    answer = visitor.page.fields if mode == "form_post" else visitor.answer_to_application()
+    assert "error" in answer
+    assert answer["iss"] == f"{house.running.url}/{house.tenant.guid}/"
+
+
+def test_under_the_address_of_every_tenant_no_answer_names_an_issuer(house: House) -> None:
+    asked = replace(asking(house), tenant="common")
+    document = Visitor(house).get("/common/v2.0/.well-known/openid-configuration").shown.json
+
+    visitor = Visitor(house).get(asked.url).signs_in(house.add_person()).submit(choice="allow")
+
+    assert document["authorization_response_iss_parameter_supported"] is False
+    assert visitor.answer_to_application().keys() == {"code", "state"}
+
+
 def test_an_answer_may_go_by_the_fragment(house: House) -> None:
     asked = asking(house).with_changes(response_mode="fragment")
 
@@ -258,7 +297,7 @@ def test_an_answer_may_go_by_a_form_that_sends_itself_or_is_sent_by_its_button(h
 
     page = visitor.page
     assert page.action == "http://localhost:53123/back"
-    assert page.fields.keys() == {"code", "state"}
+    assert page.fields.keys() == {"code", "state", "iss"}
     assert page.fields["state"] == '"><script>'
     assert len(page.every("button")) == len(page.every("script")) == 1
     assert policy(visitor)["script-src"] == hashes_of_scripts(visitor)

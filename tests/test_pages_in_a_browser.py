@@ -262,7 +262,7 @@ def test_somebody_signs_in_and_agrees_by_keyboard_alone(
     chromium.do(walk)
 
     assert order == ["username", "password", "allow", "refuse", "other"]
-    assert back.answer.keys() == {"code", "state"}
+    assert back.answer.keys() == {"code", "state", "iss"}
 
 
 def test_what_is_wrong_is_read_first_and_the_next_key_goes_to_the_form(
@@ -312,7 +312,7 @@ def test_with_scripts_a_form_goes_to_the_application_by_itself(
 
     ((method, path, fields),) = back.got
     assert (method, path) == ("POST", "/back")
-    assert fields.keys() == {"code", "state"}
+    assert fields.keys() == {"code", "state", "iss"}
 
 
 def test_a_no_comes_back_to_the_application_too(

@@ -78,8 +78,10 @@ class Desk:
         request = running.run(program.sign_in.request_of(self.house.tenant.guid, fields, is_v2=True))
         who = program.signed_in(self.user)
         code = running.run(program.sign_in.issue_code(request, who, now=self.house.now()))
-        assert request.state is not None
-        return {"code": code, "state": request.state}
+        back = request.redirection
+        assert back.state is not None
+        assert back.issuer is not None
+        return {"code": code, "state": back.state, "iss": back.issuer}
 
     def reads(self, token: str) -> bool:
         """Whether a token opens the incident."""

@@ -72,7 +72,7 @@ def assemble_authority(
     sign_in = SignIn(
         directory,
         records,
-        AuthorizationRequests(directory, clients, audiences),
+        AuthorizationRequests(directory, clients, audiences, issuer=issuer),
         checks=PasswordChecks(
             at_once=identity.password_checks_at_once, waiting_max=identity.password_checks_waiting_max
         ),

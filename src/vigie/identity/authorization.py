@@ -1,6 +1,6 @@
 """What a browser is sent with to have somebody sign in, and what is wrong with it.
 
-Source: RFC 6749, 4.1; RFC 7636; RFC 9700, 2.1 and 4.1; graph contract 9.
+Source: RFC 6749, 4.1; RFC 7636; RFC 9207; RFC 9700, 2.1 and 4.1; graph contract 9.
 """
 
 import re
@@ -12,11 +12,12 @@ from vigie.core.redirects import canonical, is_registered
 from vigie.core.refusals import for_caller, for_log, said
 from vigie.core.sign_in import Consent
 from vigie.identity.audiences import Audiences
-from vigie.identity.clients import Clients
+from vigie.identity.clients import TENANTS_OF_ANY, Clients
 from vigie.identity.directory import Directory
 from vigie.identity.forms import first_of
 from vigie.identity.scopes import asked_in, consent_to
 from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.tokens import issuer_of
 
 # AADSTS code: the word that RFC 6749 or OpenID Connect has for it.
 AUTHORIZATION_ERRORS: Mapping[int, str] = {
@@ -47,26 +48,29 @@ _NONCE_LENGTH_MAX = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirection:
-    """Where an answer goes, and what goes back with it."""
+    """Where an answer goes, and what goes back with it: the state, and who answers (RFC 9207).
+
+    `issuer` is None where the request came to no tenant's own address: the document of that address names no
+    issuer that a client could compare.
+    """
 
     redirect_uri: str
     response_mode: str
     state: str | None
+    issuer: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
     """What an application wants of whoever signs in. Made by `AuthorizationRequests` alone, which has checked it.
 
-    `redirect_uri` is registered for the application. `prompt` is one of none, login, consent and
+    The address in `redirection` is registered for the application. `prompt` is one of none, login, consent and
     select_account, or None; `login_hint` is who the application thinks will sign in.
     """
 
     tenant: Tenant
     application: Application
-    redirect_uri: str
-    response_mode: str
-    state: str | None
+    redirection: Redirection
     nonce: str | None
     login_hint: str | None
     prompt: str | None
@@ -95,9 +99,9 @@ class AuthorizationRequest:
         return self.consent.wants_id_token
 
     @property
-    def redirection(self) -> Redirection:
+    def redirect_uri(self) -> str:
         """Where the answer goes."""
-        return Redirection(redirect_uri=self.redirect_uri, response_mode=self.response_mode, state=self.state)
+        return self.redirection.redirect_uri
 
 
 class AuthorizationRefused(Exception):
@@ -121,6 +125,11 @@ class AuthorizationRefused(Exception):
         return AUTHORIZATION_ERRORS[self.code]
 
 
+def issuer_at(tenant_reference: str, base: str, tenant_guid: str) -> str | None:
+    """The issuer that a tenant's own address has; None for an address that is every tenant's."""
+    return None if tenant_reference.lower() in TENANTS_OF_ANY else issuer_of(base, tenant_guid)
+
+
 def refused_by_user(request: AuthorizationRequest) -> AuthorizationRefused:
     """What an application hears when somebody does not want to."""
     message = "User declined to consent to access the app."
@@ -136,10 +145,13 @@ def sign_in_needed(request: AuthorizationRequest) -> AuthorizationRefused:
 class AuthorizationRequests:
     """Reads what browsers bring to the authorization endpoints."""
 
-    def __init__(self, directory: Directory, clients: Clients, audiences: Audiences) -> None:
+    def __init__(
+        self, directory: Directory, clients: Clients, audiences: Audiences, *, issuer: str
+    ) -> None:
         self._directory = directory
         self._clients = clients
         self._audiences = audiences
+        self._issuer = issuer
 
     async def read(
         self, tenant_reference: str, fields: Mapping[str, str], *, is_v2: bool
@@ -152,6 +164,7 @@ class AuthorizationRequests:
             redirect_uri=redirect_uri,
             response_mode=mode if mode in RESPONSE_MODES else "query",
             state=fields.get("state"),
+            issuer=issuer_at(tenant_reference, self._issuer, tenant.guid),
         )
         try:
             _check_response(fields, mode)
@@ -166,9 +179,7 @@ class AuthorizationRequests:
         return AuthorizationRequest(
             tenant=tenant,
             application=application,
-            redirect_uri=redirection.redirect_uri,
-            response_mode=redirection.response_mode,
-            state=redirection.state,
+            redirection=redirection,
             nonce=nonce,
             login_hint=fields.get("login_hint") or None,
             prompt=prompt if prompt in _PROMPTS else None,

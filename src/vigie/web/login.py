@@ -118,17 +118,16 @@ class LoginFace:
 
     async def discovery(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
         """Answer where everything is, on the origin that was called; the issuer is the installation's own."""
+        is_of_any = tenant.lower() in TENANTS_OF_ANY
         try:
-            guid = (
-                "{tenantid}"
-                if tenant.lower() in TENANTS_OF_ANY
-                else (await self._clients.tenant(tenant)).guid
-            )
+            guid = "{tenantid}" if is_of_any else (await self._clients.tenant(tenant)).guid
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)
         else:
             issuer = issuer_of(self._issuer, guid)
             document = _discovery(exchange.origin, tenant, issuer, self._grants.names, is_v2=is_v2)
+            # Without one issuer there is nothing that an answer could name, and that a client could compare.
+            document["authorization_response_iss_parameter_supported"] = not is_of_any
             await _answer(exchange, document, headers=_KEPT_BY_HOST)
 
     async def instance(self, exchange: Exchange) -> None:

@@ -13,7 +13,7 @@ async def send_answer(visit: Visit, frame: Frame, to: Redirection, fields: dict[
         await visit.send_to(url)
     else:
         target = in_ascii(to.redirect_uri)
-        page = handing_over_page(frame, target, _with_state(to, fields))
+        page = handing_over_page(frame, target, _whole(to, fields))
         await visit.show(page, form_targets=form_targets(target), scripts=[HANDING_OVER_SCRIPT])
 
 
@@ -29,7 +29,7 @@ def url_of_answer(to: Redirection, fields: dict[str, str]) -> str | None:
     if to.response_mode == "form_post":
         return None
     in_fragment = to.response_mode == "fragment"
-    return with_fields(to.redirect_uri, _with_state(to, fields), in_fragment=in_fragment)
+    return with_fields(to.redirect_uri, _whole(to, fields), in_fragment=in_fragment)
 
 
 def fields_of_refusal(visit: Visit, refused: AuthorizationRefused) -> dict[str, str]:
@@ -39,5 +39,6 @@ def fields_of_refusal(visit: Visit, refused: AuthorizationRefused) -> dict[str, 
     return {"error": refused.error, "error_description": description}
 
 
-def _with_state(to: Redirection, fields: dict[str, str]) -> dict[str, str]:
-    return fields if to.state is None else {**fields, "state": to.state}
+def _whole(to: Redirection, fields: dict[str, str]) -> dict[str, str]:
+    more = {"state": to.state, "iss": to.issuer}
+    return {**fields, **{name: value for name, value in more.items() if value is not None}}
