@@ -41,6 +41,7 @@ from vigie.installation import Installation, opened
 from vigie.server import bound, serving
 from vigie.settings import (
     IdentitySettings,
+    IncidentsSettings,
     LoggingSettings,
     MetricsSettings,
     QuotaSettings,
@@ -140,6 +141,7 @@ def settings_in(folder: Path, **sections: Any) -> Settings:
         identity=sections.get("identity", IdentitySettings(revocation_seconds=0.1)),
         quotas=sections.get("quotas", QuotaSettings()),
         updates=sections.get("updates", UpdateSettings()),
+        incidents=sections.get("incidents", IncidentsSettings()),
         retention=sections.get("retention", RetentionSettings()),
         logging=sections.get("logging", LoggingSettings(level="error")),
         metrics=sections.get("metrics", MetricsSettings()),

@@ -1,10 +1,10 @@
 """What a list answers, worked out without a database: filters over documents, sorting, slicing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.builders import Document
-from vigie.core.access import Exposure
+from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.filters import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.queries import Order, PageRequest
@@ -53,7 +53,7 @@ def compares(left: Any, operator: Operator, right: Any) -> bool:
 
 
 def listed(
-    incidents: Iterable[Document],
+    incidents: Sequence[Document],
     exposure: Exposure,
     request: PageRequest,
     *,
@@ -66,8 +66,34 @@ def listed(
     # From the last term to the first: sorting keeps the order of what is equal.
     for term in reversed(request.whole_order):
         kept.sort(key=lambda each, term=term: _sort_key(each, term), reverse=term.is_descending)  # type: ignore[misc]
-    seen = (trim(each, exposure) for each in kept)
+    by_number = {each["incidentId"]: each for each in incidents}
+    seen = (trim(each, exposure, inherited_by(each, by_number)) for each in kept)
     return [each for each in seen if each is not None]
+
+
+def inherited_by(incident: Document, incidents: Mapping[int, Document]) -> frozenset[DeviceGroupLabel | None]:
+    """What the end of an incident's redirects is visible by; nothing, where they have no end."""
+    passed: set[int] = set()
+    while not incident["alerts"] and is_redirected(incident):
+        passed.add(incident["incidentId"])
+        target = incident.get("redirectIncidentId")
+        if target is None or target in passed or target not in incidents:
+            return frozenset()
+        incident = incidents[target]
+    labels: set[DeviceGroupLabel | None] = set()
+    for alert in incident["alerts"]:
+        labels.update([label_of(device) for device in alert["devices"]] or [None])
+    return frozenset(labels if incident["alerts"] else [None])
+
+
+def is_redirected(incident: Document) -> bool:
+    """Whether it says that it was merged into another."""
+    return incident["status"] == "Redirected" or incident.get("redirectIncidentId") is not None
+
+
+def label_of(device: Document) -> DeviceGroupLabel:
+    """By what a scope would name the group of a device."""
+    return device.get("rbacGroupId") or device.get("rbacGroupName") or "Ungrouped devices"
 
 
 def _updated(incident: Document) -> Instant:

@@ -1,5 +1,6 @@
 """Whatever is imported, updated and removed: the sights are always what the spans and columns of the rows say."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from tests.below import below
 from tests.builders import Document, a_deed, a_device, an_alert, an_incident, to_json
 from tests.house import House, RunningHouse
+from tests.naive_lists import inherited_by, is_redirected
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.filters import STATUSES
-from vigie.core.incident import Spans, decode_spans, keep_incident, sights_of
+from vigie.core.incident import Spans, decode_spans, inheriting, keep_incident, sights_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update, updated
 from vigie.store.changes import Decide, Decision
@@ -86,9 +88,30 @@ def sights_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
     sights = (
         (label, *(row[column] for column in SIGHT_COLUMNS))
         for row in rows
-        for label in {"*", *map(sight_label, sights_of(decode_spans(row["spans"])))}
+        for label in labels_by(decode_spans(row["spans"]))
     )
     return sorted(sights, key=repr)
+
+
+def labels_by(spans: Spans) -> set[str]:
+    return {"*", *map(sight_label, sights_of(spans)), *([">"] if spans.inherited is not None else [])}
+
+
+def inherited(rows: list[dict[str, Any]]) -> dict[int, frozenset[object] | None]:
+    """What each incident ought to be visible by for what it was merged into; None for what is no stub."""
+    by_number = {row["incident_id"]: json.loads(row["document"]) for row in rows}
+    return {
+        number: None
+        if document["alerts"] or not is_redirected(document)
+        else inherited_by(document, by_number)
+        for number, document in by_number.items()
+    }
+
+
+def kept_inherited(rows: list[dict[str, Any]]) -> dict[int, frozenset[object] | None]:
+    """What is kept of that."""
+    kept = {row["incident_id"]: decode_spans(row["spans"]).inherited for row in rows}
+    return {number: None if labels is None else frozenset(labels) for number, labels in kept.items()}
 
 
 @st.composite
@@ -106,6 +129,7 @@ def document_of(draw: st.DrawFn, number: int) -> Document:
         lastUpdateTime=format_instant(draw(MOMENTS)),
         status=draw(st.sampled_from(STATUSES)),
         assignedTo=draw(ASSIGNEES),
+        redirectIncidentId=draw(st.none() | NUMBERS),
         alerts=[an_alert(devices=[a_device(group) for group in groups]) for groups in alerts],
     )
 
@@ -135,7 +159,9 @@ def test_the_sights_are_what_spans_and_columns_say_after_every_change(
     for change in changes:
         store.take(change)
 
-        assert store.sights() == sights_by(store.rows()), change
+        rows = store.rows()
+        assert store.sights() == sights_by(rows), change
+        assert kept_inherited(rows) == inherited(rows), change
 
 
 @settings(max_examples=30)
@@ -150,7 +176,9 @@ def test_the_columns_and_spans_of_a_row_are_what_its_document_says(
 
     for row in store.rows():
         kept = keep_incident(row["document"])
-        assert row == {name: getattr(kept, name) for name in row}
+        inherited_labels = decode_spans(row["spans"]).inherited
+        spans = kept.spans if inherited_labels is None else inheriting(kept.spans, inherited_labels)
+        assert row == {**{name: getattr(kept, name) for name in row}, "spans": spans}
 
 
 @pytest.mark.parametrize("last", [("remove", 1), ("retire", Instant(NOON + 1_000_000))])

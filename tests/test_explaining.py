@@ -22,6 +22,7 @@ from tests.builders import (
 )
 from tests.commands import done, run
 from tests.house import settings_in
+from tests.naive_lists import inherited_by
 from vigie.archive.generating import generate
 from vigie.casework.explaining import Explanation, explain
 from vigie.core.access import (
@@ -219,12 +220,19 @@ def test_a_scope_whose_groups_are_gone() -> None:
     assert told.reasons[0] == "The role viewer carries view-data, over no device group any more."
 
 
-def test_a_stub_is_seen_by_every_reader() -> None:
-    told = told_to_user(a_redirected_stub(9), an_assignment(11, "laptops"))
+def test_a_stub_is_seen_by_those_who_see_what_it_leads_to() -> None:
+    granted = [an_assignment(11, "laptops")]
 
-    assert told.sees
-    assert (
-        told.reasons[1] == "It is a stub, redirected to incident 9, and without alerts: every reader sees it."
+    seen, hidden = (
+        explain(a_user(granted), granted, a_redirected_stub(9), kept_since=None, inherited=inherited)
+        for inherited in ([11], [12])
+    )
+
+    assert (seen.sees, hidden.sees) == (True, False)
+    assert seen.reasons[1] == "It is a stub, redirected to incident 9, and is seen by those who see that one."
+    assert hidden.reasons[1] == (
+        "It is a stub, redirected to incident 9, which is hidden or missing, and is hidden with it: it is "
+        "answered 404 as if missing."
     )
 
 
@@ -401,7 +409,17 @@ def test_it_says_sees_exactly_when_reading_finds_something(tmp_path: Path, group
 
     found = asyncio.run(found_by(tmp_path, documents, Exposure(device_groups=scope)))
 
-    told = [told_to_user(document, assignment).sees for document in documents]
+    by_number = {each["incidentId"]: each for each in documents}
+    told = [
+        explain(
+            a_user([assignment]),
+            [assignment],
+            document,
+            kept_since=None,
+            inherited=inherited_by(document, by_number),
+        ).sees
+        for document in documents
+    ]
     assert told == [document is not None for document in found]
     assert set(told) == {True, False}
 

@@ -79,6 +79,7 @@ def generous_house(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         house.takes(an_incident(an_alert("laptops", "servers"), incidentId=4))
         house.takes(an_incident(an_alert("laptops", description="x" * LARGE), incidentId=5))
         house.takes(a_redirected_stub(1, incidentId=6))
+        house.takes(a_redirected_stub(2, incidentId=8))
         yield house
 
 
@@ -202,7 +203,7 @@ async def next_answer(reader: asyncio.StreamReader, *, is_head: bool) -> bytes:
 
 PATHS = st.sampled_from(
     [
-        *[f"/api/incidents/{number}" for number in (1, 1, 1, 2, 3, 4, 5, 6, 7)],
+        *[f"/api/incidents/{number}" for number in (1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 8)],
         "/api/incidents/0001",
         "/api/incidents/000000000000000000000001",
         "/api/incidents/9223372036854775807",

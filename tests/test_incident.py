@@ -215,8 +215,13 @@ def test_a_device_that_says_nothing_of_groups_is_ungrouped() -> None:
     )
 
 
-def test_a_stub_is_kept_without_spans() -> None:
-    assert spans_of(a_redirected_stub(41877)) == Spans(())
+def test_a_stub_is_kept_without_spans_and_inherits_nothing_by_itself() -> None:
+    assert spans_of(a_redirected_stub(41877)) == Spans((), inherited=())
+    assert keep_document(a_redirected_stub(41877)).redirect_incident_id == 41877
+
+
+def test_what_is_no_stub_is_kept_in_the_bytes_of_the_release_before() -> None:
+    assert keep_document(an_incident(alerts=[])).spans == bytes.fromhex("929090")
 
 
 # What cannot be taken

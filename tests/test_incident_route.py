@@ -577,12 +577,6 @@ def test_devices_in_no_group_are_granted_like_any_other(house: House) -> None:
     assert house.get(number, house.a_token_exposed_to("laptops")).status == 404
 
 
-def test_every_reader_sees_a_stub(house: House) -> None:
-    stub = a_redirected_stub(house.takes(an_incident(an_alert("servers"))))
-
-    assert house.get(house.takes(stub), house.a_token_exposed_to("laptops")).status == 200
-
-
 def test_head_tells_no_more_about_a_hidden_incident(house: House) -> None:
     hidden = house.takes(an_incident(an_alert("servers")))
     token = house.a_token_exposed_to("laptops")

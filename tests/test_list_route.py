@@ -459,7 +459,11 @@ def test_what_is_hidden_cannot_be_told_from_what_is_not_there(house: House) -> N
 def test_a_user_without_any_device_group_sees_what_is_open_to_every_reader(house: House) -> None:
     put(
         house,
-        [stub := a_redirected_stub(1), open_ := an_incident(an_alert()), an_incident(an_alert("laptops"))],
+        [
+            open_ := an_incident(an_alert()),
+            stub := a_redirected_stub(open_["incidentId"]),
+            an_incident(an_alert("laptops")),
+        ],
     )
     house.grant(user := house.add_user(role=None), "security-reader", "kiosks")
 

@@ -37,6 +37,7 @@ exposures = st.just(WHOLE_TENANT) | st.builds(
     device_groups=st.frozensets(
         st.sampled_from([11, 12, 13, "laptops", "branch", "Ungrouped devices", "", "*", "#11"]), max_size=4
     ),
+    every_stub=st.booleans(),
 )
 
 
@@ -51,7 +52,8 @@ class Answered:
 @st.composite
 def incidents(draw: st.DrawFn) -> list[Document]:
     numbers = draw(st.lists(st.integers(1, 10_000), max_size=12, unique=True))
-    return [draw(incident_of(number)) for number in numbers]
+    targets = st.none() | st.sampled_from([*numbers, 10_001])
+    return [{**draw(incident_of(number)), "redirectIncidentId": draw(targets)} for number in numbers]
 
 
 @st.composite

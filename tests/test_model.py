@@ -66,7 +66,7 @@ def incidents(draw: st.DrawFn) -> Document:
     status = draw(st.sampled_from(STATUSES))
     return {
         "incidentId": number,
-        "redirectIncidentId": None if alerts else 1,
+        "redirectIncidentId": None if alerts else draw(NUMBERS),
         "incidentName": draw(st.text(max_size=8)),
         "createdTime": a_time(created, draw(st.sampled_from([0, 1, 4_400_000]))),
         "lastUpdateTime": a_time(changed, draw(st.sampled_from([0, 1, 4_400_000]))),
@@ -164,7 +164,17 @@ class Model:
             for alert in incident["alerts"]
             if not alert["devices"] or any(each["mdatpDeviceId"] not in out for each in alert["devices"])
         ]
-        return {**incident, "alerts": alerts} if alerts or not incident["alerts"] else None
+        if not incident["alerts"]:
+            return incident if self._target_is_visible(incident, scope) else None
+        return {**incident, "alerts": alerts} if alerts else None
+
+    def _target_is_visible(self, stub: Document, scope: frozenset[str | None] | None) -> bool:
+        passed: list[int] = []
+        target: Document | None = stub
+        while target is not None and not target["alerts"] and target["incidentId"] not in passed:
+            passed.append(target["incidentId"])
+            target = self.incidents.get(target["redirectIncidentId"])
+        return bool(target and target["alerts"] and self.visible(target["incidentId"], scope))
 
     def listed(
         self, scope: frozenset[str | None] | None, matches: Callable[[Document], bool]

@@ -74,6 +74,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "quotas.ca_file": "/etc/vigie/valkey-ca.pem",
     "quotas.when_gone": "refuse",
     "updates.determinations": "as-sent",
+    "incidents.stubs": "everyone",
     "retention.days": 180,
     "logging.level": "debug",
     "logging.format": "console",

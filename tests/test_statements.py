@@ -98,4 +98,4 @@ def test_no_statement_says_star(kind: Kind, name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_migrations_are_numbered_without_a_gap(kind: Kind) -> None:
-    assert [number for number, _ in migrations(kind)] == list(range(1, len(migrations(kind)) + 1))
+    assert [each.number for each in migrations(kind)] == list(range(1, len(migrations(kind)) + 1))

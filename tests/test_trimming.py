@@ -19,9 +19,10 @@ from tests.builders import (
     generated_incidents,
     to_json,
 )
+from tests.naive_lists import is_redirected
 from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure
-from vigie.core.incident import decode_spans, keep_document, keep_incident, sights_of
+from vigie.core.incident import decode_spans, inheriting, keep_document, keep_incident, sights_of
 from vigie.core.trimming import is_device_visible, is_in_sight, known_stays, trim, visible_document
 
 Groups = frozenset[DeviceGroupLabel]
@@ -67,6 +68,8 @@ def naively_filtered(incident: Document, groups: Groups) -> Document | None:
         devices = alert.get("devices") or []
         return not devices or any(group_of(device) in groups for device in devices)
 
+    if not incident["alerts"] and is_redirected(incident):
+        return None
     alerts = [in_scope(alert) for alert in incident["alerts"] if is_in_sight(alert)]
     if incident["alerts"] and not alerts:
         return None
@@ -157,9 +160,34 @@ def test_an_incident_whose_alerts_are_all_out_of_scope_is_hidden() -> None:
 
 
 def test_an_incident_without_alerts_is_open_to_every_reader() -> None:
-    stub = a_redirected_stub(41877)
+    empty = an_incident(alerts=[])
 
-    assert seen_by(stub) == stub
+    assert seen_by(empty) == empty
+
+
+@pytest.mark.parametrize(
+    ("inherited", "exposure", "is_seen"),
+    [
+        ([], Exposure(device_groups=frozenset({11})), False),
+        ([12, "laptops"], Exposure(device_groups=frozenset({11})), False),
+        ([11, 12], Exposure(device_groups=frozenset({11})), True),
+        ([None], Exposure(), True),
+        ([], Exposure(every_stub=True), True),
+        ([], WHOLE_TENANT, True),
+    ],
+)
+def test_a_stub_is_seen_by_what_it_inherits(
+    inherited: list[DeviceGroupLabel | None], exposure: Exposure, is_seen: bool
+) -> None:
+    for stub in (a_redirected_stub(41877), a_redirected_stub(41877, devices=[a_device("servers")])):
+        kept = keep_document(stub)
+        spans = inheriting(kept.spans, inherited)
+
+        left = visible_document(kept.document, kept.alerts_at, spans, exposure)
+
+        trimmed = trim(stub, exposure, inherited)
+        assert left == (lossless.encode(trimmed) if trimmed is not None else None)
+        assert (left is not None) is is_in_sight(decode_spans(spans), exposure) is is_seen
 
 
 def test_it_is_hidden_as_well_where_it_has_devices_outside_its_alerts() -> None:

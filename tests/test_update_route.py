@@ -646,7 +646,8 @@ def test_a_merged_incident_cannot_be_updated(house: House) -> None:
 def test_of_several_reasons_the_first_is_told(clocked: House) -> None:
     fresh = a_fresh_incident(clocked, an_alert("servers"))
     hidden = clocked.takes(fresh)
-    stub = clocked.takes(a_redirected_stub(1, lastUpdateTime=fresh["lastUpdateTime"]))
+    target = clocked.takes(a_fresh_incident(clocked, an_alert("laptops")))
+    stub = clocked.takes(a_redirected_stub(target, lastUpdateTime=fresh["lastUpdateTime"]))
     nonsense, no_pair = b"{", {"determination": "Malware"}
     reader = clocked.a_token("Incident.Read.All")
     scoped = operator_over(clocked, "laptops")

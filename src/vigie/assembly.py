@@ -91,6 +91,7 @@ async def assemble(
         size_max=identity.token_cache_size,
         count_lookup=metrics.token_cache.count,
         foreign=foreign,
+        every_stub=settings.incidents.has_open_stubs,
     )
     metrics.counter(
         "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: request_log.writer.dropped
@@ -221,6 +222,7 @@ def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metric
         {issuer: keys_of(issuer) for issuer in trusted},
         installation.directory,
         clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
+        every_stub=installation.settings.incidents.has_open_stubs,
     )
 
 

@@ -300,6 +300,21 @@ class UpdateSettings(Section, frozen=True, kw_only=True):
     ] = "documented"
 
 
+class IncidentsSettings(Section, frozen=True, kw_only=True):
+    """What is seen of incidents, where the API's documentation leaves it open."""
+
+    stubs: Annotated[
+        rules.Stubs,
+        "Who sees what is left of a merged incident; target: those who see what it was merged into; "
+        "everyone: every reader.",
+    ] = "target"
+
+    @property
+    def has_open_stubs(self) -> bool:
+        """Whether every reader sees every stub."""
+        return self.stubs == "everyone"
+
+
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """How long incidents are kept."""
 
@@ -344,6 +359,7 @@ class Settings(Section, frozen=True, kw_only=True):
     identity: IdentitySettings = IdentitySettings()
     quotas: QuotaSettings = QuotaSettings()
     updates: UpdateSettings = UpdateSettings()
+    incidents: IncidentsSettings = IncidentsSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -4,7 +4,7 @@ It asks the rules themselves who may read and which devices are hidden, and coun
 out; a test holds the two together.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from vigie.core.access import (
     Caller,
     CallerKind,
     DeviceGroupLabel,
+    Exposure,
     RolePermission,
     require_read,
 )
@@ -26,10 +27,12 @@ from vigie.core.incident import (
     EntityShape,
     IncidentShape,
     hidden_device_ids,
+    is_stub,
     label_of,
 )
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.refusals import PermissionMissing
+from vigie.core.trimming import trim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,12 @@ def explain(
     incident: Mapping[str, Any] | None,
     *,
     kept_since: Instant | None,
+    inherited: Collection[DeviceGroupLabel | None] = (),
 ) -> Explanation:
     """Explain what comes of reading an incident, or of reading one that is not there.
 
     `assignments` are a user's, of which `caller.exposure` was made. An incident last updated before
-    `kept_since` is past its retention.
+    `kept_since` is past its retention. `inherited` is what the target of a stub is visible by.
     """
     standing = tuple(_standing(caller, assignments))
     try:
@@ -82,6 +86,8 @@ def explain(
     if exposure.whole_tenant:
         count = len(incident["alerts"])
         return Explanation(sees=True, reasons=(*standing, "Nothing is left out."), visible_alert_count=count)
+    if is_stub(incident):
+        return _of_stub(standing, incident, exposure, inherited)
     return _scoped(standing, incident, exposure.device_groups)
 
 
@@ -146,8 +152,29 @@ class _Scope:
         return [self._hidden[device_id] for device_id in named if device_id in self._hidden]
 
 
+def _of_stub(
+    standing: tuple[str, ...],
+    stub: Mapping[str, Any],
+    exposure: Exposure,
+    inherited: Collection[DeviceGroupLabel | None],
+) -> Explanation:
+    what = f"It is a stub, redirected to incident {stub.get('redirectIncidentId')}"
+    if trim(stub, exposure, inherited) is None:
+        why = "which is hidden or missing, and is hidden with it: it is answered 404 as if missing."
+        return Explanation(sees=False, reasons=(*standing, f"{what}, {why}"))
+    if exposure.every_stub:
+        why = "and without alerts: every reader sees it, by `[incidents] stubs`."
+    else:
+        why = "and is seen by those who see that one."
+    return _scoped(standing, stub, exposure.device_groups, verdict=f"{what}, {why}")
+
+
 def _scoped(
-    standing: tuple[str, ...], incident: Mapping[str, Any], groups: frozenset[DeviceGroupLabel]
+    standing: tuple[str, ...],
+    incident: Mapping[str, Any],
+    groups: frozenset[DeviceGroupLabel],
+    *,
+    verdict: str = "",
 ) -> Explanation:
     shape = msgspec.convert(incident, IncidentShape)
     scope = _Scope(groups, shape)
@@ -165,7 +192,7 @@ def _scoped(
     losses = [sentence for name, part in parts for sentence in _losses(name, part, scope)]
     return Explanation(
         sees=sees,
-        reasons=(*standing, _verdict(incident, visible), *map(_why_hidden, hidden), *losses),
+        reasons=(*standing, verdict or _verdict(incident, visible), *map(_why_hidden, hidden), *losses),
         visible_alert_count=len(visible),
         hidden_alerts=tuple(hidden),
         devices_left_out_count=sum(len(scope.outside(part.devices)) for _, part in parts),
@@ -176,9 +203,7 @@ def _scoped(
 def _verdict(incident: Mapping[str, Any], visible: list[tuple[str, AlertShape]]) -> str:
     count = len(incident["alerts"])
     if not count:
-        target = incident.get("redirectIncidentId")
-        what = f"a stub, redirected to incident {target}, and" if target else "an incident"
-        return f"It is {what} without alerts: every reader sees it."
+        return "It is an incident without alerts: every reader sees it."
     if not visible:
         return f"It is hidden, none of its alerts ({count}) being in scope: it is answered 404 as if missing."
     without_devices = sum(not alert.devices for _, alert in visible)

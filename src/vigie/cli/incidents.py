@@ -255,6 +255,7 @@ async def explain(
             *who,
             None if document is None else lossless.decode(document),
             kept_since=casework.kept_since(now()),
+            inherited=await installation.incidents.visibility(found.tenant_id, incident),
         )
     _emit_explanation(common, who[0], incident, told)
 

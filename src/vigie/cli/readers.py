@@ -49,7 +49,7 @@ async def user_as_caller(
         application_id="",
         name=user.upn,
         granted=DELEGATED_PERMISSIONS,
-        exposure=exposure_of(assignments),
+        exposure=exposure_of(assignments, every_stub=installation.settings.incidents.has_open_stubs),
     )
     return caller, assignments
 

@@ -41,10 +41,14 @@ DELEGATED_PERMISSIONS = READ_PERMISSIONS[CallerKind.USER]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What a caller may know about: alerts without devices, and alerts with a device in `device_groups`."""
+    """What a caller may know about: alerts without devices, and alerts with a device in `device_groups`.
+
+    With `every_stub` also each stub of a merged incident; without, one is known about with its target only.
+    """
 
     device_groups: frozenset[DeviceGroupLabel] = frozenset()
     whole_tenant: bool = False
+    every_stub: bool = False
 
 
 WHOLE_TENANT = Exposure(whole_tenant=True)
@@ -121,11 +125,16 @@ def overlap(one: Exposure, other: Exposure) -> Exposure:
         return other
     if other.whole_tenant:
         return one
-    return Exposure(device_groups=one.device_groups & other.device_groups)
+    return Exposure(
+        device_groups=one.device_groups & other.device_groups, every_stub=one.every_stub and other.every_stub
+    )
 
 
 def exposure_of(
-    assignments: Iterable[Assignment], permission: RolePermission = RolePermission.VIEW_DATA
+    assignments: Iterable[Assignment],
+    permission: RolePermission = RolePermission.VIEW_DATA,
+    *,
+    every_stub: bool = False,
 ) -> Exposure | None:
     """The union over the assignments that carry the permission; None when none does.
 
@@ -137,7 +146,8 @@ def exposure_of(
         return None
     if any(each.whole_tenant for each in carrying):
         return WHOLE_TENANT
-    return Exposure(device_groups=frozenset().union(*(each.device_groups for each in carrying)))
+    groups = frozenset[DeviceGroupLabel]().union(*(each.device_groups for each in carrying))
+    return Exposure(device_groups=groups, every_stub=every_stub)
 
 
 def require_read(caller: Caller) -> Exposure:

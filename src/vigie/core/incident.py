@@ -3,7 +3,7 @@
 A kept incident is the bytes it will be sent as, and beside them what must be known without parsing them.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -22,6 +22,7 @@ LATEST_TIME = parse_instant("9999-01-01T00:00:00Z")
 """Incidents were last updated before this: later updates must find a moment in the calendar."""
 
 Status = Literal["Active", "InProgress", "Resolved", "Redirected"]
+REDIRECTED = "Redirected"
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -74,11 +75,13 @@ class AlertSpan(msgspec.Struct, frozen=True, array_like=True):
 class Spans(msgspec.Struct, frozen=True, array_like=True):
     """The alerts' spans in their order, separated by one byte each and counted from the first alert.
 
-    `outside` are the groups of devices that stand, or are named by entities, outside every alert.
+    `outside` are the groups of devices that stand, or are named by entities, outside every alert. `inherited` is
+    for a stub alone: what its target is visible by (see `sights_of`), and nothing while there is no target.
     """
 
     alerts: tuple[AlertSpan, ...]
     outside: tuple[DeviceGroupLabel, ...] = ()
+    inherited: tuple[DeviceGroupLabel | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ class KeptIncident:
     """An incident as the store keeps it: what is filtered and ordered on, the document, the spans.
 
     `document` is JSON without `@odata.context`; its first alert, if any, starts at byte `alerts_at`.
-    `device_groups` are those its devices say they are in.
+    `device_groups` are those its devices say they are in. `redirect_incident_id` is the target of a stub.
     """
 
     incident_id: int
@@ -99,10 +102,19 @@ class KeptIncident:
     alerts_at: int
     spans: bytes
     device_groups: frozenset[DeviceGroup]
+    redirect_incident_id: int | None = None
+
+
+def is_stub(incident: Mapping[str, Any]) -> bool:
+    """Whether an incident was merged into another, and has nothing of its own by which it could be visible."""
+    is_redirected = incident["status"] == REDIRECTED or incident.get("redirectIncidentId") is not None
+    return is_redirected and not incident["alerts"]
 
 
 def sights_of(spans: Spans) -> frozenset[DeviceGroupLabel | None]:
-    """The groups of which any one brings the incident in sight; None: it is open to every reader."""
+    """The groups of which any one makes the incident visible; None: every reader may see it."""
+    if spans.inherited is not None:
+        return frozenset(spans.inherited)
     if not spans.alerts:
         return frozenset({None})
     return frozenset(label for alert in spans.alerts for label in (alert.own or (None,)))
@@ -117,9 +129,23 @@ class NotAnIncident(ValueError):
         self.path = path
 
 
-encode_spans = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode_spans(spans: Spans) -> bytes:
+    """Spans as they are kept: of whatever is no stub in two fields, as they were before there was a third."""
+    return _encode((spans.alerts, spans.outside) if spans.inherited is None else spans)
+
+
 decode_spans = msgspec.msgpack.Decoder(Spans).decode
 decode_shape = msgspec.json.Decoder(IncidentShape).decode
+
+
+def inheriting(spans: bytes, visibility: Collection[DeviceGroupLabel | None]) -> bytes:
+    """The spans of a stub whose target is visible by these."""
+    labels = _sorted([each for each in visibility if each is not None])
+    inherited = (None, *labels) if None in visibility else labels
+    return encode_spans(msgspec.structs.replace(decode_spans(spans), inherited=inherited))
 
 
 def keep_incident(text: bytes) -> KeptIncident:
@@ -141,6 +167,7 @@ def keep_document(incident: Any) -> KeptIncident:
     alerts = [lossless.encode(alert) for alert in incident["alerts"]]
     document, alerts_at = _document(incident, alerts)
     severity = incident.get("severity")
+    stub = is_stub(incident)
     return KeptIncident(
         incident_id=shape.incidentId,
         status=shape.status,
@@ -150,8 +177,9 @@ def keep_document(incident: Any) -> KeptIncident:
         last_update_at=_before_the_end(_instant(shape.lastUpdateTime, "$.lastUpdateTime")),
         document=document,
         alerts_at=alerts_at,
-        spans=encode_spans(_spans(shape, [len(alert) for alert in alerts])),
+        spans=encode_spans(_spans(shape, [len(alert) for alert in alerts], inherited=() if stub else None)),
         device_groups=frozenset(_group(device) for device in _devices(shape)),
+        redirect_incident_id=_target_of(incident) if stub else None,
     )
 
 
@@ -231,6 +259,12 @@ def _instant(text: str, path: str) -> Instant:
         raise NotAnIncident(str(error), path) from error
 
 
+def _target_of(stub: Mapping[str, Any]) -> int | None:
+    target = stub.get("redirectIncidentId")
+    is_number = isinstance(target, int) and not isinstance(target, bool) and 1 <= target <= INCIDENT_ID_MAX
+    return target if is_number else None
+
+
 def _before_the_end(last_update_at: Instant) -> Instant:
     if last_update_at >= LATEST_TIME:
         raise NotAnIncident("a time from the year 9999 on leaves none for later updates", "$.lastUpdateTime")
@@ -248,7 +282,9 @@ def _document(incident: dict[str, Any], alerts: list[bytes]) -> tuple[bytes, int
     return head + b",".join(alerts) + tail, len(head)
 
 
-def _spans(shape: IncidentShape, lengths: list[int]) -> Spans:
+def _spans(
+    shape: IncidentShape, lengths: list[int], *, inherited: tuple[DeviceGroupLabel, ...] | None
+) -> Spans:
     groups_by_device: dict[str, set[DeviceGroupLabel]] = {}
     for device in _devices(shape):
         if device.mdatpDeviceId:
@@ -257,7 +293,7 @@ def _spans(shape: IncidentShape, lengths: list[int]) -> Spans:
         AlertSpan(length, _labels(alert.devices), _named(alert, groups_by_device))
         for length, alert in zip(lengths, shape.alerts, strict=True)
     )
-    return Spans(alerts, _sorted({*_labels(shape.devices), *_named(shape, groups_by_device)}))
+    return Spans(alerts, _sorted({*_labels(shape.devices), *_named(shape, groups_by_device)}), inherited)
 
 
 def _labels(devices: list[DeviceShape] | None) -> tuple[DeviceGroupLabel, ...]:

@@ -7,7 +7,7 @@ Source: contract 4.3, rules 1 to 5; docs/divergences.md, "Exposure".
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,8 @@ from vigie.core.incident import (
     decode_shape,
     decode_spans,
     hidden_device_ids,
+    inheriting,
+    is_stub,
     label_of,
 )
 
@@ -32,10 +34,12 @@ _Groups = frozenset[DeviceGroupLabel]
 def visible_document(document: bytes, alerts_at: int, spans: bytes, exposure: Exposure) -> bytes | None:
     """The part of a kept document that this exposure lets a caller know about; None when it is nothing.
 
-    An incident without alerts (a redirected stub) is visible to every reader.
+    An incident without alerts is visible to every reader; but the stub of a merged one only as its target is.
     """
     if exposure.whole_tenant:
         return document
+    if exposure.every_stub:
+        spans = _open_if_stub(spans)
     known = known_stays if len(spans) <= _KNOWN_SPANS_BYTES_MAX else _stays
     stays = known(spans, alerts_at, exposure.device_groups)
     if stays is None:
@@ -43,11 +47,20 @@ def visible_document(document: bytes, alerts_at: int, spans: bytes, exposure: Ex
     return b"".join([document[each] for each in stays]) or None
 
 
-def trim(incident: Mapping[str, Any], exposure: Exposure) -> dict[str, Any] | None:
-    """The incident without the alerts, devices and entities that are out of scope; None when it is hidden."""
+def trim(
+    incident: Mapping[str, Any],
+    exposure: Exposure,
+    inherited: Collection[DeviceGroupLabel | None] = (),
+) -> dict[str, Any] | None:
+    """The incident without the alerts, devices and entities that are out of scope; None when it is hidden.
+
+    `inherited` is what the target of a stub is visible by: nothing, where there is no target.
+    """
     if exposure.whole_tenant:
         return dict(incident)
     groups = exposure.device_groups
+    if is_stub(incident) and not (exposure.every_stub or _makes_visible(inherited, groups)):
+        return None
     hidden = hidden_device_ids(msgspec.convert(incident, IncidentShape), groups)
     alerts = [alert for alert in incident["alerts"] if _is_visible(alert, groups)]
     if incident["alerts"] and not alerts:
@@ -59,9 +72,11 @@ def trim(incident: Mapping[str, Any], exposure: Exposure) -> dict[str, Any] | No
 
 def is_in_sight(spans: Spans, exposure: Exposure) -> bool:
     """Whether an exposure knows about the incident at all."""
-    if exposure.whole_tenant or not spans.alerts:
+    if exposure.whole_tenant:
         return True
-    return any(not alert.own or not exposure.device_groups.isdisjoint(alert.own) for alert in spans.alerts)
+    if spans.inherited is not None:
+        return exposure.every_stub or _makes_visible(spans.inherited, exposure.device_groups)
+    return not spans.alerts or any(_is_in_part(alert, exposure.device_groups) for alert in spans.alerts)
 
 
 def is_device_visible(device: Mapping[str, Any], groups: _Groups) -> bool:
@@ -69,9 +84,19 @@ def is_device_visible(device: Mapping[str, Any], groups: _Groups) -> bool:
     return label_of(msgspec.convert(device, DeviceShape)) in groups
 
 
+def _open_if_stub(spans: bytes) -> bytes:
+    return spans if decode_spans(spans).inherited is None else inheriting(spans, [None])
+
+
+def _makes_visible(visibility: Collection[DeviceGroupLabel | None], groups: _Groups) -> bool:
+    return None in visibility or not groups.isdisjoint(visibility)
+
+
 def _stays(spans: bytes, alerts_at: int, groups: _Groups) -> tuple[slice, ...] | None:
     """What stays of a document's bytes where whole alerts go; None if anything has to be parsed to know."""
     kept = decode_spans(spans)
+    if kept.inherited is not None and not _makes_visible(kept.inherited, groups):
+        return ()
     if not groups.issuperset(kept.outside):
         return None
     are_whole = [_is_whole(span, groups) for span in kept.alerts]
@@ -112,14 +137,14 @@ def _is_whole(span: AlertSpan, groups: _Groups) -> bool:
 
 
 def _is_in_part(span: AlertSpan, groups: _Groups) -> bool:
-    """Whether an alert that is not whole is in sight all the same."""
+    """Whether anything of an alert is visible, for having no devices or a device in one of the groups."""
     return not span.own or not groups.isdisjoint(span.own)
 
 
 def _parsed(document: bytes, alerts_at: int, spans: Spans, exposure: Exposure) -> bytes | None:
     groups = exposure.device_groups
     if not groups.issuperset(spans.outside):
-        left = trim(lossless.decode(document), exposure)
+        left = trim(lossless.decode(document), exposure, spans.inherited or ())
         return None if left is None else lossless.encode(left)
     hidden = hidden_device_ids(decode_shape(document), groups)
     alerts: list[bytes] = []

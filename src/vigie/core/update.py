@@ -14,6 +14,7 @@ from vigie.core import lossless
 from vigie.core.filters import STATUSES
 from vigie.core.grading import NOT_AVAILABLE, UNKNOWN, check_pair, classification_named, determination_named
 from vigie.core.grading import may_stay as determination_may_stay
+from vigie.core.incident import REDIRECTED
 from vigie.core.instants import Instant, format_instant
 from vigie.core.json_words import in_words_of_json
 from vigie.core.letter_case import canonical
@@ -26,7 +27,6 @@ COMMENTS_BYTES_MAX = 2 * 1024 * 1024
 
 TAGS_COUNT_MAX = 200
 TEXT_LENGTH_MAX = 320
-REDIRECTED = "Redirected"
 
 _BOM = b"\xef\xbb\xbf"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

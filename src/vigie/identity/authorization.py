@@ -145,9 +145,7 @@ def sign_in_needed(request: AuthorizationRequest) -> AuthorizationRefused:
 class AuthorizationRequests:
     """Reads what browsers bring to the authorization endpoints."""
 
-    def __init__(
-        self, directory: Directory, clients: Clients, audiences: Audiences, *, issuer: str
-    ) -> None:
+    def __init__(self, directory: Directory, clients: Clients, audiences: Audiences, *, issuer: str) -> None:
         self._directory = directory
         self._clients = clients
         self._audiences = audiences

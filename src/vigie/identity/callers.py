@@ -53,7 +53,8 @@ class Callers:
     Refused ones are not remembered: there is no end of them. `refresh` must be called whenever the directory
     or the keys may have changed; until then a revoked caller is still known.
 
-    Without a `ring` there are no tokens of our own.
+    Without a `ring` there are no tokens of our own. With `every_stub` users see what is left of each merged
+    incident.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Callers:
         size_max: int,
         count_lookup: Callable[[str], None],
         foreign: ForeignTokens | None = None,
+        every_stub: bool = False,
     ) -> None:
         self._directory = directory
         self._records = records
@@ -79,6 +81,7 @@ class Callers:
         self._met: dict[_Subject, Caller] = {}
         self.count_lookup = count_lookup
         self._foreign = foreign
+        self._every_stub = every_stub
 
     async def refresh(self, ring: KeyRing | None) -> None:
         """See what has changed in the directory and among the keys."""
@@ -185,7 +188,7 @@ class Callers:
             claims,
             name=user.upn,
             granted=granted,
-            exposure=exposure_of(assignments),
+            exposure=exposure_of(assignments, every_stub=self._every_stub),
             manages=exposure_of(assignments, RolePermission.MANAGE_INCIDENTS),
         )
 

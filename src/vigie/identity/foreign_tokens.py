@@ -51,9 +51,11 @@ class ForeignTokens:
         directory: Directory,
         *,
         clock_skew_ticks: int,
+        every_stub: bool = False,
     ) -> None:
         self._issuers = issuers
         self._directory = directory
+        self._every_stub = every_stub
         self._clock_skew_ticks = clock_skew_ticks
 
     @property
@@ -140,7 +142,7 @@ class ForeignTokens:
             application_id=claims.application_id,
             name=name,
             granted=claims.granted,
-            exposure=exposure_of(assignments),
+            exposure=exposure_of(assignments, every_stub=self._every_stub),
             manages=exposure_of(assignments, RolePermission.MANAGE_INCIDENTS),
             issuer=claims.issuer,
             subject=claims.object_id,

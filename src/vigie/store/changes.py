@@ -12,13 +12,13 @@ from vigie.core.incident import (
     SplitDocument,
     decode_spans,
     join_document,
-    sights_of,
     split_document,
 )
 from vigie.core.instants import Instant
 from vigie.store.damage import unavailable_when_damaged
 from vigie.store.database import Session, Values
-from vigie.store.sights import WHOLE_TENANT, sight_label
+from vigie.store.sights import labels_on
+from vigie.store.stubs import bequeath, inherited
 
 
 class IncidentRow(NamedTuple):
@@ -71,9 +71,19 @@ async def put(session: Session, tenant_id: int, incident: KeptIncident, deed: De
     """
     key = key_of(tenant_id, incident.incident_id)
     before = await find_row(session, key)
+    incident = await inherited(session, tenant_id, incident)
     after = IncidentRow(incident.document, incident.alerts_at, incident.spans, incident.last_update_at)
     if before == after:
         return True
+    await write(session, tenant_id, before, incident)
+    changes = added(incident.document) if before is None else replaced(before.split(), after.split())
+    await _record(session, key, deed, "import", changes)
+    return before is not None
+
+
+async def write(session: Session, tenant_id: int, before: IncidentRow | None, incident: KeptIncident) -> None:
+    """Write an incident in the place of what was there, and what its stubs inherit of it; history is not."""
+    key = key_of(tenant_id, incident.incident_id)
     values = {
         "status": incident.status,
         "severity": incident.severity,
@@ -83,14 +93,15 @@ async def put(session: Session, tenant_id: int, incident: KeptIncident, deed: De
         "alerts_at": incident.alerts_at,
         "spans": incident.spans,
         "document": incident.document,
+        "redirect_incident_id": incident.redirect_incident_id,
     }
     if before is not None:
         await session.run_many("remove_sight", _sights(key, before))
     await session.run("put_incident", {**key, **values})
-    await session.run_many("add_sight", [{**values, **sight} for sight in _sights(key, after)])
-    changes = added(incident.document) if before is None else replaced(before.split(), after.split())
-    await _record(session, key, deed, "import", changes)
-    return before is not None
+    labels = labels_on(decode_spans(incident.spans))
+    await session.run_many("add_sight", [{**key, **values, "label": label} for label in labels])
+    if before is None or before.spans != incident.spans:
+        await bequeath(session, key, incident.spans)
 
 
 async def note_seen(session: Session, tenant_id: int, at: Instant) -> None:
@@ -134,6 +145,7 @@ async def remove(session: Session, tenant_id: int, incident_id: int, deed: Deed)
         return False
     await session.run_many("remove_sight", _sights(key, before))
     await session.run("remove_incident", key)
+    await bequeath(session, key, None)
     with unavailable_when_damaged():
         changes = removed(before.document)
     await _record(session, key, deed, "remove", changes)
@@ -141,7 +153,7 @@ async def remove(session: Session, tenant_id: int, incident_id: int, deed: Deed)
 
 
 def _sights(key: Values, row: IncidentRow) -> list[Values]:
-    labels = (WHOLE_TENANT, *(sight_label(sight) for sight in sights_of(row.known_spans())))
+    labels = labels_on(row.known_spans())
     return [{**key, "last_update_at": row.last_update_at, "label": label} for label in labels]
 
 

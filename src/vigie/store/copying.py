@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from vigie.core.incident import decode_spans, sights_of
+from vigie.core.incident import decode_spans
 from vigie.store.database import Row, StoreError
-from vigie.store.sights import WHOLE_TENANT, sight_label
+from vigie.store.sights import labels_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _sights(columns: Sequence[str], incidents: Sequence[Row]) -> tuple[Sequence[
     rows = [
         (label, *(row[place] for place in places))
         for row in incidents
-        for label in (WHOLE_TENANT, *map(sight_label, sights_of(decode_spans(row[spans_at]))))
+        for label in labels_on(decode_spans(row[spans_at]))
     ]
     return ("label", *shared), rows
 

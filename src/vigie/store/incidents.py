@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from vigie.core import lossless
-from vigie.core.access import Exposure
+from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.history import Deed, HistoryEntry
-from vigie.core.incident import KeptIncident
+from vigie.core.incident import KeptIncident, decode_spans, sights_of
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.positions import Position
 from vigie.core.queries import PageRequest
@@ -94,6 +94,11 @@ class IncidentStore:
         if exposure.whole_tenant or len(document) < LARGE_ROW_BYTES:
             return visible(document, alerts_at, spans, exposure)
         return await asyncio.to_thread(visible, document, alerts_at, spans, exposure)
+
+    async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
+        """The device groups of which any one makes an incident visible; None among them: every reader sees it."""
+        row = await self._database.row("find_incident", changes.key_of(tenant_id, incident_id))
+        return sights_of(decode_spans(row[2])) if row else frozenset()
 
     def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
         """Ask for what `visible_at_once` takes; None where it need not be waited for."""

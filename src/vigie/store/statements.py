@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import aiosql
 
@@ -26,20 +26,30 @@ def statements(kind: DatabaseKind = "sqlite") -> "Mapping[str, str]":
     return MappingProxyType(found)
 
 
-def migrations(kind: DatabaseKind = "sqlite") -> list[tuple[int, str]]:
+class Migration(NamedTuple):
+    """A change of the schema: its number, its name, and its script."""
+
+    number: int
+    name: str
+    script: str
+
+
+def migrations(kind: DatabaseKind = "sqlite") -> list[Migration]:
     """The numbered changes of the schema, in their order. Each database has its own."""
     folder = files("vigie.store").joinpath("sql")
     if kind == "postgres":
         folder = folder.joinpath("postgres")
-    return sorted(
-        (int(source.name.partition("_")[0]), source.read_text(encoding="utf-8"))
-        for source in _sql_files(folder.joinpath("migrations"))
-    )
+    return [_migration(source) for source in _sql_files(folder.joinpath("migrations"))]
+
+
+def _migration(source: Traversable) -> Migration:
+    number, _, name = source.name.removesuffix(".sql").partition("_")
+    return Migration(int(number), name, source.read_text(encoding="utf-8"))
 
 
 def schema_version(kind: DatabaseKind) -> int:
     """The version of the schema that this program works with, and brings every store to that it opens."""
-    return migrations(kind)[-1][0]
+    return migrations(kind)[-1].number
 
 
 def _statements_in(folder: Traversable) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,10 @@
 import asyncpg
 
 from vigie.store.database import StoreError
+from vigie.store.migrating import STEPS
 from vigie.store.postgres.connecting import connect, shown
 from vigie.store.postgres.failures import reason_of
+from vigie.store.postgres.session import PostgresSession
 from vigie.store.statements import migrations
 
 ADVISORY_SPACE = 0x56494749
@@ -25,7 +27,7 @@ async def migrate(url: str, *, create: bool) -> None:
     connection = await connect(url)
     try:
         await _check_server(connection, url)
-        newest = migrations("postgres")[-1][0]
+        newest = migrations("postgres")[-1].number
         version = await _find_version(connection, url)
         if version == 0 and not create:
             raise StoreError(
@@ -62,7 +64,7 @@ async def _find_version(connection: asyncpg.Connection, url: str) -> int:
     if "vigie_schema" not in names:
         raise StoreError(f"{shown(url)} is the database of another program; name another one")
     version = int(await connection.fetchval("SELECT version FROM vigie_schema"))
-    newest = migrations("postgres")[-1][0]
+    newest = migrations("postgres")[-1].number
     if version > newest:
         raise StoreError(
             f"the store in {shown(url)} was made by a newer Vigie (schema {version}, this one knows {newest}); "
@@ -79,7 +81,9 @@ async def _apply_migrations(connection: asyncpg.Connection, url: str) -> None:
         if version == 0:
             await connection.execute(_SCHEMA_TABLE)
             await connection.execute("INSERT INTO vigie_schema (version) VALUES (0)")
-        for number, script in migrations("postgres"):
-            if number > version:
-                await connection.execute(script)
-                await connection.execute(f"UPDATE vigie_schema SET version = {number}")
+        for migration in migrations("postgres"):
+            if migration.number > version:
+                await connection.execute(migration.script)
+                if step := STEPS.get(migration.name):
+                    await step(PostgresSession(connection))
+                await connection.execute(f"UPDATE vigie_schema SET version = {migration.number}")

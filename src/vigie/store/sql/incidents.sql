@@ -16,9 +16,9 @@ SELECT last_update_at
 -- name: put_incident!
 -- One incident per number: writing it again replaces it.
 INSERT INTO incident (tenant_id, incident_id, status, severity, assigned_to, created_at, last_update_at,
-                      alerts_at, spans, document)
+                      alerts_at, spans, document, redirect_incident_id)
 VALUES (:tenant_id, :incident_id, :status, :severity, :assigned_to, :created_at, :last_update_at,
-        :alerts_at, :spans, :document)
+        :alerts_at, :spans, :document, :redirect_incident_id)
     ON CONFLICT (tenant_id, incident_id) DO UPDATE
    SET status = excluded.status,
        severity = excluded.severity,
@@ -27,7 +27,8 @@ VALUES (:tenant_id, :incident_id, :status, :severity, :assigned_to, :created_at,
        last_update_at = excluded.last_update_at,
        alerts_at = excluded.alerts_at,
        spans = excluded.spans,
-       document = excluded.document;
+       document = excluded.document,
+       redirect_incident_id = excluded.redirect_incident_id;
 
 -- name: update_incident!
 -- What an update may touch; the alerts and their spans stay.
@@ -39,6 +40,63 @@ UPDATE incident
        document = :document
  WHERE tenant_id = :tenant_id
    AND incident_id = :incident_id;
+
+-- name: end_of_redirects
+-- Where the redirects of a stub end, unless they lead back to it: what is visible there.
+WITH RECURSIVE redirect (incident_id, target, spans) AS (
+    SELECT incident_id, redirect_incident_id, spans
+      FROM incident
+     WHERE tenant_id = :tenant_id
+       AND incident_id = :target
+       AND incident_id <> :incident_id
+     UNION
+    SELECT incident.incident_id, incident.redirect_incident_id, incident.spans
+      FROM redirect
+      JOIN incident
+        ON incident.tenant_id = :tenant_id
+       AND incident.incident_id = redirect.target
+     WHERE incident.incident_id <> :incident_id
+)
+SELECT spans
+  FROM redirect
+ WHERE target IS NULL;
+
+-- name: stubs_leading_to
+-- All stubs that lead to an incident, over others or at once.
+WITH RECURSIVE stub (incident_id) AS (
+    SELECT incident_id
+      FROM incident
+     WHERE tenant_id = :tenant_id
+       AND redirect_incident_id = :incident_id
+     UNION
+    SELECT incident.incident_id
+      FROM stub
+      JOIN incident
+        ON incident.tenant_id = :tenant_id
+       AND incident.redirect_incident_id = stub.incident_id
+)
+SELECT incident.incident_id, incident.status, incident.assigned_to, incident.created_at, incident.last_update_at,
+       incident.spans
+  FROM stub
+  JOIN incident
+    ON incident.tenant_id = :tenant_id
+   AND incident.incident_id = stub.incident_id
+ WHERE incident.incident_id <> :incident_id;
+
+-- name: put_spans!
+-- What an incident is visible by has changed, and nothing else of it.
+UPDATE incident
+   SET spans = :spans
+ WHERE tenant_id = :tenant_id
+   AND incident_id = :incident_id;
+
+-- name: spans_after
+-- The next incidents of all tenants with what they are visible by.
+SELECT tenant_id, incident_id, spans
+  FROM incident
+ WHERE (tenant_id, incident_id) > (:tenant_id, :incident_id)
+ ORDER BY tenant_id, incident_id
+ LIMIT :count;
 
 -- name: has_incidents
 SELECT 1

@@ -3,12 +3,14 @@
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from vigie.store.database import Row, Values
 from vigie.store.statements import statements
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 10.0
 """How long a change waits for another process that writes."""
@@ -51,6 +53,16 @@ class SqliteSession:
     async def run_many(self, statement: str, values: Iterable[Values]) -> None:
         """Run a change once for each set of values."""
         self._connection.executemany(self._statements[statement], values)
+
+
+def finish(change: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that awaits nothing but such a session to its end."""
+    try:
+        change.send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    change.close()
+    raise RuntimeError("a change may await nothing but its session")
 
 
 def by_place(statement: str, names: Sequence[str]) -> str:

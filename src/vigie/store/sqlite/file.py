@@ -10,7 +10,8 @@ from pathlib import Path
 from vigie.core.refusals import StoreUnavailable
 from vigie.files.trust import check_private
 from vigie.store.database import OnLost, StoreError
-from vigie.store.sqlite.connection import connect
+from vigie.store.migrating import STEPS
+from vigie.store.sqlite.connection import SqliteSession, connect, finish
 from vigie.store.statements import migrations
 
 APPLICATION_ID = 0x56494749
@@ -128,7 +129,7 @@ def migrate(path: Path) -> bool:
     connection = connect(path, is_read_only=not can_write)
     try:
         _check_identity(connection, path)
-        newest = migrations()[-1][0]
+        newest = migrations()[-1].number
         version = _check_version(connection, path, newest)
         if version < newest and not can_write:
             raise StoreError(f"the store at {path} is of an older version and cannot be written")
@@ -166,11 +167,13 @@ def _apply_migrations(connection: sqlite3.Connection, path: Path, newest: int) -
     """Apply what is missing in one transaction; of several processes that start at once one does the work."""
     connection.execute("BEGIN IMMEDIATE")
     version = _check_version(connection, path, newest)
-    for number, script in migrations():
-        if number > version:
-            for statement in _split(script):
+    for migration in migrations():
+        if migration.number > version:
+            for statement in _split(migration.script):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
+            if step := STEPS.get(migration.name):
+                finish(step(SqliteSession(connection)))
+            connection.execute(f"PRAGMA user_version = {migration.number}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("COMMIT")
 

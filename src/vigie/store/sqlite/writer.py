@@ -4,13 +4,13 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from vigie.core.refusals import StoreUnavailable
 from vigie.store.database import Change
-from vigie.store.sqlite.connection import SqliteSession
+from vigie.store.sqlite.connection import SqliteSession, finish
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ def _run_alone(
 ) -> None:
     """A job with the transaction to itself needs no savepoint, which remembers every page it changes."""
     try:
-        job.result = _finish(job.change(session))
+        job.result = finish(job.change(session))
     # Whatever it is, it belongs to the caller that waits for this job.
     except Exception as error:
         job.error = error
@@ -154,7 +154,7 @@ def _run_alone(
 def _run_under_savepoint(connection: sqlite3.Connection, session: SqliteSession, job: _Job) -> None:
     connection.execute("SAVEPOINT job")
     try:
-        job.result = _finish(job.change(session))
+        job.result = finish(job.change(session))
     # Whatever it is, it belongs to the caller that waits for this job, and to no other.
     except Exception as error:
         job.error = error
@@ -163,13 +163,3 @@ def _run_under_savepoint(connection: sqlite3.Connection, session: SqliteSession,
             raise sqlite3.OperationalError(str(error)) from error
         connection.execute("ROLLBACK TO job")
     connection.execute("RELEASE job")
-
-
-def _finish(change: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends to its end."""
-    try:
-        change.send(None)
-    except StopIteration as stop:
-        return cast("T", stop.value)
-    change.close()
-    raise RuntimeError("a change may await nothing but its session")
