@@ -26,9 +26,10 @@ from vigie.cli.frame import Common
 from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
 from vigie.core.access import APPLICATION_PERMISSIONS
 from vigie.core.incident import keep_incident
+from vigie.core.lockout import LockOut, digest_of_name
 from vigie.identity.keys import load_keys
 from vigie.identity.tokens import USER_CLIENT_ID
-from vigie.installation import opened
+from vigie.installation import now, opened
 from vigie.settings import Settings
 from vigie.settings_sources import example_file
 from vigie.store.copying import COPYING
@@ -74,6 +75,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "user remove": (UPN, *OF_CONTOSO, "--yes"),
     "user set-password": (UPN, *OF_CONTOSO),
     "user remove-password": (UPN, *OF_CONTOSO, "--yes"),
+    "user unlock": (UPN, *OF_CONTOSO),
     "user sign-out": (UPN, *OF_CONTOSO),
     "device-group add": ("servers", *OF_CONTOSO),
     "device-group list": OF_CONTOSO,
@@ -485,6 +487,45 @@ def test_a_password_is_read_from_stdin_and_never_shown() -> None:
     assert "harbour" not in ended.err
     assert done("user", "remove-password", UPN, *OF_CONTOSO, "--yes") == {}
     assert "has no password" in run("user", "remove-password", UPN, *OF_CONTOSO, "--yes").refusal
+
+
+@pytest.mark.usefixtures("an_installation")
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("123456789012", "too easy to guess"),
+        ("passwordpassword", "too easy to guess"),
+        (" " * 12, "too easy to guess"),
+        (UPN, "beside the names of the user and the organisation"),
+        (f"{UPN.partition('@')[0]}-contoso-2026", "beside the names of the user and the organisation"),
+    ],
+)
+def test_a_password_that_is_tried_first_is_refused_with_what_to_do(typed: str, reason: str) -> None:
+    before = dump_of_store()
+
+    ended = run("user", "set-password", UPN, *OF_CONTOSO, stdin=f"{typed}\n")
+
+    assert (ended.code, reason in ended.refusal) == (1, True)
+    assert "take four or more words that have nothing to do with each other" in ended.refusal
+    assert dump_of_store() == before
+
+
+@pytest.mark.usefixtures("an_installation")
+def test_a_lockout_ends_by_a_command() -> None:
+    assert "was not locked out" in run("user", "unlock", UPN, *OF_CONTOSO).err
+    asyncio.run(guess_five_times())
+
+    assert "may try again" in run("user", "unlock", UPN.upper(), *OF_CONTOSO).err
+    assert asyncio.run(guess_five_times()) == [True] * 5
+
+
+async def guess_five_times() -> list[bool]:
+    """Whether each attempt was allowed."""
+    rule, at = LockOut(attempts=5, seconds_max=900), now()
+    async with opened(Settings(), create=False) as installation:
+        tenant = await installation.directory.get_tenant("contoso")
+        name = digest_of_name(UPN)
+        return [await installation.sign_ins.begin_attempt(tenant, name, rule, at) for _ in range(5)]
 
 
 @pytest.mark.usefixtures("an_installation")

@@ -32,6 +32,7 @@ from vigie.identity.passwords import (
 from vigie.identity.sign_in import SignedInUser, SignInRefused
 from vigie.settings import IdentitySettings
 
+DAY = 86_400
 TEXT = "Error validating credentials due to invalid username or password."
 
 
@@ -263,6 +264,61 @@ def test_while_it_waits_the_right_password_does_not_help_and_afterwards_it_does(
     assert tries(program, user.upn, PASSWORD).user == user
 
 
+def test_a_new_password_ends_the_wait(program: Program) -> None:
+    house, user = program.house, program.house.add_person()
+    for _ in range(5):
+        refusal(program, user.upn)
+
+    house.set_password(user, "another quiet harbour")
+
+    assert tries(program, user.upn, "another quiet harbour").user == user
+    assert attempts_of(house) == []
+
+
+def test_a_clock_that_was_wrong_by_days_locks_nobody_out_once_it_is_mended(
+    program: Program,
+) -> None:
+    house, user = program.house, program.house.add_person()
+    forward(house, 5 * DAY)
+    for _ in range(5):
+        refusal(program, user.upn)
+    assert is_locked(program, user.upn)
+
+    forward(house, -5 * DAY)
+
+    assert tries(program, user.upn, PASSWORD).user == user
+
+
+def test_guesses_after_it_is_mended_are_locked_out_as_ever(program: Program) -> None:
+    name = nobody(program.house)
+    forward(program.house, 5 * DAY)
+    for _ in range(5):
+        refusal(program, name)
+    forward(program.house, -5 * DAY)
+
+    assert not is_locked(program, name)
+    assert is_locked(program, name)
+    forward(program.house, 61)
+    assert not is_locked(program, name)
+
+
+def test_a_password_given_while_the_clock_was_wrong_signs_in_once_it_is_mended(program: Program) -> None:
+    house, user = program.house, program.house.add_user()
+    forward(house, 5 * DAY)
+    house.set_password(user, PASSWORD)
+    forward(house, -5 * DAY)
+
+    assert program.tokens_of(user)["access_token"]
+
+
+def test_servers_whose_clocks_differ_a_little_agree_about_a_lock() -> None:
+    rule, now = LockOut(attempts=1, seconds_max=900), Instant(10**17)
+    attempts = counted(Attempts(), rule, now)
+
+    for seconds, is_locked_there in ((-3600, False), (-59, True), (0, True), (29, True), (30, False)):
+        assert attempts.is_locked(rule, Instant(now + seconds * TICKS_PER_SECOND)) is is_locked_there
+
+
 def test_each_wrong_one_more_doubles_the_wait_up_to_a_bound() -> None:
     rule = LockOut(attempts=5, seconds_max=900)
     now = Instant(10**17)
@@ -417,12 +473,63 @@ def test_a_weaker_hash_is_made_anew_when_its_password_is_right(program: Program)
 @pytest.mark.parametrize("password", ["x" * (LENGTH_MIN - 1), "x" * (LENGTH_MAX + 1), ""])
 def test_a_new_password_is_neither_short_nor_endless(password: str) -> None:
     with pytest.raises(DirectoryError, match="12 to 1024 characters"):
-        check_new_password(password)
+        check_new_password(password, [])
 
 
-@pytest.mark.parametrize("password", ["x" * LENGTH_MIN, "correct horse battery", "\u2603" * 12])
-def test_what_is_in_it_is_nobodys_business(password: str) -> None:
-    check_new_password(password)
+NAMES = ["mark.osei@contoso.example", "mark.osei", "contoso.example", "contoso", "Contoso Ltd", "", "co"]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "kX9#qLmZ2vRt",
+        "fünf Möwen über Kiel",
+        "contoso buys nine purple trumpets",
+        f"{PASSWORD} " * 40,
+    ],
+)
+def test_whatever_is_hard_to_guess_can_be_one_without_rules_about_its_letters(password: str) -> None:
+    check_new_password(password, NAMES)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "123456789012",
+        "passwordpassword",
+        " " * 12,
+        "x" * 1024,
+        "\u2603" * 12,
+        "qwertyuiop[]",
+        "P@ssw0rd12345",
+    ],
+)
+def test_what_is_tried_first_is_refused_and_what_to_do_instead_is_said(password: str) -> None:
+    with pytest.raises(DirectoryError, match="too easy to guess; take four or more words"):
+        check_new_password(password, NAMES)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "mark.osei@contoso.example",
+        "Mark.Osei@Contoso.Example",
+        "mark.osei-2026!",
+        "ContosoContoso2026",
+        "Contoso Ltd 2026!",
+        "contoso.example+1",
+    ],
+)
+def test_names_of_the_user_and_the_organisation_do_not_count(password: str) -> None:
+    with pytest.raises(DirectoryError, match="beside the names of the user and the organisation; take four"):
+        check_new_password(password, NAMES)
+
+
+def test_a_server_does_not_load_the_lists_of_common_passwords() -> None:
+    loads = "import sys, vigie.cli.main, vigie.server, vigie.identity.passwords; sys.exit('zxcvbn' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", loads], check=False).returncode == 0
 
 
 def test_a_user_whose_password_is_taken_away_signs_in_no_more(program: Program) -> None:

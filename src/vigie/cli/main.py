@@ -92,6 +92,7 @@ COMMANDS = (
         "Give a user a password, asked for twice on a terminal, or read from stdin.",
     ),
     ("user remove-password", "vigie.cli.users:remove_password", "Take a user's password away."),
+    ("user unlock", "vigie.cli.users:unlock", "Let a user who is locked out try again at once."),
     ("user sign-out", "vigie.cli.users:sign_out", "End what a user has signed in to."),
     ("device-group add", "vigie.cli.directory:add_device_group", "Add a device group."),
     ("device-group list", "vigie.cli.directory:list_device_groups", "List the device groups of a tenant."),

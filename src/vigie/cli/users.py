@@ -1,5 +1,6 @@
 """The commands about users and what they are granted."""
 
+import re
 import sys
 from collections.abc import Sequence
 from getpass import getpass
@@ -23,7 +24,8 @@ from vigie.cli.frame import (
 )
 from vigie.cli.telling import CommandFailed, one_line, remark
 from vigie.core.access import Assignment
-from vigie.core.directory import User
+from vigie.core.directory import Tenant, User
+from vigie.core.lockout import digest_of_name
 from vigie.core.sign_in import Password
 
 _LINE_LENGTH_MAX = 10_000
@@ -115,7 +117,7 @@ async def set_password(upn: Upn, /, *, tenant: TenantOption, common: Common = PL
         found = await installation.directory.get_tenant(tenant)
         user = await installation.directory.get_user(found, upn)
         password = _read_password(user)
-        check_new_password(password)
+        check_new_password(password, _names_of(found, user))
         kept = Password(hash=hash_password(password), changed_at=now())
         await installation.sign_ins.put_password(found, user, kept)
     remark(f"{user.upn} has a new password; whoever signed in with an old one has to sign in again")
@@ -132,6 +134,16 @@ async def remove_password(
         confirm(f"Remove the password of {user.upn} of {found.name}?", yes=yes)
         await installation.sign_ins.remove_password(found, user)
     remark(f"removed the password of {user.upn}")
+    emit(common, {})
+
+
+async def unlock(upn: Upn, /, *, tenant: TenantOption, common: Common = PLAIN) -> None:
+    """Let a user who is locked out after wrong passwords try again at once."""
+    async with opened(common, create=False) as installation:
+        found = await installation.directory.get_tenant(tenant)
+        user = await installation.directory.get_user(found, upn)
+        had_attempts = await installation.sign_ins.forget_attempts(found, digest_of_name(user.upn))
+    remark(f"{user.upn} {'may try again' if had_attempts else 'was not locked out'}")
     emit(common, {})
 
 
@@ -153,6 +165,19 @@ async def sign_out(
         application = None if app is None else await directory.get_application(found, app)
         count = await installation.sign_ins.end_families(found, user, application)
     emit_fields(common, {"upn": user.upn, "ended": count})
+
+
+def _names_of(tenant: Tenant, user: User) -> list[str]:
+    """What a password may not be made of: whoever guesses it begins there."""
+    name, _, domain = user.upn.partition("@")
+    return [
+        user.upn,
+        name,
+        domain,
+        tenant.name,
+        tenant.domain or "",
+        *re.split(r"\W+", f"{tenant.domain} {domain}"),
+    ]
 
 
 def _read_password(user: User) -> str:

@@ -1,5 +1,6 @@
 """How often a password may be guessed: for each name, whether anybody is called so or not."""
 
+import hashlib
 from dataclasses import dataclass
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
@@ -7,6 +8,9 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 _FIRST_WAIT_SECONDS = 30
 _REMEMBERED_SECONDS = 3600
 _LONG_AGO = Instant(0)
+
+_CLOCKS_DIFFER_SECONDS = 60
+"""How far the clocks of two servers may be apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +20,12 @@ class LockOut:
     attempts: int
     seconds_max: int
 
+    def wait_ticks(self, count: int) -> int:
+        """How long a name has to wait after so many attempts."""
+        doublings = min(count - self.attempts, 20)
+        seconds = min(_FIRST_WAIT_SECONDS << doublings, self.seconds_max) if doublings >= 0 else 0
+        return seconds * TICKS_PER_SECOND
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
@@ -24,9 +34,13 @@ class Attempts:
     count: int = 0
     locked_until: Instant = _LONG_AGO
 
-    def is_locked(self, now: Instant) -> bool:
-        """Whether another attempt has to wait."""
-        return now < self.locked_until
+    def is_locked(self, rule: LockOut, now: Instant) -> bool:
+        """Whether another attempt has to wait.
+
+        A lock that ends later than one that began now was begun by a clock that was wrong, and holds nobody.
+        """
+        latest = now + rule.wait_ticks(self.count) + _CLOCKS_DIFFER_SECONDS * TICKS_PER_SECOND
+        return now < self.locked_until <= latest
 
     @property
     def forgotten_at(self) -> Instant:
@@ -37,6 +51,10 @@ class Attempts:
 def counted(earlier: Attempts, rule: LockOut, now: Instant) -> Attempts:
     """Count an attempt, before it is known how it ends: guesses at the same moment are all counted."""
     count = earlier.count + 1
-    doublings = min(count - rule.attempts, 20)
-    wait_seconds = min(_FIRST_WAIT_SECONDS << doublings, rule.seconds_max) if doublings >= 0 else 0
-    return Attempts(count=count, locked_until=Instant(now + wait_seconds * TICKS_PER_SECOND))
+    return Attempts(count=count, locked_until=Instant(now + rule.wait_ticks(count)))
+
+
+def digest_of_name(user_name: str) -> bytes:
+    """Under what the attempts of a user name are counted, in whatever case it is typed."""
+    name = user_name.strip().casefold()
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

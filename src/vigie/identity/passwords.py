@@ -1,6 +1,7 @@
 """Passwords of people: hashed with argon2id on threads, a few at once, and no more waiting than is bearable.
 
-Source: OWASP Password Storage Cheat Sheet, argon2id with 19 MiB; NIST SP 800-63B, 5.1.1.2.
+Source: OWASP Password Storage Cheat Sheet, argon2id with 19 MiB; NIST SP 800-63B, 5.1.1.2: what is commonly used or
+expected is refused, and there are no rules of composition.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import os
 import secrets
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,15 @@ T = TypeVar("T")
 LENGTH_MIN = 12
 LENGTH_MAX = 1024
 
+_NAME_LENGTH_MIN = 3
+_ADVICE = "take four or more words that have nothing to do with each other, or one of a password manager"
+
+_SCORE_MIN = 3
+"""Of zxcvbn: at least 10^8 guesses, by somebody who knows common passwords, words, dates and keyboards."""
+
+_RATED_LENGTH_MAX = 72
+"""How much of a password is rated: more takes long, and is not needed."""
+
 _NICENESS = 5
 
 
@@ -40,10 +50,36 @@ class Checked:
     better_hash: str | None = None
 
 
-def check_new_password(password: str) -> None:
-    """Raise DirectoryError unless it can be a password: by its length alone, and nothing about its letters."""
-    if not LENGTH_MIN <= len(_normal(password)) <= LENGTH_MAX:
+def check_new_password(password: str, names: Collection[str]) -> None:
+    """Raise DirectoryError unless it can be a password: long enough, and hard to guess.
+
+    `names` are those of the user and the organisation. They count neither for the length nor against a guess.
+    """
+    normal = _normal(password)
+    if not LENGTH_MIN <= len(normal) <= LENGTH_MAX:
         raise DirectoryError(f"a password has {LENGTH_MIN} to {LENGTH_MAX} characters")
+    known = {name.casefold() for name in names if len(name) >= _NAME_LENGTH_MIN}
+    if len(_without(normal.casefold(), known)) < LENGTH_MIN:
+        raise DirectoryError(
+            f"a password has at least {LENGTH_MIN} characters beside the names of the user and the organisation; "
+            f"{_ADVICE}"
+        )
+    if _is_easy_to_guess(normal, known):
+        raise DirectoryError(f"the password is too easy to guess; {_ADVICE}")
+
+
+def _without(text: str, names: Collection[str]) -> str:
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, "")
+    return text
+
+
+def _is_easy_to_guess(password: str, names: Collection[str]) -> bool:
+    # Here, because it takes 20 MB and half a second, and is needed by the one command alone.
+    from zxcvbn import zxcvbn
+
+    found = zxcvbn(password[:_RATED_LENGTH_MAX], user_inputs=list(names), max_length=_RATED_LENGTH_MAX)
+    return int(found["score"]) < _SCORE_MIN
 
 
 def hash_password(password: str) -> str:

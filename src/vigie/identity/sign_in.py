@@ -1,6 +1,5 @@
 """How people sign in, and what they allow applications: all that pages need to know."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +7,7 @@ from datetime import timedelta
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.instants import Instant
-from vigie.core.lockout import LockOut
+from vigie.core.lockout import LockOut, digest_of_name
 from vigie.core.sign_in import AuthorizationCode, DeviceCode, DeviceDecision
 from vigie.identity.attempt_limits import AttemptLimits
 from vigie.identity.authorization import AuthorizationRefused, AuthorizationRequest, AuthorizationRequests
@@ -36,11 +35,15 @@ class SignInRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedInUser:
-    """Somebody who has given the right password, at that moment. Made by `SignIn.check_password` alone."""
+    """Somebody who has given the right password, at that moment. Made by `SignIn.check_password` alone.
+
+    `password_since` tells that password from those before and after it, whatever the clock did meanwhile.
+    """
 
     tenant: Tenant
     user: User
     signed_in_at: Instant
+    password_since: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,7 @@ class SignIn:
             ) from error
 
     async def _attempt(self, tenant: Tenant, name: str, password: str, now: Instant) -> SignedInUser:
-        name_sha256 = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+        name_sha256 = digest_of_name(name)
         may_try = await self._records.begin_attempt(tenant, name_sha256, self._lock_out, now)
         # For every name the same: what is looked up shows in public sums, and hashing in the time it takes.
         user = await self._find_by_name(tenant, name)
@@ -115,13 +118,13 @@ class SignIn:
         await self._records.forget_attempts(tenant, name_sha256)
         if checked.better_hash is not None:
             await self._records.rehash_password(tenant, user, kept, checked.better_hash)
-        return SignedInUser(tenant=tenant, user=user, signed_in_at=now)
+        return SignedInUser(tenant=tenant, user=user, signed_in_at=now, password_since=kept.changed_at)
 
     async def is_still_signed_in(self, who: SignedInUser) -> bool:
         """Whether the user is there yet, with the password that was given."""
         user = await self._directory.find_user(who.tenant, who.user.object_id)
         kept = await self._records.find_password(who.tenant, who.user) if user else None
-        return kept is not None and kept.changed_at <= who.signed_in_at
+        return kept is not None and kept.changed_at == who.password_since
 
     async def issue_code(self, request: AuthorizationRequest, who: SignedInUser, *, now: Instant) -> str:
         """The code that the application gets its tokens for. Raises AuthorizationRefused.

@@ -21,8 +21,8 @@ class SignInRecords(Protocol):
     async def begin_attempt(self, tenant: Tenant, name_sha256: bytes, rule: LockOut, now: Instant) -> bool:
         """Count an attempt to sign in under a name; False while the name is locked, and then it is not counted."""
 
-    async def forget_attempts(self, tenant: Tenant, name_sha256: bytes) -> None:
-        """Somebody has signed in under the name."""
+    async def forget_attempts(self, tenant: Tenant, name_sha256: bytes) -> bool:
+        """Let the attempts under a name count no more; False when there were none."""
 
     async def add_code(self, tenant: Tenant, sha256: bytes, code: AuthorizationCode, now: Instant) -> None:
         """Keep a code."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from vigie.core.directory import Application, DirectoryError, Tenant, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.lockout import Attempts, LockOut, counted
+from vigie.core.lockout import Attempts, LockOut, counted, digest_of_name
 from vigie.core.sign_in import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
 from vigie.store.database import Database, Session
 from vigie.store.directory_rows import tenant_of
@@ -38,10 +38,11 @@ class SignInStore:
         return Password(hash=row[0], changed_at=row[1]) if row else None
 
     async def put_password(self, tenant: Tenant, user: User, password: Password) -> None:
-        """Give a user a password. Whoever signed in with the one before has to sign in again."""
+        """Give a user a password. It ends what was signed in to with the one before, and a lockout."""
 
         async def change(session: Session) -> None:
             await _end_all_of(session, tenant, user)
+            await _forget_attempts(session, tenant, digest_of_name(user.upn))
             values = {"hash": password.hash, "changed_at": password.changed_at}
             await session.run("put_password", {**_of_user(tenant, user), **values})
 
@@ -74,7 +75,7 @@ class SignInStore:
             await _forget(session, "forget_password_attempts", tenant, now)
             row = await session.row("password_attempt", {**key, "now": now})
             earlier = Attempts(count=row[0], locked_until=row[1]) if row else Attempts()
-            if earlier.is_locked(now):
+            if earlier.is_locked(rule, now):
                 return False
             after = counted(earlier, rule, now)
             values = {
@@ -87,14 +88,13 @@ class SignInStore:
 
         return await self._database.write(change)
 
-    async def forget_attempts(self, tenant: Tenant, name_sha256: bytes) -> None:
-        """Somebody has signed in under the name."""
+    async def forget_attempts(self, tenant: Tenant, name_sha256: bytes) -> bool:
+        """Let the attempts under a name count no more; False when there were none."""
 
-        async def change(session: Session) -> None:
-            key = {"tenant_id": tenant.tenant_id, "name_sha256": name_sha256}
-            await session.run("remove_password_attempts", key)
+        async def change(session: Session) -> bool:
+            return await _forget_attempts(session, tenant, name_sha256)
 
-        await self._database.write(change)
+        return await self._database.write(change)
 
     # Codes
 
@@ -258,6 +258,11 @@ def _of_code(tenant: Tenant, sha256: bytes) -> dict[str, object]:
 async def _forget(session: Session, statement: str, tenant: Tenant, now: Instant) -> None:
     before = now - _REMEMBERED_TICKS
     await session.run(statement, {"tenant_id": tenant.tenant_id, "now": before, "count": _FORGOTTEN_COUNT})
+
+
+async def _forget_attempts(session: Session, tenant: Tenant, name_sha256: bytes) -> bool:
+    key = {"tenant_id": tenant.tenant_id, "name_sha256": name_sha256}
+    return await session.run("remove_password_attempts", key) > 0
 
 
 async def _end(session: Session, statement: str, key: Mapping[str, object]) -> int:

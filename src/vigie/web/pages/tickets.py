@@ -25,6 +25,7 @@ class _Ticket(msgspec.Struct, frozen=True):
     tenant_guid: str
     object_id: str
     signed_in_at: Instant
+    password_since: Instant
     expires_at: Instant
 
 
@@ -46,6 +47,7 @@ class Tickets:
             tenant_guid=who.tenant.guid,
             object_id=who.user.object_id,
             signed_in_at=who.signed_in_at,
+            password_since=who.password_since,
             expires_at=expires_at,
         )
         sealed = self._sealer.seal(
@@ -72,7 +74,11 @@ class Tickets:
         is_first = await self._directory.note_assertion(
             tenant, sha256(ticket.number).digest(), ticket.expires_at, visit.exchange.at
         )
-        return SignedInUser(tenant=tenant, user=user, signed_in_at=ticket.signed_in_at) if is_first else None
+        if not is_first:
+            return None
+        return SignedInUser(
+            tenant=tenant, user=user, signed_in_at=ticket.signed_in_at, password_since=ticket.password_since
+        )
 
 
 def _purpose(errand: Errand, asked: Asked) -> str:
