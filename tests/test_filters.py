@@ -274,6 +274,21 @@ def test_a_status_may_be_written_in_any_case(status: str) -> None:
         assert parse_filter(f"status eq '{written}'") == is_(STATUS, EQ, status)
 
 
+@pytest.mark.parametrize("type_", ["vigie.Status", "Microsoft.Some_Other.Name"])
+def test_a_status_may_have_the_name_of_its_type_in_front(type_: str) -> None:
+    expected = is_(STATUS, EQ, "Active")
+
+    assert parse_filter(f"status eq {type_}'Active'") == expected
+    assert parse_filter(f"{type_}'active' eq status") == expected
+    assert parse_filter(f"status in ({type_}'Active',{type_}'Active')") == Or((expected, expected))
+
+
+def test_no_other_value_has_the_name_of_a_type_in_front() -> None:
+    assert "assignedTo is compared with a text" in refusal_of("assignedTo eq Edm.String'ana'")
+    assert "createdTime is compared with a time" in refusal_of("createdTime gt Edm.Date'2026-02-11'")
+    assert "vigie.Status'New' is not a status" in refusal_of("status eq vigie.Status'New'")
+
+
 @pytest.mark.parametrize("value", ["'New'", "''", "' Active'", "'Act''ive'", "5", "true"])
 def test_an_unknown_status_is_told_which_there_are(value: str) -> None:
     assert refusal_of(f"status eq {value}") == (

@@ -285,6 +285,15 @@ def test_who_says_how_many_gets_no_link(house: House) -> None:
 # Filters
 
 
+def test_a_status_may_be_asked_for_as_a_client_made_from_the_metadata_does(house: House) -> None:
+    resolved = an_incident(status="Resolved")
+    put(house, [an_incident(status="Active"), resolved])
+
+    answer = list_of(house, house.a_token(), filter="status eq vigie.Status'Resolved'")
+
+    assert numbers_of(answer) == [resolved["incidentId"]]
+
+
 @pytest.mark.parametrize(
     ("filter_", "found"),
     [

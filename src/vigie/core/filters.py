@@ -94,6 +94,7 @@ _TOKEN = re.compile(
       (?P<time>\d{4}-\d\d-\d\d(?:[Tt][\d:]*(?:\.\d*)?(?:[Zz]|[+\- ]\d\d:?\d\d)?)?)
     | (?P<number>[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<text>'(?:[^']|'')*')
+    | (?P<enum>[A-Za-z_]\w*(?:\.\w+)+'(?:[^']|'')*')
     | (?P<word>[A-Za-z_@][\w@./-]*)
     | (?P<mark>[(),:])
     )""",
@@ -240,7 +241,7 @@ class _Parser:
 
     def _operand(self) -> _Name | _Literal:
         token = self._peek()
-        if token.kind in ("time", "number", "text"):
+        if token.kind in ("time", "number", "text", "enum"):
             self._next += 1
             return _Literal(token.kind, token.text)
         if token.kind != "word" or token.text.lower() in ("and", "or", "not", "in"):
@@ -379,7 +380,7 @@ def _status(operator: Operator, literal: _Literal) -> Value:
         raise _refusal(f"status can be compared with eq, ne and in only, not with {operator.value}")
     if literal.kind == "null":
         return None
-    found = canonical(_unquoted(literal), STATUSES) if literal.kind == "text" else None
+    found = canonical(_unquoted(literal), STATUSES) if literal.kind in ("text", "enum") else None
     if found is None:
         quoted = ", ".join(f"'{status}'" for status in STATUSES)
         if literal.kind == "word":
@@ -407,4 +408,5 @@ def _null(operator: Operator) -> Value:
 
 
 def _unquoted(literal: _Literal) -> str:
-    return literal.text[1:-1].replace("''", "'")
+    """The text in the quotes, without the name of a type that OData has in front of enumerated words."""
+    return literal.text.partition("'")[2][:-1].replace("''", "'")
