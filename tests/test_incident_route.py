@@ -451,7 +451,6 @@ def test_another_method_is_refused_with_those_that_are_answered(house: House, me
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api/incidents/1/",
         "/api/incidents/1/alerts",
         "/api/incidents/1/..",
