@@ -111,7 +111,12 @@ async def nothing() -> dict[str, Any]:
 
 def an_exchange(cycle: Refusing) -> Exchange:
     return Exchange(
-        {"method": "GET"}, nothing, cycle.send, request_id="|1.", at=Instant(0), started_seconds=0
+        {"method": "GET", "headers": []},
+        nothing,
+        cycle.send,
+        request_id="|1.",
+        at=Instant(0),
+        started_seconds=0,
     )
 
 
