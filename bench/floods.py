@@ -4,7 +4,10 @@ Serves a store with the real program, pinned to one core, and loads it from anot
 readers beside each flood, in turn. Every connection sends its next request when the last is answered. What counts
 is what readers keep of their reads: for each second, or for each second of the server's processor time, whichever
 is more. Whoever else uses the machine disturbs the first; the second also counts what hashing passwords takes of a
-core that nobody needs. Ends with 1 if it is less than it must be beside any of the floods.
+core that nobody needs.
+
+Floods of what has to be checked come beside 16 readers, which must keep half; floods of what is public beside
+one, which must keep 60 %: it has one connection against all of theirs. Ends with 1 if less is kept beside any.
 """
 
 import argparse
@@ -26,6 +29,8 @@ from tests.foreign_issuers import foreign_issuer
 from tests.house import to_base64
 
 from bench.serving import Target, cpu_seconds, memory_mib, pin, served
+from vigie.web.pages.layout import STYLE_PATH
+from vigie.web.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
 
 BYTES_READ = 64 * 1024
 
@@ -43,40 +48,54 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         served(Path(folder), issuer) as target,
     ):
-        print(f"{'':<28} {'reads/s':>8} {'kept':>6} {'per CPU s':>10} {'kept':>6} {'memory':>10}")
+        print(f"{'':<36} {'reads/s':>8} {'kept':>6} {'per CPU s':>10} {'kept':>6} {'memory':>10}")
         for name in options.only or FLOODS:
-            flood = FLOODS[name]
-            rounds = [
-                (_load_both(target, options, None), _load_both(target, options, flood(target)))
-                for _ in range(options.rounds)
-            ]
-            alone, beside = (_middle(loads) for loads in zip(*rounds, strict=True))
-            share = beside.per_second / alone.per_second
-            cpu_share = beside.per_cpu_second / alone.per_cpu_second
-            kept[name] = max(share, cpu_share)
-            print(f"{'readers alone':<28} {alone.per_second:>8,.0f} {'':>6} {alone.per_cpu_second:>10,.0f}")
-            print(
-                f"{'with ' + name:<28} {beside.per_second:>8,.0f} {share:>6.0%} "
-                f"{beside.per_cpu_second:>10,.0f} {cpu_share:>6.0%} {memory_mib(target.pid):>6.0f} MiB",
-                flush=True,
-            )
+            for flooders in options.flooders:
+                kept[f"{flooders} x {name}"] = _share_kept(target, options, name, flooders)
     sys.exit(judged(kept, options.kept))
 
 
-def judged(kept: Mapping[str, float], least: float) -> int:
-    """Say what readers keep beside the worst of the floods; 1 if that is less than they must."""
-    worst = min(kept, key=kept.__getitem__)
-    print(f"readers keep {kept[worst]:.0%} beside {worst}; at least {least:.0%} are needed")
-    return int(kept[worst] < least)
+def _share_kept(target: Target, options: argparse.Namespace, name: str, flooders: int) -> float:
+    """Print what readers do alone, and beside a flood; which share they keep, of what must be kept."""
+    flood = FLOODS[name]
+    readers, requests = options.readers or flood.readers, flood.requests(target)
+    rounds = [
+        (
+            _load_both(target, options.seconds, readers, None),
+            _load_both(target, options.seconds, readers, Flooding(requests, flooders)),
+        )
+        for _ in range(options.rounds)
+    ]
+    alone, beside = (_middle(loads) for loads in zip(*rounds, strict=True))
+    share = beside.per_second / alone.per_second
+    cpu_share = beside.per_cpu_second / alone.per_cpu_second
+    print(f"{f'{readers} alone':<36} {alone.per_second:>8,.0f} {'':>6} {alone.per_cpu_second:>10,.0f}")
+    print(
+        f"{f'with {flooders} x {name}':<36} {beside.per_second:>8,.0f} {share:>6.0%} "
+        f"{beside.per_cpu_second:>10,.0f} {cpu_share:>6.0%} {memory_mib(target.pid):>6.0f} MiB",
+        flush=True,
+    )
+    return max(share, cpu_share)
+
+
+def judged(kept: Mapping[str, float], least: float | None) -> int:
+    """Say what readers keep beside the worst of the floods; 1 if that is less than they must.
+
+    Without `least` each flood says what must be kept beside it, and the worst is the one with least to spare.
+    """
+    needed = {name: FLOODS[name.partition(" x ")[2]].kept if least is None else least for name in kept}
+    worst = min(kept, key=lambda name: kept[name] - needed[name])
+    print(f"readers keep {kept[worst]:.0%} beside {worst}; at least {needed[worst]:.0%} are needed")
+    return int(kept[worst] < needed[worst])
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.floods", description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each load lasts")
     parser.add_argument("--rounds", type=int, default=1, help="how often each flood comes")
-    parser.add_argument("--readers", type=int, default=16, help="connections that read")
-    parser.add_argument("--flooders", type=int, default=64, help="connections that flood")
-    parser.add_argument("--kept", type=float, default=0.5, help="what readers must keep beside each")
+    parser.add_argument("--readers", type=int, help="connections that read, beside every flood")
+    parser.add_argument("--flooders", type=int, nargs="+", default=[8, 64], help="connections that flood")
+    parser.add_argument("--kept", type=float, help="what readers must keep beside every flood")
     parser.add_argument("--only", action="append", choices=FLOODS, help="this flood, and those named so too")
     return parser.parse_args()
 
@@ -161,27 +180,64 @@ def _wrong_password(target: Target) -> Requests:
     return request
 
 
-def _public(target: Target) -> Requests:
-    """What asks for no token: the metrics in both of their forms, and the pages."""
-    requests = [
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\nAccept: {accept}\r\n\r\n".encode()
-        for path, accept in (
-            ("/metrics", "text/plain"),
-            ("/metrics", "application/openmetrics-text"),
-            ("/reference", "text/html"),
-        )
-    ]
-    return lambda number: requests[number % len(requests)]
+def _public(*paths: str, accept: str = "*/*") -> Callable[[Target], Requests]:
+    """What asks for no token, by the paths in turn; `{tenant}` and `{client}` are those of the target."""
+
+    def requests(target: Target) -> Requests:
+        named = [path.format(tenant=target.tenant, client=target.public_client_id) for path in paths]
+        heads = [
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\nAccept: {accept}\r\n\r\n".encode()
+            for path in named
+        ]
+        return lambda number: heads[number % len(heads)]
+
+    return requests
 
 
-FLOODS: dict[str, Callable[[Target], Requests]] = {
-    "forged tokens": _forged,
-    "tokens that are none": _nonsense,
-    "unknown keys of an issuer": _of_nobody,
-    "forged tokens of an issuer": _forged_foreign,
-    "bad secrets": _bad_secret,
-    "wrong passwords": _wrong_password,
-    "public pages": _public,
+_AUTHORIZE = "/{tenant}/oauth2/v2.0/authorize?" + urlencode(
+    {
+        "response_type": "code",
+        "redirect_uri": "http://localhost",
+        "scope": "https://api.security.microsoft.com/Incident.Read",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flood:
+    """What it asks for, beside how many readers, and what of their reads they must keep."""
+
+    requests: Callable[[Target], Requests]
+    readers: int = 16
+    kept: float = 0.5
+
+
+def _of_public(*paths: str, accept: str = "*/*") -> Flood:
+    return Flood(requests=_public(*paths, accept=accept), readers=1, kept=0.6)
+
+
+FLOODS: dict[str, Flood] = {
+    "forged tokens": Flood(requests=_forged),
+    "tokens that are none": Flood(requests=_nonsense),
+    "unknown keys of an issuer": Flood(requests=_of_nobody),
+    "forged tokens of an issuer": Flood(requests=_forged_foreign),
+    "bad secrets": Flood(requests=_bad_secret),
+    "wrong passwords": Flood(requests=_wrong_password),
+    "metrics": _of_public("/metrics"),
+    "metrics as OpenMetrics": _of_public("/metrics", accept="application/openmetrics-text"),
+    "reference": _of_public("/reference", SHOWN_DOCUMENT_PATH),
+    "program of the reference": _of_public(RENDERER_PATH),
+    "OpenAPI documents": _of_public("/openapi.yaml", "/openapi.json"),
+    "landing page": _of_public("/", accept="text/html"),
+    "CSDL": _of_public("/api/$metadata", "/api"),
+    "authorize page": _of_public(_AUTHORIZE + "&client_id={client}", accept="text/html"),
+    "device page": _of_public("/devicelogin", accept="text/html"),
+    "style sheet": _of_public(STYLE_PATH),
+    "discovery": _of_public("/{tenant}/v2.0/.well-known/openid-configuration"),
+    "keys": _of_public("/{tenant}/discovery/v2.0/keys"),
+    "readiness": _of_public("/readyz"),
 }
 
 
@@ -200,27 +256,33 @@ def _middle(loads: tuple[Load, ...]) -> Load:
     return sorted(loads, key=lambda load: load.per_cpu_second)[len(loads) // 2]
 
 
-def _load_both(target: Target, options: argparse.Namespace, flood: Requests | None) -> Load:
+@dataclass(frozen=True, slots=True)
+class Flooding:
+    """A flood under way: the requests, and how many connections send them."""
+
+    requests: Requests
+    connections: int
+
+
+def _load_both(target: Target, seconds: float, readers: int, flood: Flooding | None) -> Load:
     """Read, beside a flood if there is one."""
     context = multiprocessing.get_context("fork")
     receiving, sending = context.Pipe(duplex=False)
     flooding = None
     if flood is not None:
-        seconds = options.seconds + 2
-        flooding = context.Process(target=_load, args=(target.port, flood, options.flooders, seconds, None))
+        load = (target.port, flood.requests, flood.connections, seconds + 2, None)
+        flooding = context.Process(target=_load, args=load)
         flooding.start()
         time.sleep(1)
     before = cpu_seconds(target.pid)
-    reading = context.Process(
-        target=_load, args=(target.port, _reading(target), options.readers, options.seconds, sending)
-    )
+    reading = context.Process(target=_load, args=(target.port, _reading(target), readers, seconds, sending))
     reading.start()
     answered: int = receiving.recv()
     spent = cpu_seconds(target.pid) - before
     reading.join()
     if flooding is not None:
         flooding.join()
-    return Load(per_second=answered / options.seconds, per_cpu_second=answered / spent)
+    return Load(per_second=answered / seconds, per_cpu_second=answered / spent)
 
 
 def _load(port: int, requests: Requests, count: int, seconds: float, told: Connection | None) -> None:

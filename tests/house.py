@@ -159,12 +159,12 @@ class RunningHouse:
         folder: Path,
         *,
         clock: Clock | None = None,
-        metrics_age_seconds_max: float = 0,
+        answer_age_seconds_max: float = 0,
         **sections: Any,
     ) -> None:
-        """`metrics_age_seconds_max` of 0: tests read at once what they have just caused."""
+        """`answer_age_seconds_max` of 0: tests read at once what they have just caused."""
         self.clock = clock
-        self._metrics_age_seconds_max = metrics_age_seconds_max
+        self._answer_age_seconds_max = answer_age_seconds_max
         self.folder = folder
         self.settings = settings_in(folder, **sections)
         self._thread = threading.Thread(target=self._live, name="house", daemon=True)
@@ -260,7 +260,7 @@ class RunningHouse:
                         self.installation,
                         listeners,
                         writer,
-                        metrics_age_seconds_max=self._metrics_age_seconds_max,
+                        answer_age_seconds_max=self._answer_age_seconds_max,
                     )
                     self.url = (await stack.enter_async_context(server)).url
             # Whatever it is, the test that waits for the house wants to hear of it.

@@ -461,8 +461,15 @@ def test_a_server_that_does_not_start_is_named() -> None:
 
 @pytest.mark.parametrize(("kept", "ended"), [(0.49, 1), (0.5, 0), (1.1, 0)])
 def test_floods_are_judged_by_the_worst(kept: float, ended: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert judged({"bad secrets": 2.0, "forged tokens": kept, "wrong passwords": 1.2}, 0.5) == ended
-    assert f"{kept:.0%} beside forged tokens" in capsys.readouterr().out
+    shares = {"64 x bad secrets": 2.0, "8 x forged tokens": kept, "64 x wrong passwords": 1.2}
+
+    assert judged(shares, None) == judged(shares, 0.5) == ended
+    assert f"{kept:.0%} beside 8 x forged tokens" in capsys.readouterr().out
+
+
+def test_beside_what_is_public_more_must_be_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert judged({"64 x forged tokens": 0.51, "8 x style sheet": 0.59}, None) == 1
+    assert "at least 60% are needed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -470,11 +477,15 @@ def test_floods_are_judged_by_the_worst(kept: float, ended: int, capsys: pytest.
     [
         (
             ["floods", "--seconds", "0.5", "--flooders", "4", "--only", "wrong passwords", "--kept", "0.01"],
-            "beside wrong passwords; at least 1% are needed",
+            "beside 4 x wrong passwords; at least 1% are needed",
+        ),
+        (
+            ["floods", "--seconds", "0.5", "--flooders", "2", "--only", "authorize page", "--kept", "0.01"],
+            "beside 2 x authorize page; at least 1% are needed",
         ),
         (["soak", "--tokens", "40"], "since 10,000 are remembered"),
     ],
-    ids=["floods", "soak"],
+    ids=["floods", "floods of what is public", "soak"],
 )
 def test_a_short_one_of_each_is_run_against_the_real_program(arguments: list[str], said: str) -> None:
     name, *options = arguments

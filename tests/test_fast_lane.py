@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import uvicorn
 import uvloop
@@ -111,7 +112,10 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
     written = io.BytesIO()
     log = RequestLog(LogWriter(written), enabled=True)
     async with AsyncExitStack() as stack:
-        installation = await stack.enter_async_context(opened(running.settings, create=False))
+        # Answers are not held back here: that goes by the clock on the wall, and would hold up the examples.
+        unhurried = msgspec.structs.replace(running.settings.server, anonymous_answers_per_second=10**9)
+        settings = msgspec.structs.replace(running.settings, server=unhurried)
+        installation = await stack.enter_async_context(opened(settings, create=False))
         with patch("vigie.assembly.now", wall.now), patch("vigie.assembly.steady_now", steady.now):
             parts = await assemble(installation, running.url, log)
         on_refused = parts.metrics.connection_refusals.count
@@ -340,9 +344,7 @@ class Twins:
 
 @pytest.fixture(scope="module")
 def twins(generous_house: House) -> Iterator[Twins]:
-    # Refusals are not held back here: that goes by the clock on the wall, and would hold up the examples.
-    unhurried = patch("vigie.web.pacing.AT_ONCE_PER_SECOND", 10**9)
-    with unhurried, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         stack = AsyncExitStack()
         ways = [
             runner.run(stack.enter_async_context(a_twin(generous_house, is_fast=is_fast)))

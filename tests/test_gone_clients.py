@@ -18,7 +18,7 @@ from tests.house import House, RunningHouse, eventually
 from vigie.core.instants import Instant
 from vigie.settings import LoggingSettings
 from vigie.web.exchange import Exchange
-from vigie.web.pacing import Pace
+from vigie.web.pacing import Kind, Pace, Paces, paces
 
 LARGE = "x" * 300_000
 PIPELINED = 18
@@ -98,7 +98,7 @@ class Refusing(RequestResponseCycle):
 
 
 class Held(Pace):
-    """As if there had been very many refusals."""
+    """As if there had been very many answers."""
 
     async def wait(self) -> bool:
         return True
@@ -120,13 +120,16 @@ def an_exchange(cycle: Refusing) -> Exchange:
     )
 
 
-@pytest.mark.parametrize("pace", [None, Pace(), Held()], ids=["without", "not held", "held"])
-def test_an_answer_may_find_nobody_there(pace: Pace | None) -> None:
+@pytest.mark.parametrize("status", [200, 401])
+@pytest.mark.parametrize(
+    "kept", [None, paces(100), dict.fromkeys(Kind, Held(1))], ids=["without", "not held", "held"]
+)
+def test_an_answer_may_find_nobody_there(kept: Paces | None, status: int) -> None:
     gone = Refusing(is_closing=True)
     exchange = an_exchange(gone)
-    exchange.pace = pace
+    exchange.paces = kept
 
-    asyncio.run(exchange.answer(401, [], b"{}"))
+    asyncio.run(exchange.answer(status, [], b"{}"))
 
     # Or uvicorn would complain that no answer came.
     assert gone.disconnected

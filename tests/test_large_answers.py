@@ -129,7 +129,9 @@ def test_nothing_is_held_twice_while_it_is_sent() -> None:
     async def nothing() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    exchange = Exchange({"method": "GET"}, nothing, send, request_id="|1.", at=Instant(0), started_seconds=0)
+    exchange = Exchange(
+        {"method": "GET", "headers": []}, nothing, send, request_id="|1.", at=Instant(0), started_seconds=0
+    )
     rest = memoryview(bytes(LARGE_BYTES))
 
     tracemalloc.start()

@@ -388,9 +388,9 @@ def test_one_is_rendered_at_a_time_whatever_its_form(
 def test_a_server_shares_them_on_each_of_its_ports(tmp_path: Path) -> None:
     port = free_port()
     own_port = MetricsSettings(listen=f"127.0.0.1:{port}")
-    with RunningHouse(tmp_path, metrics_age_seconds_max=60) as main:
+    with RunningHouse(tmp_path, answer_age_seconds_max=60) as main:
         on_main = {main.request("GET", "/metrics").body for _ in range(3)}
-    with RunningHouse(tmp_path, metrics_age_seconds_max=60, metrics=own_port) as apart:
+    with RunningHouse(tmp_path, answer_age_seconds_max=60, metrics=own_port) as apart:
         apart.url = f"http://127.0.0.1:{port}"
         on_its_own = {apart.request("GET", "/metrics").body for _ in range(3)}
 

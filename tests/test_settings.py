@@ -26,6 +26,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "server.head_seconds": 1,
     "server.body_seconds": 3600,
     "server.write_seconds": 60,
+    "server.anonymous_answers_per_second": 1,
     "tls.mode": "auto",
     "tls.names": ["vigie.example", "10.0.0.1", "::1"],
     "tls.folder": "/var/lib/vigie/tls",

@@ -1,5 +1,6 @@
 """What is served, put together from its parts: nothing here is started yet."""
 
+from asyncio import Lock
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from vigie.authority import assemble_authority
 from vigie.casework.incidents import Casework
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import minute_and_hour
+from vigie.core.refusals import StoreUnavailable
 from vigie.identity.callers import Callers
 from vigie.identity.foreign_tokens import ForeignTokens
 from vigie.identity.issuer_keys import Fetched, IssuerKeys
@@ -35,8 +37,9 @@ from vigie.web.origin import Origins
 from vigie.web.pages.face import PagesFace
 from vigie.web.problems import TOKEN_PROBLEMS
 from vigie.web.protocol import Reason
+from vigie.web.recent_result import AGE_SECONDS_MAX, RecentResult
 from vigie.web.request_log import RequestIds, RequestLog
-from vigie.web.scrapes import AGE_SECONDS_MAX, Scrapes
+from vigie.web.scrapes import Scrapes
 from vigie.web.service import METRICS_PATH, ServiceFace
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ async def assemble(
     url: str,
     request_log: RequestLog,
     *,
-    metrics_age_seconds_max: float = AGE_SECONDS_MAX,
+    answer_age_seconds_max: float = AGE_SECONDS_MAX,
 ) -> Parts:
     """Put together what answers under a URL."""
     settings = installation.settings
@@ -78,7 +81,7 @@ async def assemble(
     keys = await live_keys(installation.keys()) if identity.issues_tokens else None
     audiences = installation.audiences(url)
     metrics = _metrics()
-    scrapes = Scrapes(metrics, steady_clock=steady_now, age_seconds_max=metrics_age_seconds_max)
+    scrapes = Scrapes(metrics, steady_clock=steady_now, age_seconds_max=answer_age_seconds_max)
     foreign = _foreign_tokens(installation, issuer, metrics) if identity.issuers else None
     installation.database.observe = metrics.observe_store
     installation.database.on_lost = lambda reason: log.error("store_file_lost", reason=reason)
@@ -132,7 +135,15 @@ async def assemble(
             Sealer(partial(_ring_of, keys)),
             count_step=metrics.sign_ins.count,
         ),
-        service=ServiceFace(scrapes, _store_check(installation)),
+        service=ServiceFace(
+            scrapes,
+            RecentResult(
+                _store_failure(installation),
+                steady_clock=steady_now,
+                turn=Lock(),
+                age_seconds_max=answer_age_seconds_max,
+            ),
+        ),
     )
     origins, request_ids = Origins(settings.server.trusted_networks), RequestIds()
     app = VigieApp(
@@ -143,6 +154,7 @@ async def assemble(
         request_ids=request_ids,
         clock=now,
         on_defect=_log_defect,
+        anonymous_answers_per_second=settings.server.anonymous_answers_per_second,
         has_authority=identity.issues_tokens,
         without={METRICS_PATH} if settings.metrics.address else frozenset(),
     )
@@ -178,17 +190,21 @@ def _ring_of(keys: LiveKeys | None) -> KeyRing:
     return keys.ring
 
 
-def _store_check(installation: Installation) -> Callable[[], Awaitable[object]]:
-    """What a store that is one, and will be, always has."""
+def _store_failure(installation: Installation) -> Callable[[], Awaitable[StoreUnavailable | None]]:
+    """Finds out why the store does not answer; None when it does. It is asked what a good one always has."""
     directory = installation.directory
     has_issuer = installation.settings.identity.issues_tokens
 
-    async def check() -> object:
-        installation.database.check_place()
-        await installation.incidents.check_readable()
-        return await (directory.find_issuer() if has_issuer else directory.version())
+    async def failure() -> StoreUnavailable | None:
+        try:
+            installation.database.check_place()
+            await installation.incidents.check_readable()
+            found = await (directory.find_issuer() if has_issuer else directory.version())
+        except StoreUnavailable as error:
+            return error
+        return StoreUnavailable("the store has no installation in it") if found is None else None
 
-    return check
+    return failure
 
 
 def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> ForeignTokens:

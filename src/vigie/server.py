@@ -24,8 +24,9 @@ from vigie.web.fast_lane import fast_lane_protocol
 from vigie.web.log_writer import LogWriter
 from vigie.web.problems import PROBLEMS
 from vigie.web.protocol import Limits, Reason, limited_protocol
+from vigie.web.recent_result import AGE_SECONDS_MAX
 from vigie.web.request_log import RequestLog
-from vigie.web.scrapes import AGE_SECONDS_MAX, Scrapes
+from vigie.web.scrapes import Scrapes
 from vigie.web.service import MetricsApp
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ async def serving(
     listeners: Listeners,
     writer: LogWriter,
     *,
-    metrics_age_seconds_max: float = AGE_SECONDS_MAX,
+    answer_age_seconds_max: float = AGE_SECONDS_MAX,
 ) -> AsyncIterator[Serving]:
     """Serve an installation for as long as the block lasts; what it logs goes to the writer."""
     settings = installation.settings
@@ -119,7 +120,7 @@ async def serving(
     url = public_url_of(settings, listeners.main.getsockname()[1])
     secured = _secured(installation, url)
     installation.check_whole()
-    parts = await assemble(installation, url, request_log, metrics_age_seconds_max=metrics_age_seconds_max)
+    parts = await assemble(installation, url, request_log, answer_age_seconds_max=answer_age_seconds_max)
     async with (
         parts.quota_store,
         chores(installation, parts, secured, now),

@@ -36,6 +36,10 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     head_seconds: Annotated[rules.Seconds, "How long the head of a request may take."] = 10
     body_seconds: Annotated[rules.Seconds, "How long the body of a request may take."] = 30
     write_seconds: Annotated[rules.Seconds, "How long a client may leave an answer unread."] = 30
+    anonymous_answers_per_second: Annotated[
+        rules.Count,
+        "Answers of a kind to unauthenticated clients in a second, a quarter as many pages; more are delayed.",
+    ] = 100
 
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -22,7 +22,7 @@ from vigie.web.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.web.login import LoginFace
 from vigie.web.metrics import Metrics
 from vigie.web.origin import Origins
-from vigie.web.pacing import Pace
+from vigie.web.pacing import Kind, paces
 from vigie.web.pages.face import PagesFace
 from vigie.web.pages.layout import STYLE_PATH
 from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
@@ -58,6 +58,7 @@ class VigieApp:
         clock: Callable[[], Instant],
         request_ids: RequestIds,
         on_defect: Callable[[str, Exception], None],
+        anonymous_answers_per_second: int,
         has_authority: bool = True,
         without: Collection[str] = frozenset(),
     ) -> None:
@@ -77,8 +78,14 @@ class VigieApp:
         self._clock = clock
         self._on_defect = on_defect
         self._next_request_id = request_ids.next
-        self._pace = Pace()
-        metrics.counter("vigie_refusals_held_total", "Refusals held back.", lambda: self._pace.held_total)
+        self._paces = held = paces(anonymous_answers_per_second)
+        errors, *others = held[Kind.ERROR], *(pace for kind, pace in held.items() if kind is not Kind.ERROR)
+        metrics.counter("vigie_refusals_held_total", "Refusals held back.", lambda: errors.held_total)
+        metrics.counter(
+            "vigie_public_answers_held_total",
+            "Public answers held back.",
+            lambda: sum(pace.held_total for pace in others),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -90,7 +97,7 @@ class VigieApp:
             at=self._clock(),
             started_seconds=perf_counter(),
         )
-        exchange.pace = self._pace
+        exchange.paces = self._paces
         try:
             exchange.address = self._origins.address_of(scope)
             exchange.origin = self._origins.of(scope)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from vigie.core.access import Caller
 from vigie.core.instants import Instant
 from vigie.core.refusals import BodyTooLarge
-from vigie.web.pacing import Pace
+from vigie.web.pacing import Kind, Paces
 from vigie.web.protocol import gives_up
 
 Scope = dict[str, Any]
@@ -54,7 +54,7 @@ class Exchange:
         "client_request_id",
         "detail",
         "origin",
-        "pace",
+        "paces",
         "receive",
         "refusal",
         "request_id",
@@ -88,7 +88,7 @@ class Exchange:
         self.route = UNMATCHED_ROUTE
         self.status = 0
         self.caller: Caller | None = None
-        self.pace: Pace | None = None
+        self.paces: Paces | None = None
         self.tenant_guid: str | None = None
         self.refusal: str | None = None
         self.detail: str | None = None
@@ -116,18 +116,14 @@ class Exchange:
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         rest: memoryview = _NOTHING,
-        *,
-        pace: Pace | None = None,
     ) -> None:
         """Send a whole answer; HEAD gets its headers alone.
 
-        `rest` is what comes behind the body, where joining the two would take a copy of much. A refusal to nobody
-        known may have to wait, and so may what has a `pace` of its own.
+        `rest` is what comes behind the body, where joining the two would take a copy of much. An answer to nobody
+        known may have to wait, unless `paces` is None.
         """
-        if pace is None and status >= 400 and self.caller is None:
-            pace = self.pace
-        if pace is not None:
-            await pace.wait()
+        if self.caller is None and self.paces is not None:
+            await self.wait_among(Kind.ERROR if status >= 400 else Kind.PAGE)
         headers.append((b"content-length", str(len(body) + len(rest)).encode()))
         if self.method == "HEAD":
             body, rest = b"", _NOTHING
@@ -149,6 +145,12 @@ class Exchange:
         if self.client_request_id:
             headers.append((CLIENT_REQUEST_ID, self.client_request_id))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def wait_among(self, kind: Kind) -> None:
+        """Hold back an answer to nobody known, once, if there are many of its kind."""
+        paces, self.paces = self.paces, None
+        if paces is not None:
+            await paces[kind].wait()
 
     async def _send_pieces(self, body: bytes | memoryview, *, is_whole: bool = True) -> None:
         last = (max(0, len(body) - 1) // _PIECE_BYTES) * _PIECE_BYTES

@@ -23,6 +23,7 @@ from vigie.identity.token_refusal import TokenRefusal
 from vigie.identity.tokens import issuer_of
 from vigie.web.exchange import Exchange, read_body
 from vigie.web.forms import FORM_FIELDS_MAX, read_fields
+from vigie.web.pacing import Kind
 from vigie.web.problems import TOKEN_PROBLEMS
 from vigie.web.token_answers import client_info, device_answer, v1_answer, v2_answer
 
@@ -91,6 +92,8 @@ class LoginFace:
             await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
         else:
             exchange.tenant_guid = issued.tenant_guid
+            # Whoever gets a token has proven what it took.
+            exchange.paces = None
             self._count_outcome(ISSUED)
             tokens = v2_answer(issued) if is_v2 else v1_answer(issued)
             more = client_info(issued) if form.get("client_info") == "1" else {}
@@ -281,6 +284,7 @@ def _discovery(
 async def _answer(
     exchange: Exchange, value: object, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
+    await exchange.wait_among(Kind.DOCUMENT)
     await exchange.answer(200, [_JSON, *exchange.safety_headers, *headers], msgspec.json.encode(value))
 
 

@@ -1,27 +1,31 @@
-"""What whoever has proven nothing asks for is held back once there is much, so that floods wait and callers do not.
+"""Answers to clients that have not authenticated wait once there are many, so that floods wait and callers do not.
 
-It is refusals, and the pages and metrics that anybody may read. What each costs is small, but a flood that is
-answered as fast as it comes takes its share of the one core for each of its connections. One that has to wait for
-each answer gets no more of it than it has connections.
+They are error responses and what is public: pages, discovery, keys, metrics. What each costs is small, but a
+flood that is answered as fast as it comes takes its share of the one core for each of its connections. One that
+has to wait for each answer gets no more of it than it has connections.
 """
 
 import asyncio
+from collections.abc import Mapping
+from enum import Enum
 from time import monotonic
 
-AT_ONCE_PER_SECOND = 100
-"""How many are answered at once in a second."""
-
 HELD_SECONDS = 1.0
-"""How long each further one is held."""
+"""How long each answer beyond those of its second is held."""
+
+READY_HELD_SECONDS = 0.5
+"""The same for /readyz, which is probed with a second of patience."""
 
 HELD_MAX = 1000
 """How many are held at the same time; more would only take memory."""
 
 
 class Pace:
-    """Counts answers by the second."""
+    """Counts answers by the second, and holds those that are too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers_per_second: int, *, held_seconds: float = HELD_SECONDS) -> None:
+        self._answers_per_second = answers_per_second
+        self._held_seconds = held_seconds
         self._second = 0
         self._count = 0
         self._held_count = 0
@@ -32,12 +36,34 @@ class Pace:
         if self._second != (second := int(monotonic())):
             self._second, self._count = second, 0
         self._count += 1
-        if self._count <= AT_ONCE_PER_SECOND or self._held_count >= HELD_MAX:
+        if self._count <= self._answers_per_second or self._held_count >= HELD_MAX:
             return False
         self.held_total += 1
         self._held_count += 1
         try:
-            await asyncio.sleep(HELD_SECONDS)
+            await asyncio.sleep(self._held_seconds)
         finally:
             self._held_count -= 1
         return True
+
+
+class Kind(Enum):
+    """Kinds of answers that are counted apart: a flood of one does not hold back the others."""
+
+    ERROR = "error"
+    PAGE = "page"
+    DOCUMENT = "document"
+    READY = "ready"
+
+
+Paces = Mapping[Kind, Pace]
+
+
+def paces(answers_per_second: int) -> Paces:
+    """The paces of one server, each with so many answers; of pages, which cost most, a quarter of that."""
+    return {
+        Kind.ERROR: Pace(answers_per_second),
+        Kind.PAGE: Pace(max(1, answers_per_second // 4)),
+        Kind.DOCUMENT: Pace(answers_per_second),
+        Kind.READY: Pace(answers_per_second, held_seconds=READY_HELD_SECONDS),
+    }

@@ -2,18 +2,11 @@
 
 from asyncio import Lock, to_thread
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
-from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.instants import Instant
 from vigie.web.metrics import Form, Metrics
-
-AGE_SECONDS_MAX = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rendered:
-    began_at: Instant
-    body: bytes
+from vigie.web.recent_result import AGE_SECONDS_MAX, RecentResult
 
 
 class Scrapes:
@@ -29,28 +22,17 @@ class Scrapes:
         steady_clock: Callable[[], Instant],
         age_seconds_max: float = AGE_SECONDS_MAX,
     ) -> None:
-        self._metrics = metrics
-        self._steady_clock = steady_clock
-        self._age_ticks_max = age_seconds_max * TICKS_PER_SECOND
-        self._kept: dict[Form, _Rendered] = {}
-        self._turn = Lock()
+        turn = Lock()
+        self._bodies = {
+            form: RecentResult(
+                partial(to_thread, metrics.render, form),
+                steady_clock=steady_clock,
+                turn=turn,
+                age_seconds_max=age_seconds_max,
+            )
+            for form in Form
+        }
 
     async def body(self, form: Form) -> bytes:
         """The metrics in a form, as they were a moment ago. One is rendered at a time, whatever its form."""
-        found = self._find(form)
-        if found is None:
-            async with self._turn:
-                # Somebody else may have been here meanwhile.
-                found = self._find(form) or await self._render(form)
-        return found
-
-    def _find(self, form: Form) -> bytes | None:
-        kept = self._kept.get(form)
-        is_good = kept and self._steady_clock() - kept.began_at < self._age_ticks_max
-        return kept.body if kept and is_good else None
-
-    async def _render(self, form: Form) -> bytes:
-        began_at = self._steady_clock()
-        body = await to_thread(self._metrics.render, form)
-        self._kept[form] = _Rendered(began_at=began_at, body=body)
-        return body
+        return await self._bodies[form].get()

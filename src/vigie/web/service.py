@@ -1,7 +1,6 @@
 """What operators ask of a server: is it alive, is it ready, what has it counted, what does it speak."""
 
 from asyncio import to_thread
-from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -10,9 +9,10 @@ from vigie.web.csdl import metadata_document, service_document
 from vigie.web.exchange import Exchange, Receive, Scope, Send, chosen_coding
 from vigie.web.landing import landing_document, landing_page, wants_page
 from vigie.web.metrics import form_for
-from vigie.web.pacing import Pace
+from vigie.web.pacing import Kind
 from vigie.web.pages.languages import texts_for
 from vigie.web.problems import JSON_TYPE
+from vigie.web.recent_result import RecentResult
 from vigie.web.reference import (
     openapi_json,
     openapi_yaml,
@@ -35,47 +35,49 @@ _FOR_A_WHILE = (b"cache-control", b"public, max-age=600")
 class ServiceFace:
     """Answers what needs no token: nothing here says anything about a tenant."""
 
-    def __init__(self, scrapes: Scrapes, store_answers: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, scrapes: Scrapes, store_failure: RecentResult[StoreUnavailable | None]) -> None:
         self._scrapes = scrapes
-        self._store_answers = store_answers
-        self._pace = Pace()
+        self._store_failure = store_failure
 
     async def alive(self, exchange: Exchange) -> None:
-        """The process answers."""
+        """The process answers, at once: whoever asks may end it otherwise."""
+        exchange.paces = None
         await _answer(exchange, b"application/json", msgspec.json.encode({"status": "alive"}))
 
     async def ready(self, exchange: Exchange) -> None:
         """The store answers too. Raises StoreUnavailable when it does not."""
-        if await self._store_answers() is None:
-            raise StoreUnavailable("the store has no installation in it")
+        # First, so that what is said is not old.
+        await exchange.wait_among(Kind.READY)
+        if failure := await self._store_failure.get():
+            raise StoreUnavailable(failure.detail, retry_after_seconds=failure.retry_after_seconds)
         await _answer(exchange, b"application/json", msgspec.json.encode({"status": "ready"}))
 
     async def metrics(self, exchange: Exchange) -> None:
         """What has been counted, for Prometheus."""
         form = form_for(exchange.header(b"accept"))
-        await self._answer_paced(exchange, form.value.encode(), await self._scrapes.body(form))
+        await _answer(exchange, form.value.encode(), await self._scrapes.body(form))
 
     async def landing(self, exchange: Exchange) -> None:
         """Where everything is: a page for browsers, JSON for everybody else."""
         varies = (b"vary", b"Accept, Accept-Language, Host")
         if not wants_page(exchange.header(b"accept")):
-            return await self._answer_paced(exchange, _JSON, landing_document(exchange.origin), varies)
+            return await _answer(exchange, _JSON, landing_document(exchange.origin), varies)
         texts = texts_for(exchange.header(b"accept-language"))
         language = (b"content-language", texts.language.encode())
         page = landing_page(texts, exchange.origin).encode()
-        return await self._answer_paced(exchange, _HTML, page, varies, language)
+        return await _answer(exchange, _HTML, page, varies, language)
 
     async def openapi_yaml(self, exchange: Exchange) -> None:
         """The API's own description."""
-        await self._answer_paced(exchange, b"application/yaml; charset=utf-8", openapi_yaml())
+        await _answer(exchange, b"application/yaml; charset=utf-8", openapi_yaml())
 
     async def openapi_json(self, exchange: Exchange) -> None:
         """The same in JSON."""
-        await self._answer_paced(exchange, _JSON, openapi_json())
+        await _answer(exchange, _JSON, openapi_json())
 
     async def reference(self, exchange: Exchange) -> None:
         """The same, for people."""
-        await self._answer_paced(exchange, _HTML, reference_page(), policy=reference_policy())
+        await _answer(exchange, _HTML, reference_page(), policy=reference_policy())
 
     async def renderer(self, exchange: Exchange) -> None:
         """The program that shows it on that page."""
@@ -84,32 +86,21 @@ class ServiceFace:
         if is_packed:
             headers.append((b"content-encoding", b"gzip"))
         body = await to_thread(renderer, packed=is_packed)
-        await self._answer_paced(exchange, b"text/javascript; charset=utf-8", body, *headers)
+        await _answer(exchange, b"text/javascript; charset=utf-8", body, *headers)
 
     async def shown_document(self, exchange: Exchange) -> None:
         """What it shows: every call once, with samples."""
         body = await to_thread(shown_document, exchange.origin)
-        await self._answer_paced(exchange, _JSON, body, (b"vary", b"Host"))
+        await _answer(exchange, _JSON, body, (b"vary", b"Host"))
 
     async def odata_service(self, exchange: Exchange) -> None:
         """What there is under `/api`, for OData clients."""
         body = service_document(exchange.origin)
-        await self._answer_paced(exchange, JSON_TYPE.encode(), body, ODATA_VERSION, (b"vary", b"Host"))
+        await _answer(exchange, JSON_TYPE.encode(), body, ODATA_VERSION, (b"vary", b"Host"))
 
     async def odata_metadata(self, exchange: Exchange) -> None:
         """Of which types that is."""
-        await self._answer_paced(exchange, b"application/xml", metadata_document(), ODATA_VERSION)
-
-    async def _answer_paced(
-        self,
-        exchange: Exchange,
-        content_type: bytes,
-        body: bytes,
-        *headers: tuple[bytes, bytes],
-        policy: bytes = _STRICT,
-    ) -> None:
-        """Answer with what is large and anybody may have: many at once have to wait, like many refusals."""
-        await _answer(exchange, content_type, body, *headers, policy=policy, pace=self._pace)
+        await _answer(exchange, b"application/xml", metadata_document(), ODATA_VERSION)
 
 
 async def _answer(
@@ -118,7 +109,6 @@ async def _answer(
     body: bytes,
     *headers: tuple[bytes, bytes],
     policy: bytes = _STRICT,
-    pace: Pace | None = None,
 ) -> None:
     common = (
         (b"content-type", content_type),
@@ -126,7 +116,7 @@ async def _answer(
         (b"content-security-policy", policy),
         (b"referrer-policy", b"no-referrer"),
     )
-    await exchange.answer(200, [*common, *headers], body, pace=pace)
+    await exchange.answer(200, [*common, *headers], body)
 
 
 class MetricsApp:

@@ -16,6 +16,7 @@ from vigie.identity.sealing import Sealer
 from vigie.identity.sign_in import SignedInUser, SignIn, SignInRefused
 from vigie.identity.token_refusal import TokenRefusal
 from vigie.web.exchange import Exchange
+from vigie.web.pacing import Kind
 from vigie.web.pages.answers import url_of_refusal
 from vigie.web.pages.errands import Authorization, Connecting, Errand, Errands
 from vigie.web.pages.html import Html
@@ -82,6 +83,7 @@ class PagesFace:
 
     async def style(self, exchange: Exchange) -> None:
         """How the pages look."""
+        await exchange.wait_among(Kind.DOCUMENT)
         await exchange.answer(200, [*_STYLE_HEADERS, *exchange.safety_headers], style())
 
     async def _take(self, exchange: Exchange, step: Callable[[Visit, Frame], Awaitable[None]]) -> None:

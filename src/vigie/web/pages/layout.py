@@ -1,5 +1,6 @@
 """What all pages have in common: the card, the mark, and the pieces that forms are made of."""
 
+from functools import cache
 from importlib.resources import files
 
 from vigie.web.pages.html import Child, Html, element, filled, fragment
@@ -28,6 +29,7 @@ _MARK = element(
 )
 
 
+@cache
 def style() -> bytes:
     """The style sheet that every page asks for as `STYLE_PATH`."""
     return files("vigie.web.pages").joinpath("pages.css").read_bytes()
