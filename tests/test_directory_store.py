@@ -160,7 +160,7 @@ def test_with_a_tenant_goes_its_directory(directory: Directory) -> None:
 
     directory.do(directory.store.remove_tenant(directory.tenant))
 
-    assert directory.do(directory.store.find_user(directory.tenant, user.upn)) is None
+    assert directory.do(directory.store.find_user(directory.tenant, user.object_id)) is None
     assert directory.do(directory.store.find_application(directory.tenant, application.client_id)) is None
     assert directory.do(directory.store.assignments(directory.tenant, user)) == []
 
@@ -302,8 +302,44 @@ def test_a_role_of_one_tenant_is_not_anothers(directory: Directory) -> None:
 def test_a_user_is_found_by_upn_in_any_case_and_by_object_id(directory: Directory) -> None:
     user = directory.do(directory.store.add_user(directory.tenant, "Ana.GROẞ@contoso.example"))
 
-    for reference in ("ana.groß@contoso.example", "ANA.GROSS@CONTOSO.EXAMPLE", user.object_id):
-        assert directory.do(directory.store.find_user(directory.tenant, reference)) == user
+    for upn in (user.upn, "aNA.groẞ@CONTOSO.example"):
+        assert directory.do(directory.store.find_user_by_upn(directory.tenant, upn)) == user
+    for object_id in (user.object_id, user.object_id.upper()):
+        assert directory.do(directory.store.find_user(directory.tenant, object_id)) == user
+    for reference in (user.upn, user.object_id):
+        assert directory.do(directory.store.get_user(directory.tenant, reference)) == user
+
+
+LOOK_ALIKES = [
+    ("mark@contoso.example", "mar\u212a@contoso.example"),
+    ("mark@contoso.example", "mark@\uff43ontoso.example"),
+    ("strasse@contoso.example", "straße@contoso.example"),
+    ("straße@contoso.example", "STRASSE@contoso.example"),
+    ("élodie@contoso.example", "Élodie@contoso.example"),
+    ("lisa@contoso.example", "li\u017fa@contoso.example"),
+]
+
+
+@pytest.mark.parametrize(("upn", "other"), LOOK_ALIKES)
+def test_a_name_that_only_folds_to_a_upn_is_nobodys(directory: Directory, upn: str, other: str) -> None:
+    directory.do(directory.store.add_user(directory.tenant, upn))
+
+    assert directory.do(directory.store.find_user_by_upn(directory.tenant, other)) is None
+
+
+def test_two_upns_that_fold_to_the_same_are_not_both_taken(directory: Directory) -> None:
+    directory.do(directory.store.add_user(directory.tenant, "mark@contoso.example"))
+
+    refused = directory.refuses(directory.store.add_user(directory.tenant, "mar\u212a@contoso.example"))
+
+    assert "there is already a user" in refused
+
+
+def test_a_upn_is_no_object_id_and_an_object_id_no_upn(directory: Directory) -> None:
+    user = directory.add_user()
+
+    assert directory.do(directory.store.find_user(directory.tenant, user.upn)) is None
+    assert directory.do(directory.store.find_user_by_upn(directory.tenant, user.object_id)) is None
 
 
 @pytest.mark.parametrize("name", ["ada", "@contoso.example", "ada@", "ada b@contoso.example", "", "a\n@b"])

@@ -30,6 +30,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "application_from": ["azp"],
     "application_permissions_from": ["resource_access.vigie.roles"],
     "user_from": ["oid"],
+    "user_is": "object-id",
     "user_name_from": ["upn"],
     "user_permissions_from": [],
     "permissions": {"reader": ["Incident.Read", "Incident.Read.All"]},
@@ -72,6 +73,7 @@ ONE_STEP_BESIDE: dict[str, list[object]] = {
     "application_from": [[], ["."], "azp"],
     "application_permissions_from": [["."], "roles"],
     "user_from": [[], ["."]],
+    "user_is": ["", "UPN", "oid", 1],
     "user_name_from": [["."]],
     "user_permissions_from": [["."]],
     "permissions": [

@@ -247,6 +247,62 @@ def test_where_no_group_gives_roles_the_directory_does(issuer: ForeignIssuer, tm
         assert eventually(lambda: trusted.status(token) == GOOD)
 
 
+@pytest.mark.parametrize(
+    ("upn", "claim"),
+    [
+        ("mark@contoso.example", "mar\u212a@contoso.example"),
+        ("strasse@contoso.example", "straße@contoso.example"),
+        ("straße@contoso.example", "STRASSE@contoso.example"),
+        ("lisa@contoso.example", "li\u017fa@contoso.example"),
+    ],
+)
+@pytest.mark.parametrize("gives_roles", [False, True])
+def test_a_claim_that_only_folds_to_a_upn_is_not_that_user(
+    issuer: ForeignIssuer, tmp_path: Path, upn: str, claim: str, gives_roles: bool
+) -> None:
+    settings = trusting(issuer, user_from=("name",), **(SOC_ROLES if gives_roles else {}))
+    with TrustingHouse(tmp_path, settings) as trusted:
+        trusted.house.tenant = trusted.tenant
+        trusted.house.grant(trusted.add_user(upn), "security-operator")
+        incident = trusted.house.takes(an_incident(), tenant=trusted.tenant)
+        claims = {"groups": ["soc"], "scope": "Incident.ReadWrite"}
+        own, alike = (issuer.token(issuer.user_claims(name=name, **claims)) for name in (upn, claim))
+
+        assert patch(trusted, incident, own, {"comment": "x"})["comments"][-1]["createdBy"] == upn
+        if gives_roles:
+            assert patch(trusted, incident, alike, {"comment": "x"})["comments"][-1]["createdBy"] == claim
+        else:
+            assert trusted.status(alike) == UNKNOWN
+
+
+@pytest.mark.parametrize(("user_is", "good"), [("upn", "upn"), ("object-id", "object_id")])
+def test_a_claim_is_a_upn_or_an_object_id_as_the_setting_says(
+    issuer: ForeignIssuer, tmp_path: Path, user_is: str, good: str
+) -> None:
+    with TrustingHouse(tmp_path, trusting(issuer, user_from=("name",), user_is=user_is)) as trusted:
+        trusted.house.tenant = trusted.tenant
+        user = trusted.add_user("ines@contoso.example")
+        trusted.house.grant(user, "security-reader")
+
+        def status(name: str) -> int:
+            return trusted.status(issuer.token(issuer.user_claims(name=name)))
+
+        for field in ("upn", "object_id"):
+            named = str(getattr(user, field))
+            assert {status(named), status(named.upper())} == {GOOD if field == good else UNKNOWN}
+
+
+def test_a_tenant_that_a_claim_only_folds_to_is_not_meant(issuer: ForeignIssuer, tmp_path: Path) -> None:
+    settings = trusting(issuer, tenants=(DOMAIN, "kiosk.example"), tenant_claim="tid")
+    with TrustingHouse(tmp_path, settings) as trusted:
+        trusted.house.add_tenant(domain="kiosk.example")
+        names = ("kiosk.example", "KIOSK.example", "\u212aiosk.example")
+
+        statuses = [trusted.status(issuer.token(issuer.claims(tid=name))) for name in names]
+
+    assert statuses == [GOOD, GOOD, UNKNOWN]
+
+
 def test_a_user_removed_from_the_directory_is_refused(issuer: ForeignIssuer, tmp_path: Path) -> None:
     with TrustingHouse(tmp_path, trusting(issuer, user_from=("name",))) as trusted:
         user = trusted.add_user("ines@contoso.example")

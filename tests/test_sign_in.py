@@ -102,6 +102,19 @@ def test_any_other_password_does_not(program: Program, password: str) -> None:
     assert (refused.code, refused.message, refused.retry_after) == (50126, TEXT, None)
 
 
+@pytest.mark.parametrize(
+    ("upn", "typed"),
+    [("mark@contoso.example", "mar\u212a@contoso.example"), ("strasse@x.example", "straße@x.example")],
+)
+def test_a_name_that_only_folds_to_somebodys_does_not_sign_in(program: Program, upn: str, typed: str) -> None:
+    house = program.house
+    user = house.running.run(house.directory.add_user(house.tenant, upn))
+    house.set_password(user, PASSWORD)
+
+    assert refusal(program, typed, PASSWORD).code == 50126
+    assert tries(program, upn.upper(), PASSWORD).user == user
+
+
 def test_letters_that_look_alike_are_one(program: Program) -> None:
     user = program.house.add_person("caf\u00e9 cr\u00e8me \ufb01n")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from vigie.core.letter_case import lowered
 from vigie.identity.claim_paths import is_path
 from vigie.identity.fetchable import may_be_fetched
 from vigie.identity.trusted_issuers import (
@@ -16,8 +17,9 @@ from vigie.identity.trusted_issuers import (
     RoleByClaim,
     TokenType,
     TrustedIssuer,
+    UserKey,
 )
-from vigie.setting_rules import Rule, Section
+from vigie.setting_rules import Rule, Section, UserIs
 
 _ISSUER_PATH = "/.well-known/openid-configuration"
 
@@ -134,6 +136,9 @@ class IssuerSettings(Section, frozen=True, kw_only=True):
     )
     application_permissions_from: Annotated[_Claims, "Where an application's permissions are."] = ("roles",)
     user_from: Annotated[_SomeClaims, "Where the id of a user is; the directory may know it."] = ("sub",)
+    user_is: Annotated[
+        UserIs, "What that is in the directory: a UPN, or the id that `vigie user list` shows."
+    ] = UserKey.UPN.value
     user_name_from: Annotated[
         _Claims, "Where the name is of a user that the directory does not know; none: the id."
     ] = ()
@@ -158,7 +163,7 @@ class IssuerSettings(Section, frozen=True, kw_only=True):
             discovery_url=self.discovery or f"{base}{_ISSUER_PATH}",
             ca=self.ca,
             audiences=frozenset(self.audiences),
-            tenants=frozenset(tenant.lower() for tenant in self.tenants),
+            tenants=frozenset(map(lowered, self.tenants)),
             tenant_claim=self.tenant_claim,
             token_types=frozenset(TokenType(each) for each in self.token_types),
             applications=frozenset(self.applications),
@@ -166,6 +171,7 @@ class IssuerSettings(Section, frozen=True, kw_only=True):
             application_from=self.application_from,
             application_permissions_from=self.application_permissions_from,
             user_from=self.user_from,
+            user_is=UserKey(self.user_is),
             user_name_from=self.user_name_from,
             user_permissions_from=self.user_permissions_from,
             permissions=self.permissions,

@@ -54,7 +54,7 @@ async def settle_sample(directory: DirectoryStore, incidents: IncidentStore, dee
 async def _settle_user(
     directory: DirectoryStore, tenant: Tenant, upn: str, device_groups: tuple[str, ...]
 ) -> User:
-    user = await directory.find_user(tenant, upn)
+    user = await directory.find_user_by_upn(tenant, upn)
     if user is None:
         user = await directory.add_user(tenant, upn)
         await directory.grant(tenant, user, BUILT_IN_ROLES[0], device_groups)

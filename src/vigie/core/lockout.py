@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.letter_case import lowered
 
 _FIRST_WAIT_SECONDS = 30
 _REMEMBERED_SECONDS = 3600
@@ -55,6 +56,6 @@ def counted(earlier: Attempts, rule: LockOut, now: Instant) -> Attempts:
 
 
 def digest_of_name(user_name: str) -> bytes:
-    """Under what the attempts of a user name are counted, in whatever case it is typed."""
-    name = user_name.strip().casefold()
+    """Under what the attempts of a user name are counted, in whatever case of its ASCII letters."""
+    name = lowered(user_name.strip())
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

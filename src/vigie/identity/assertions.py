@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from vigie.core.directory import Application, AssertionUse, ClientCertificate, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
+from vigie.core.letter_case import lowered
 from vigie.core.refusals import InvalidToken, said
 from vigie.identity.audiences import Audiences, bare
 from vigie.identity.client_certificates import key_of
@@ -192,7 +193,7 @@ def _is_base64_of(thumbprint: bytes, said: str) -> bool:
 
 def _is_key_id_of(certificate: ClientCertificate, said: str) -> bool:
     """A thumbprint too, as it is in a header or in hexadecimal digits."""
-    digits = said.replace(":", "").lower()
+    digits = lowered(said.replace(":", ""))
     thumbprints = (certificate.sha256, certificate.sha1)
     return any(_is_base64_of(each, said) or each.hex() == digits for each in thumbprints)
 

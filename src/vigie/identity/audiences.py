@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from vigie.core.letter_case import lowered
+
 INCIDENTS_RESOURCES = frozenset(
     {
         # The service principal "Microsoft Threat Protection": its id, and all its published names.
@@ -77,10 +79,10 @@ def own_audiences(public_url: str, aliases: Iterable[str], tls_names: Iterable[s
     that its certificate is for are origins, on the same port or the usual one, but no audiences: the vendor's
     may be among them.
     """
-    urls = [urlsplit(url.lower()) for url in (public_url, *aliases)]
+    urls = [urlsplit(lowered(url)) for url in (public_url, *aliases)]
     port = urls[0].port or _DEFAULT_PORTS[urls[0].scheme]
     hosts = (f"[{name}]" if ":" in name else name for name in tls_names)
-    called = [urlsplit(f"https://{host.lower()}:{each}") for host in hosts for each in (port, 443)]
+    called = [urlsplit(f"https://{lowered(host)}:{each}") for host in hosts for each in (port, 443)]
     return Audiences(
         own=frozenset(name for url in urls for name in _names(url)),
         origins=frozenset(origin for url in (*urls, *called) for origin in _origins(url)),
@@ -112,4 +114,4 @@ def _hosts(url: SplitResult) -> tuple[str, ...]:
 
 def bare(resource: str) -> str:
     """The one spelling of a resource: letter case and slashes at its end do not matter."""
-    return resource.rstrip("/").lower()
+    return lowered(resource.rstrip("/"))

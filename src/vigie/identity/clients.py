@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import Instant
+from vigie.core.letter_case import lowered
 from vigie.core.refusals import said
 from vigie.identity.assertions import (
     ASSERTION_TYPE,
@@ -68,7 +69,7 @@ class Clients:
 
     async def tenant(self, reference: str) -> Tenant:
         """The tenant that an address names, by id or domain. Raises TokenRefusal."""
-        if reference.lower() in TENANTS_OF_ANY:
+        if lowered(reference) in TENANTS_OF_ANY:
             raise TokenRefusal(
                 50059,
                 f"No tenant-identifying information found: '{said(reference)}' names no tenant in this grant.",
@@ -80,7 +81,7 @@ class Clients:
                 "external domain.",
             )
         tenant = await self._directory.find_tenant(reference)
-        if tenant is None or reference.lower() not in (tenant.guid, tenant.domain):
+        if tenant is None or lowered(reference) not in (tenant.guid, tenant.domain):
             raise TokenRefusal(
                 90002,
                 f"Tenant '{said(reference)}' not found. Check to make sure you have the correct tenant ID.",
@@ -90,7 +91,7 @@ class Clients:
     async def application(self, tenant: Tenant, client_id: str) -> Application:
         """The application of a client id. Raises TokenRefusal."""
         application = await self._directory.find_application(tenant, client_id)
-        if application is None or application.client_id != client_id.lower():
+        if application is None or application.client_id != lowered(client_id):
             raise unknown_application(client_id, tenant.guid)
         return application
 
@@ -99,7 +100,7 @@ class Clients:
 
         An application belongs to one tenant, so that nobody of another can be meant.
         """
-        if reference.lower() in _TENANTS_OF_ANY_ORGANISATION:
+        if lowered(reference) in _TENANTS_OF_ANY_ORGANISATION:
             tenant = await self._directory.find_tenant_of_application(client_id)
             if tenant is None:
                 raise unknown_application(client_id, reference)
@@ -216,6 +217,6 @@ def _assertion(form: Mapping[str, str]) -> SentAssertion | None:
     if first_of(form, ("client_assertion_type",)) != ASSERTION_TYPE:
         raise refused_assertion(f"client_assertion_type must be {ASSERTION_TYPE}")
     sent = read_assertion(text)
-    if (form.get("client_id") or sent.client_id).lower() != sent.client_id.lower():
+    if lowered(form.get("client_id") or sent.client_id) != lowered(sent.client_id):
         raise refused_assertion("its iss and sub are not the client_id of the form")
     return sent

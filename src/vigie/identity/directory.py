@@ -50,8 +50,11 @@ class Directory(Protocol):
     ) -> bool:
         """Keep until it expires that an assertion was used; False if it had been before."""
 
-    async def find_user(self, tenant: Tenant, reference: str) -> User | None:
-        """A user of the tenant by UPN or object id."""
+    async def find_user(self, tenant: Tenant, object_id: str) -> User | None:
+        """A user of the tenant by object id, in any letter case."""
+
+    async def find_user_by_upn(self, tenant: Tenant, upn: str) -> User | None:
+        """A user of the tenant by UPN, in any case of its ASCII letters."""
 
     async def assignments(self, tenant: Tenant, user: User) -> list[Assignment]:
         """What a user was granted."""

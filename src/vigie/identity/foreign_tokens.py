@@ -19,12 +19,13 @@ from vigie.core.access import (
 )
 from vigie.core.directory import DeviceGroup, Role, Tenant
 from vigie.core.instants import Instant
+from vigie.core.letter_case import lowered
 from vigie.core.refusals import InvalidToken
 from vigie.identity.compact import ReadToken, refuse_critical
 from vigie.identity.directory import Directory
 from vigie.identity.issuer_keys import IssuerKeys
 from vigie.identity.tokens import SignedClaims, checked_validity
-from vigie.identity.trusted_issuers import RoleByClaim, TokenType, TrustedIssuer
+from vigie.identity.trusted_issuers import RoleByClaim, TokenType, TrustedIssuer, UserKey
 from vigie.identity.verification_keys import ALGORITHMS
 
 _KID_LENGTH_MAX = 256
@@ -155,7 +156,9 @@ class ForeignTokens:
 
         Otherwise by the directory, and then a user has to be there. Raises InvalidToken.
         """
-        user = await self._directory.find_user(tenant, subject)
+        by_id = issuer.user_is is UserKey.OBJECT_ID
+        find = self._directory.find_user if by_id else self._directory.find_user_by_upn
+        user = await find(tenant, subject)
         if issuer.roles:
             given = issuer.roles_of(claims)
             known = {role.name: role for role in await self._directory.roles(tenant)}
@@ -185,8 +188,8 @@ def _kid(header: Mapping[str, Any]) -> str:
 def _require_type(header: Mapping[str, Any], issuer: TrustedIssuer) -> None:
     said = header.get("typ", TokenType.ANY)
     # RFC 7515, 4.1.9: in any case of the letters, and with application/ in front or without.
-    spelled = said.lower().removeprefix("application/") if isinstance(said, str) else None
-    if spelled not in {each.lower() for each in issuer.token_types}:
+    spelled = lowered(said).removeprefix("application/") if isinstance(said, str) else None
+    if spelled not in {lowered(each) for each in issuer.token_types}:
         raise InvalidToken(f"type {str(said)[:40]!r} is not that of the issuer's access tokens")
 
 

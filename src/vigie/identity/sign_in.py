@@ -7,6 +7,7 @@ from datetime import timedelta
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.instants import Instant
+from vigie.core.letter_case import lowered
 from vigie.core.lockout import LockOut, digest_of_name
 from vigie.core.sign_in import AuthorizationCode, DeviceCode, DeviceDecision
 from vigie.identity.attempt_limits import AttemptLimits
@@ -100,7 +101,7 @@ class SignIn:
             raise _too_often(retry_after)
         try:
             with self._checks.place():
-                return await self._attempt(tenant, user_name.strip().casefold(), password, now)
+                return await self._attempt(tenant, lowered(user_name.strip()), password, now)
         except TooManyPasswords as error:
             raise SignInRefused(
                 90055, "The server is checking as many passwords as it can.", retry_after=_BUSY_RETRY_AFTER
@@ -214,8 +215,7 @@ class SignIn:
 
     async def _find_by_name(self, tenant: Tenant, name: str) -> User | None:
         """By UPN alone: under two names there would be twice as many attempts."""
-        user = await self._directory.find_user(tenant, name if name.isprintable() else "")
-        return user if user is not None and user.upn.casefold() == name else None
+        return await self._directory.find_user_by_upn(tenant, name if name.isprintable() else "")
 
     async def _require_same_tenant(
         self, tenant: Tenant, who: SignedInUser, request: AuthorizationRequest | None = None

@@ -15,6 +15,7 @@ import msgspec
 
 from vigie.core.access import CallerKind
 from vigie.core.instants import Instant, instant_from_unix
+from vigie.core.letter_case import lowered
 from vigie.core.refusals import InvalidToken
 from vigie.identity.compact import ReadToken, encoded, refuse_critical
 from vigie.identity.keys import KeyRing, SigningKey
@@ -180,7 +181,7 @@ def _claims(claims: Mapping[str, Any], kid: str, now: Instant, skew: int) -> Sig
     return SignedClaims(
         issuer=_text(claims, "iss"),
         audience=_text(claims, "aud"),
-        tenant_guid=_text(claims, "tid").lower(),
+        tenant_guid=lowered(_text(claims, "tid")),
         kind=kind,
         application_id=_text(claims, "appid" if "appid" in claims else "azp"),
         object_id=_text(claims, "oid"),

@@ -10,6 +10,7 @@ from vigie.core.access import (
     DELEGATED_PERMISSIONS,
     CallerKind,
 )
+from vigie.core.letter_case import lowered
 from vigie.core.refusals import InvalidToken
 from vigie.identity.claim_paths import first_name, name_at, texts_at, value_at
 
@@ -29,6 +30,13 @@ class TokenType(StrEnum):
 
     ACCESS_TOKEN = "at+jwt"  # noqa: S105  not a password
     ANY = "JWT"
+
+
+class UserKey(StrEnum):
+    """By what a user's claim is looked up in the directory: never by either, for people may choose a name."""
+
+    UPN = "upn"
+    OBJECT_ID = "object-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +89,7 @@ class TrustedIssuer:
     application_when: ApplicationMark = ApplicationMark()
     application_from: tuple[str, ...]
     user_from: tuple[str, ...]
+    user_is: UserKey = UserKey.UPN
     user_name_from: tuple[str, ...] = ()
     application_permissions_from: tuple[str, ...] = ()
     user_permissions_from: tuple[str, ...] = ()
@@ -103,7 +112,7 @@ class TrustedIssuer:
             raise InvalidToken("issuer is not the tenant's")
         if named is None:
             raise InvalidToken(f"claim {self.tenant_claim} is missing, and names the tenant")
-        return named.lower()
+        return lowered(named)
 
     def kind_of(self, claims: Mapping[str, Any]) -> CallerKind:
         """Whose token it is."""

@@ -22,5 +22,6 @@ def shown(user_code: str) -> str:
 
 def typed(text: str) -> str | None:
     """The code that somebody typed, in whatever case and with whatever between its letters; None for none."""
-    letters = "".join(letter for letter in text[:100].upper() if letter.isalnum())
+    letters = "".join(letter for letter in text[:100] if letter.isalnum())
+    letters = letters.upper() if letters.isascii() else letters
     return letters if len(letters) == _LENGTH and set(letters) <= set(_LETTERS) else None

@@ -26,6 +26,7 @@ from vigie.core.directory import (
     User,
 )
 from vigie.core.instants import Instant
+from vigie.core.letter_case import lowered
 from vigie.core.redirects import canonical, why_not_a_redirect_uri
 from vigie.store.database import Change, Database, Session, T
 from vigie.store.device_groups import DeviceGroupsOfTenant, StoredGroup
@@ -102,7 +103,7 @@ class DirectoryStore:
     async def add_tenant(self, name: str, *, guid: str | None, domain: str | None) -> Tenant:
         """Add a tenant, with an id of its own unless one is given."""
         check_name("tenant", name)
-        if name.lower() in RESERVED_TENANT_NAMES:
+        if lowered(name) in RESERVED_TENANT_NAMES:
             raise DirectoryError(f"{name!r} means something else in a token address; choose another name")
         guid = checked_guid(guid)
         domain = checked_domain(domain)
@@ -329,7 +330,7 @@ class DirectoryStore:
         self, tenant: Tenant, application: Application, thumbprint: str
     ) -> ClientCertificate:
         """A certificate of an application by its SHA-256 or SHA-1. Raises DirectoryError when there is none."""
-        digits = thumbprint.replace(":", "").lower()
+        digits = lowered(thumbprint.replace(":", ""))
         for certificate in await self.client_certificates(tenant, application):
             if digits in (certificate.sha256.hex(), certificate.sha1.hex()):
                 return certificate
@@ -426,16 +427,23 @@ class DirectoryStore:
         rows = await self._database.rows("users", {"tenant_id": tenant.tenant_id})
         return [user_of(row) for row in rows]
 
-    async def find_user(self, tenant: Tenant, reference: str) -> User | None:
-        """A user by UPN, whatever its case, or by object id."""
+    async def find_user(self, tenant: Tenant, object_id: str) -> User | None:
+        """A user by object id, in any letter case."""
         row = await self._database.row(
-            "find_user", {"tenant_id": tenant.tenant_id, "folded": reference.casefold()}
+            "find_user", {"tenant_id": tenant.tenant_id, "object_id": lowered(object_id)}
         )
         return user_of(row) if row else None
 
+    async def find_user_by_upn(self, tenant: Tenant, upn: str) -> User | None:
+        """A user by UPN, in any case of its ASCII letters."""
+        key = {"tenant_id": tenant.tenant_id, "folded": upn.casefold()}
+        row = await self._database.row("find_user_by_upn", key)
+        user = user_of(row) if row else None
+        return user if user is not None and lowered(user.upn) == lowered(upn) else None
+
     async def get_user(self, tenant: Tenant, reference: str) -> User:
-        """A user by UPN. Raises DirectoryError when there is none."""
-        user = await self.find_user(tenant, reference)
+        """A user by UPN or object id. Raises DirectoryError when there is none."""
+        user = await self.find_user_by_upn(tenant, reference) or await self.find_user(tenant, reference)
         if user is None:
             raise DirectoryError(
                 f"there is no user {reference!r} in {tenant.name}; "
@@ -444,13 +452,16 @@ class DirectoryStore:
         return user
 
     async def add_user(self, tenant: Tenant, upn: str) -> User:
-        """Add a user, without any assignment: nothing said means nothing seen."""
+        """Add a user, without any assignment: nothing said means nothing seen.
+
+        No two UPNs may be alike in letters that only look alike or fold to the same: people read them.
+        """
         check_upn(upn)
         object_id = str(uuid.uuid4())
 
         async def change(session: Session) -> None:
             key = {"tenant_id": tenant.tenant_id, "folded": upn.casefold()}
-            if await session.row("find_user", key):
+            if await session.row("find_user_by_upn", key):
                 raise DirectoryError(f"there is already a user {upn!r} in {tenant.name}")
             await session.run("add_user", {**key, "object_id": object_id, "upn": upn})
 

@@ -4,6 +4,7 @@ import re
 import uuid
 
 from vigie.core.directory import DirectoryError
+from vigie.core.letter_case import lowered
 
 NIL_GUID = str(uuid.UUID(int=0))
 RESERVED_TENANT_NAMES = ("common", "organizations", "consumers")
@@ -44,7 +45,7 @@ def checked_domain(text: str | None) -> str | None:
     """A domain name in lower case. Raises DirectoryError."""
     if text is None:
         return None
-    domain = text.lower()
+    domain = lowered(text)
     if not _DOMAIN.fullmatch(domain) or domain in RESERVED_TENANT_NAMES:
         raise DirectoryError(f"{text!r} is not a domain name such as contoso.example")
     return domain

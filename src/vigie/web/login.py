@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 import msgspec
 
 from vigie.core.instants import Instant, format_instant
+from vigie.core.letter_case import lowered
 from vigie.core.refusals import StoreUnavailable
 from vigie.identity.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients import TENANTS_OF_ANY, Clients, Credentials, Sender, basic_credentials
@@ -121,7 +122,7 @@ class LoginFace:
 
     async def discovery(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
         """Answer where everything is, on the origin that was called; the issuer is the installation's own."""
-        is_of_any = tenant.lower() in TENANTS_OF_ANY
+        is_of_any = lowered(tenant) in TENANTS_OF_ANY
         try:
             guid = "{tenantid}" if is_of_any else (await self._clients.tenant(tenant)).guid
         except TokenRefusal as refusal:
@@ -138,7 +139,7 @@ class LoginFace:
         try:
             authority = self._own_authority(exchange)
             tenant = authority.path.strip("/").partition("/")[0]
-            if tenant.lower() not in TENANTS_OF_ANY:
+            if lowered(tenant) not in TENANTS_OF_ANY:
                 await self._clients.tenant(tenant)
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)
@@ -180,7 +181,7 @@ class LoginFace:
     async def keys(self, exchange: Exchange, tenant: str) -> None:
         """Answer the public keys: the same for every tenant."""
         try:
-            if tenant.lower() not in TENANTS_OF_ANY:
+            if lowered(tenant) not in TENANTS_OF_ANY:
                 await self._clients.tenant(tenant)
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes, urlencode
 
 from vigie.core.filters import parse_filter
+from vigie.core.letter_case import lowered
 from vigie.core.queries import DEFAULT_ORDER, PAGE_SIZE_MAX, SKIP_MAX, PageRequest, parse_order
 from vigie.core.refusals import InvalidQuery, said
 
@@ -53,7 +54,7 @@ def _options(query: bytes) -> Iterator[tuple[str, str]]:
         return
     for part in query.split(b"&"):
         name, _, value = part.partition(b"=")
-        option = _unquoted(name).decode(errors="replace").strip().lower()
+        option = lowered(_unquoted(name).decode(errors="replace").strip())
         if option.startswith("$"):
             try:
                 yield option, _unquoted(value).decode().strip()
@@ -74,9 +75,9 @@ def _number(name: str, text: str, lowest: int, highest: int) -> int:
 
 
 def _boolean(name: str, text: str) -> bool:
-    if text.lower() not in ("true", "false"):
+    if lowered(text) not in ("true", "false"):
         raise _refusal(f"{name} must be true or false; it was '{said(text[:40])}'")
-    return text.lower() == "true"
+    return lowered(text) == "true"
 
 
 def _refusal(reason: str) -> InvalidQuery:

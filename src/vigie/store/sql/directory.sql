@@ -172,11 +172,17 @@ SELECT object_id, upn
  ORDER BY upn_folded;
 
 -- name: find_user
--- A user of the tenant by UPN, whatever its case, or by object id.
 SELECT object_id, upn
   FROM account
  WHERE tenant_id = :tenant_id
-   AND (upn_folded = :folded OR object_id = :folded);
+   AND object_id = :object_id;
+
+-- name: find_user_by_upn
+-- The user of the tenant whose UPN folds to the same; it may still be another UPN.
+SELECT object_id, upn
+  FROM account
+ WHERE tenant_id = :tenant_id
+   AND upn_folded = :folded;
 
 -- name: add_user!
 INSERT INTO account (tenant_id, object_id, upn, upn_folded)
