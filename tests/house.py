@@ -427,6 +427,7 @@ class House:
             "sub": application.client_id,
             "tid": self.tenant.guid,
             "roles": [READ_ALL],
+            "idtyp": "app",
             "ver": "1.0",
             **changes,
         }

@@ -26,7 +26,7 @@ from tests.house import INCIDENTS_API, READ_ALL, Answer, Clock, House, RunningHo
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.assertions import ASSERTION_BYTES_MAX, ASSERTION_TYPE
-from vigie.identity.audiences import own_audiences
+from vigie.identity.audiences import INCIDENTS_RESOURCES, own_audiences
 from vigie.identity.client_certificates import read_certificate
 from vigie.installation import now
 from vigie.settings import IdentitySettings
@@ -603,37 +603,41 @@ def test_an_assertion_is_good_once(client: Client) -> None:
     assert "used before" in reason_in(client.asks(assertion, f"/{client.tenant.guid}{V1}"))
 
 
-OTHER_NAMES = (GRAPH, "https://security.microsoft.com/mtp", "https://api.securitycenter.microsoft.com")
-
-
-def test_an_assertion_is_good_once_for_each_resource_as_msal_uses_it(client: Client) -> None:
+def test_an_assertion_is_good_once_for_each_api_as_msal_uses_it(client: Client) -> None:
     assertion = client.asserts()
 
     assert client.asks(assertion).status == 200
-    for name in OTHER_NAMES:
-        assert client.asks(assertion, scope=f"{name}/.default").status == 200
+    assert client.asks(assertion, scope=f"{GRAPH}/.default").status == 200
+    for name in (GRAPH, "00000003-0000-0000-c000-000000000000"):
         assert "used before" in reason_in(client.asks(assertion, scope=f"{name}/.default"))
 
 
-@pytest.mark.parametrize("spelled", [f"{INCIDENTS_API}/", f"{INCIDENTS_API}//", INCIDENTS_API.upper()])
-def test_asking_for_the_same_resource_in_another_spelling_does_not_help(client: Client, spelled: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{INCIDENTS_API}/",
+        f"{INCIDENTS_API}//",
+        INCIDENTS_API.upper(),
+        *sorted(INCIDENTS_RESOURCES),
+        "{origin}",
+    ],
+)
+def test_asking_for_the_same_api_by_another_name_does_not_help(client: Client, name: str) -> None:
     assertion = client.asserts()
+    scope = f"{name.format(origin=client.house.running.url)}/.default"
 
     assert client.asks(assertion).status == 200
-    assert "used before" in reason_in(client.asks(assertion, scope=f"{spelled}/.default"))
+    assert "used before" in reason_in(client.asks(assertion, scope=scope))
 
 
-@pytest.mark.parametrize("name", OTHER_NAMES)
-def test_somebody_elsewhere_gets_nothing_for_an_assertion_under_the_names_that_are_left(
-    client: Client, name: str
-) -> None:
+def test_somebody_elsewhere_gets_nothing_for_an_assertion_for_the_api_that_is_left(client: Client) -> None:
     assertion = client.asserts()
 
     assert client.asks(assertion, address="127.0.0.2").status == 200
     for _ in range(2):
-        stolen = client.asks(assertion, scope=f"{name}/.default", address="127.0.0.3")
+        stolen = client.asks(assertion, scope=f"{GRAPH}/.default", address="127.0.0.3")
         assert "used before" in reason_in(stolen)
-    assert client.asks(assertion, scope=f"{name}/.default", address="127.0.0.2").status == 200
+    assert client.asks(assertion, scope=f"{GRAPH}/.default", address="127.0.0.2").status == 200
 
 
 def test_it_is_the_jti_that_is_used_up_whatever_else_is_said(client: Client) -> None:

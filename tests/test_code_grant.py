@@ -102,6 +102,18 @@ def test_an_id_token_opens_no_api(house: House) -> None:
     assert house.get("/api/incidents", tokens["id_token"]).status == 401
 
 
+def test_an_id_token_with_all_claims_of_an_access_token_but_its_type_opens_no_api(house: House) -> None:
+    claims = house.claims()
+    number = house.takes(an_incident())
+
+    statuses = [
+        house.get(number, house.sign({**claims, "idtyp": each})).status for each in ("app", "id", None)
+    ]
+
+    assert statuses == [200, 401, 401]
+    assert house.get(number, house.sign(house.claims(idtyp=...))).status == 401
+
+
 def test_nobody_gets_what_was_not_asked_for(house: House) -> None:
     tokens = a_public_program(house).tokens_of(house.add_person(), scope=f"{INCIDENTS_API}/.default")
 

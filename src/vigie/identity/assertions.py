@@ -105,16 +105,16 @@ class ClientAssertions:
     async def use(
         self, tenant: Tenant, proven: ProvenAssertion, resource: str, *, address: str, now: Instant
     ) -> None:
-        """Use an assertion up for a resource. Raises TokenRefusal if it was before, or is somebody else's.
+        """Use an assertion up for an API. Raises TokenRefusal if it was before, or is somebody else's.
 
-        Once for each resource, because MSAL sends one assertion for all that it asks for within nine minutes;
-        and whoever else has got hold of it must not go on with the names that were not asked for: it stays with
-        the address that it first came from. docs/divergences.md, "Assertions are good once".
+        Once for each API, by whatever name, because MSAL sends one assertion for all that it asks for within nine
+        minutes; and whoever else has got hold of it must not go on with the API that was not asked for: it stays
+        with the address that it first came from. docs/divergences.md, "Assertions are good once".
         """
         use = AssertionUse(
             assertion=_fingerprint(proven, "of"),
             from_address=_fingerprint(proven, "from", address),
-            for_resource=_fingerprint(proven, "for", bare(resource)),
+            for_resource=_fingerprint(proven, "for", self._audiences.api_of(resource)),
         )
         if not await self._directory.use_assertion(tenant, use, proven.expires_at, now):
             raise refused_assertion(

@@ -38,6 +38,7 @@ INCIDENTS_RESOURCES = frozenset(
 
 OTHER_RESOURCES = frozenset(
     {
+        # Microsoft Graph, by name and by id.
         "https://graph.microsoft.com",
         "00000003-0000-0000-c000-000000000000",
     }
@@ -65,11 +66,11 @@ class Audiences:
         """Whether a token for this audience is one for the incidents API."""
         return bare(audience) in INCIDENTS_RESOURCES or bare(audience) in self.own
 
-    def are_one_api(self, resource: str, other: str) -> bool:
-        """Whether two resources are names of the same API."""
-        return bare(resource) == bare(other) or (
-            self.opens_incidents(resource) and self.opens_incidents(other)
-        )
+    def api_of(self, resource: str) -> str:
+        """The API that a resource is a name of, by one name whichever it is."""
+        if self.opens_incidents(resource):
+            return "incidents"
+        return "graph" if bare(resource) in OTHER_RESOURCES else bare(resource)
 
 
 def own_audiences(public_url: str, aliases: Iterable[str], tls_names: Iterable[str] = ()) -> Audiences:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vigie.core.directory import Application, Tenant
+from vigie.core.letter_case import lowered
 from vigie.core.redirects import canonical, is_registered
 from vigie.core.refusals import for_caller, for_log, said
 from vigie.core.sign_in import Consent
@@ -127,7 +128,7 @@ class AuthorizationRefused(Exception):
 
 def issuer_at(tenant_reference: str, base: str, tenant_guid: str) -> str | None:
     """The issuer that a tenant's own address has; None for an address that is every tenant's."""
-    return None if tenant_reference.lower() in TENANTS_OF_ANY else issuer_of(base, tenant_guid)
+    return None if lowered(tenant_reference) in TENANTS_OF_ANY else issuer_of(base, tenant_guid)
 
 
 def refused_by_user(request: AuthorizationRequest) -> AuthorizationRefused:

@@ -24,6 +24,7 @@ USER_CLIENT_ID = "0f1e9c5b-7a34-4d0b-9d4e-56a1e0c7b2d8"
 """The client id in tokens that `vigie token --user` prints: Vigie itself, the same in every installation."""
 
 _ALGORITHM = "RS256"
+_ACCESS_TOKEN_TYPES = ("app", "user")
 
 
 class ClientProof(Enum):
@@ -176,6 +177,9 @@ def _grant(request: TokenRequest) -> dict[str, object]:
 
 
 def _claims(claims: Mapping[str, Any], kid: str, now: Instant, skew: int) -> SignedClaims:
+    # Every access token of ours has it, and no id token.
+    if claims.get("idtyp") not in _ACCESS_TOKEN_TYPES:
+        raise InvalidToken("claim idtyp is missing, so it is no access token")
     valid_from, valid_until = checked_validity(claims, now, skew)
     kind = CallerKind.USER if "scp" in claims else CallerKind.APPLICATION
     return SignedClaims(

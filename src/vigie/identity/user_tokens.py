@@ -59,7 +59,7 @@ class UserTokens:
         asked = _asked(form, is_v2=is_v2)
         if asked is None or not asked.names:
             return Consent(resource=kept.resource, permissions=permitted, scope=kept.scope)
-        if not self._audiences.are_one_api(asked.resource, kept.resource):
+        if self._audiences.api_of(asked.resource) != self._audiences.api_of(kept.resource):
             raise _not_agreed_to((asked.resource,))
         wanted = consent_to(asked, application, self._audiences)
         granted = tuple(each for each in wanted.permissions if each in permitted)
