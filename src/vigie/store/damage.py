@@ -14,24 +14,16 @@ NOT_AS_KEPT = (msgspec.DecodeError, NotJson, UnicodeDecodeError)
 """What is raised by reading a row that something else has written over."""
 
 
-def damaged(error: Exception) -> StoreUnavailable:
-    """The refusal that it becomes."""
-    return StoreUnavailable(f"an incident in the database is damaged: {error}")
-
-
 @contextmanager
 def unavailable_when_damaged() -> Iterator[None]:
     """A row that cannot be read back is a refusal."""
     try:
         yield
     except NOT_AS_KEPT as error:
-        raise damaged(error) from error
+        raise StoreUnavailable(f"an incident in the database is damaged: {error}") from error
 
 
 def visible(document: bytes, alerts_at: int, spans: bytes, exposure: Exposure) -> bytes | None:
     """As `visible_document`. Raises StoreUnavailable for a row that is damaged, where that is seen."""
-    try:
+    with unavailable_when_damaged():
         return visible_document(document, alerts_at, spans, exposure)
-    # Not by the context manager: this is on the way of every read.
-    except NOT_AS_KEPT as error:
-        raise damaged(error) from error

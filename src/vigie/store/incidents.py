@@ -15,10 +15,10 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.positions import Position
 from vigie.core.queries import PageRequest
 from vigie.core.refusals import StoreUnavailable
-from vigie.core.trimming import is_in_sight
+from vigie.core.trimming import is_in_sight, visible_document
 from vigie.store import changes
 from vigie.store.changes import Decide
-from vigie.store.damage import visible
+from vigie.store.damage import NOT_AS_KEPT, visible
 from vigie.store.database import LARGE_ROW_BYTES, Database, Row, Session, Snapshot, StandbyFailed
 from vigie.store.device_groups import DeviceGroupsOfTenant
 from vigie.store.listing import Listing, Way
@@ -115,7 +115,11 @@ class IncidentStore:
             return None
         if len(document) >= LARGE_ROW_BYTES:
             return None
-        return visible(document, alerts_at, spans, exposure)
+        try:
+            return visible_document(document, alerts_at, spans, exposure)
+        # `find_incident` meets the same, and says so.
+        except NOT_AS_KEPT:
+            return None
 
     async def put_incidents(
         self,
