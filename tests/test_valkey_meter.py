@@ -225,6 +225,22 @@ def test_while_the_store_is_gone_each_server_counts_for_itself(valkey: RunningVa
     assert uvloop.run(work()) == (10, 10)
 
 
+def test_each_outage_and_each_store_that_comes_back_empty_begins_anew(valkey: RunningValkey) -> None:
+    async def work(told: Told) -> list[int]:
+        calls = []
+        async with a_meter(valkey.url, told=told) as meter:
+            for _ in range(3):
+                calls.append(await admitted(*(spend(meter) for _ in range(15))))
+                told.is_back.clear()
+                await asyncio.to_thread(valkey.kill)
+                calls.append(await admitted(*(spend(meter) for _ in range(15))))
+                await asyncio.to_thread(valkey.start)
+                await asyncio.wait_for(told.is_back.wait(), BACK_SECONDS_MAX)
+        return calls
+
+    assert uvloop.run(work(Told())) == [10, 10] * 3
+
+
 def test_while_the_store_is_gone_calls_are_refused_where_that_is_set(valkey: RunningValkey) -> None:
     async def work(told: Told) -> None:
         async with a_meter(valkey.url, local=False, told=told) as meter:

@@ -58,6 +58,11 @@ class MemoryMeter:
                 calls.sweep(quota, now)
         return refusal
 
+    def forget(self) -> None:
+        """Begin anew: no call has been counted."""
+        self._logs.clear()
+        self._sweep_at.clear()
+
     def caller_count(self) -> int:
         """How many callers are remembered, over all quotas."""
         return sum(len(logs) for logs in self._logs.values())

@@ -149,6 +149,9 @@ class ValkeyMeter:
     # Gone, and back
 
     def _go_without(self, broken: LinkBroken) -> None:
+        # What an earlier outage has left there would refuse those whom the store has let in since.
+        if self._local is not None:
+            self._local.forget()
         self._probing = asyncio.create_task(self._probe())
         self._on_gone(str(broken))
 
