@@ -51,7 +51,13 @@ class Store:
         return 1
 
     def scans(self, *, readers: int = 2, snapshots_max: int = 3, seconds_max: float = 5.0) -> Scans:
-        return Scans(self.connect, readers=readers, snapshots_max=snapshots_max, seconds_max=seconds_max)
+        return Scans(
+            self.connect,
+            must_let_go=lambda: False,
+            readers=readers,
+            snapshots_max=snapshots_max,
+            seconds_max=seconds_max,
+        )
 
     def open_count(self) -> int:
         """How many of the connections are not closed."""
@@ -280,7 +286,7 @@ def test_a_store_that_cannot_be_connected_to_is_unavailable_and_blocks_nobody(st
         return store.connect()
 
     async def scan() -> int:
-        scans = Scans(connect, readers=1, snapshots_max=1, seconds_max=1.0)
+        scans = Scans(connect, must_let_go=lambda: False, readers=1, snapshots_max=1, seconds_max=1.0)
         hidden = store.path.rename(store.path.with_suffix(".hidden"))
         with pytest.raises(StoreUnavailable):
             async with scans.snapshot():

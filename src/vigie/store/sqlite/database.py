@@ -24,6 +24,7 @@ from vigie.store.dialect import SQLITE
 from vigie.store.sqlite.connection import SqliteSession, by_place, connect
 from vigie.store.sqlite.failures import unavailable_when_it_fails
 from vigie.store.sqlite.file import HOW_TO_REPAIR, OpenedFile, check_is_ours, left_behind, make_file, migrate
+from vigie.store.sqlite.log_length import READERS_STOPPED_FROM_BYTES, log_bytes
 from vigie.store.sqlite.scans import Scans, ThreadedSnapshot
 from vigie.store.sqlite.writer import Writer
 
@@ -110,6 +111,7 @@ class SqliteDatabase:
         if self._scans is None:
             self._scans = Scans(
                 self._connect_in_place,
+                must_let_go=lambda: log_bytes(self.path) >= READERS_STOPPED_FROM_BYTES,
                 readers=SCAN_READERS,
                 snapshots_max=SNAPSHOTS_MAX,
                 seconds_max=self.scan_seconds_max,
@@ -123,7 +125,7 @@ class SqliteDatabase:
                 f"{self.path} can only be read", message="The store can only be read at the moment."
             )
         if self._writer is None:
-            self._writer = Writer(self._connect_in_place, self._file.check)
+            self._writer = Writer(self.path, self._connect_in_place, self._file.check)
         with unavailable_when_it_fails():
             return await self._writer.run(change)
 

@@ -16,6 +16,7 @@ from vigie.store.sqlite.failures import unavailable_when_it_fails
 T = TypeVar("T")
 
 _STEPS_BETWEEN_LOOKS = 10_000
+_LOOK_AT_LOG_SECONDS = 0.25
 _BATCH_BYTES = 64 * 1024
 # To hand over to a thread and back costs as much as to read two batches.
 _HANDED_BYTES = 4 * _BATCH_BYTES
@@ -24,18 +25,23 @@ _HANDED_BYTES = 4 * _BATCH_BYTES
 class Scans:
     """A few threads that read, and more snapshots than threads: one that waits for its client needs none.
 
-    Whoever finds no snapshot free waits for one, as long as a scan may take.
+    Whoever finds no snapshot free waits for one, as long as a scan may take. When they `must_let_go`, those that
+    are open are stopped: they keep the log of the store from beginning anew.
     """
 
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
         *,
+        must_let_go: Callable[[], bool],
         readers: int,
         snapshots_max: int,
         seconds_max: float,
     ) -> None:
         self._connect = connect
+        self._must_let_go = must_let_go
+        self._open: set[ThreadedSnapshot] = set()
+        self._is_looking = False
         self._readers = readers
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="vigie-scan")
         self._free = asyncio.Semaphore(snapshots_max)
@@ -55,8 +61,11 @@ class Scans:
             snapshot = ThreadedSnapshot(self._threads, connection, self._seconds_max)
             try:
                 snapshot.watch()
+                self._open.add(snapshot)
+                self._look_later()
                 yield snapshot
             finally:
+                self._open.discard(snapshot)
                 snapshot.end()
                 self._give_back(connection)
         finally:
@@ -67,6 +76,18 @@ class Scans:
         self._threads.shutdown()
         for connection in self._connections:
             connection.close()
+
+    def _look_later(self) -> None:
+        if self._open and not self._is_looking:
+            self._is_looking = True
+            asyncio.get_running_loop().call_later(_LOOK_AT_LOG_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._is_looking = False
+        if self._open and self._must_let_go():
+            for snapshot in self._open:
+                snapshot.stop()
+        self._look_later()
 
     async def _wait(self) -> None:
         try:
@@ -98,15 +119,26 @@ class ThreadedSnapshot:
         self._seconds_left = seconds_max
         self._deadline_seconds = 0.0
         self._is_abandoned = False
+        self._is_reading = False
+        self._is_stopped = False
         self._cursor: sqlite3.Cursor | None = None
 
     def watch(self) -> None:
         """Start the watch over its time; the snapshot begins with its first statement."""
         self._connection.set_progress_handler(self._must_stop, _STEPS_BETWEEN_LOOKS)
 
+    def stop(self) -> None:
+        """Let go of the snapshot, whoever uses it: the next read, or the one under way, raises QueryTooSlow."""
+        self._is_stopped = True
+        if not self._is_reading:
+            self._let_go()
+
     def end(self) -> None:
         """Let go of the snapshot; nothing may be under way."""
         self._connection.set_progress_handler(None, 0)
+        self._let_go()
+
+    def _let_go(self) -> None:
         # A statement that has not been read to its end would keep the old view open, through the rollback.
         if self._cursor is not None:
             self._cursor.close()
@@ -150,26 +182,36 @@ class ThreadedSnapshot:
 
     async def _run(self, step: Callable[[], T]) -> T:
         """Run a step on a thread. Whoever is cancelled meanwhile stops the step, and waits until it has ended."""
-        work = self._threads.submit(self._timed, step)
-        running = asyncio.wrap_future(work)
-        try:
-            with self._within_time():
+        with self._within_time():
+            work = self._threads.submit(self._timed, step)
+            running = asyncio.wrap_future(work)
+            self._is_reading = True
+            try:
                 return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            self._is_abandoned = True
-            work.cancel()
-            await _settled(running)
-            raise
+            except asyncio.CancelledError:
+                self._is_abandoned = True
+                work.cancel()
+                await _settled(running)
+                raise
+            finally:
+                self._is_reading = False
 
     @contextmanager
     def _within_time(self) -> Iterator[None]:
         try:
+            self._check_not_stopped()
             with unavailable_when_it_fails():
                 yield
+            self._check_not_stopped()
         except StoreUnavailable as error:
+            self._check_not_stopped()
             if self._seconds_left <= 0:
                 raise QueryTooSlow(f"a scan took longer than {self._seconds_max:g} s") from error
             raise
+
+    def _check_not_stopped(self) -> None:
+        if self._is_stopped:
+            raise QueryTooSlow("a scan kept the log of the store from beginning anew, and was stopped")
 
     def _timed(self, step: Callable[[], T]) -> T:
         started_seconds = perf_counter()
@@ -182,7 +224,7 @@ class ThreadedSnapshot:
             self._seconds_left -= perf_counter() - started_seconds
 
     def _must_stop(self) -> bool:
-        return self._is_abandoned or perf_counter() > self._deadline_seconds
+        return self._is_abandoned or self._is_stopped or perf_counter() > self._deadline_seconds
 
 
 async def _settled(running: asyncio.Future[Any]) -> None:

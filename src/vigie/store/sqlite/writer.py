@@ -6,11 +6,13 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from vigie.core.refusals import StoreUnavailable
 from vigie.store.database import Change
 from vigie.store.sqlite.connection import SqliteSession, finish
+from vigie.store.sqlite.log_length import Emptying
 
 T = TypeVar("T")
 
@@ -45,9 +47,12 @@ class Writer:
     `check_place` raises StoreUnavailable where a commit would be lost.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], check_place: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, connect: Callable[[], sqlite3.Connection], check_place: Callable[[], None]
+    ) -> None:
         self._connect = connect
         self._check_place = check_place
+        self._emptying = Emptying(path)
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="vigie-writer", daemon=True)
         self._thread.start()
@@ -73,6 +78,8 @@ class Writer:
                 for job in jobs:
                     job.error = job.error or error
             _tell(jobs)
+            if connection is not None:
+                self._emptying.after_commit(connection)
         if connection is not None:
             connection.close()
 

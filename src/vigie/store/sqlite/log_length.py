@@ -1,0 +1,55 @@
+"""How long the log of a store file may get, and what is done so that it gets no longer.
+
+Changes go to the log first, and from there into the file. The log begins anew only when nobody reads from it any
+more: one reader who takes long keeps it growing.
+"""
+
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+LOG_BYTES_MAX = 128 * 1024 * 1024
+"""What it stays below, but for what a single transaction writes."""
+
+READERS_STOPPED_FROM_BYTES = 96 * 1024 * 1024
+"""From here on those who have been reading from it are stopped."""
+
+_EMPTIED_FROM_BYTES = 64 * 1024 * 1024
+_TRIED_AGAIN_AFTER_BYTES = 8 * 1024 * 1024
+_WAIT_FOR_READERS_SECONDS = 1.0
+
+
+def log_bytes(path: Path) -> int:
+    """How long the log of the file at this path is."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+class Emptying:
+    """Empties the log when it has become long, and waits a moment for those who read from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._from_bytes = _EMPTIED_FROM_BYTES
+
+    def after_commit(self, connection: sqlite3.Connection) -> None:
+        """Do it if it is time. What it cannot do now, it does after a later commit."""
+        length_bytes = log_bytes(self._path)
+        if length_bytes < self._from_bytes:
+            return
+        is_done = _emptied(connection)
+        self._from_bytes = _EMPTIED_FROM_BYTES if is_done else length_bytes + _TRIED_AGAIN_AFTER_BYTES
+
+
+def _emptied(connection: sqlite3.Connection) -> bool:
+    (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {round(1000 * _WAIT_FOR_READERS_SECONDS)}")
+    try:
+        # A disk that is full, or fails, says so to the next change.
+        with suppress(sqlite3.OperationalError):
+            return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {before}")
