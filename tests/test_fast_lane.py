@@ -59,7 +59,7 @@ class Twin:
         lines = [json.loads(line) for line in self.written.getvalue().splitlines()]
         self.written.seek(0)
         self.written.truncate()
-        return [line | {"duration_ms": 0, "request_id": line["request_id"].split(".")[1]} for line in lines]
+        return [line | {"duration_ms": 0, "request_id": line["request_id"][-12:]} for line in lines]
 
     @property
     def counts(self) -> list[str]:
@@ -325,7 +325,7 @@ async def say(twin: Twin, said: list[Step], tokens: dict[str, str]) -> tuple[obj
     # The plain way counts and writes after its answer has gone out.
     await asyncio.sleep(0.005)
     twin.wall.forward(seconds=-sum(step.pause_seconds for step in said))
-    shown = [re.sub(rb"\|[0-9a-f]{16}\.", b"|.", each) for each in client.received]
+    shown = [re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-", b"-", each) for each in client.received]
     return shown, twin.new_lines(), twin.counts
 
 

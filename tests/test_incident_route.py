@@ -2,7 +2,7 @@
 
 import gzip
 import json
-import re
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -484,7 +484,7 @@ def test_a_refusal_has_the_envelope_and_its_headers(house: House) -> None:
     error = answer.json["error"]
     assert list(error) == ["code", "message", "target"]
     assert (error["code"], error["message"]) == ("ResourceNotFound", f"Incident {UNKNOWN} was not found")
-    assert re.fullmatch(r"\|[0-9a-f]+\.[0-9a-f]+\.", error["target"])
+    assert str(uuid.UUID(error["target"])) == error["target"]
 
 
 def test_every_refusal_has_a_target_of_its_own(house: House) -> None:

@@ -1,15 +1,18 @@
 """The token endpoints as clients see them: shapes, headers, discovery, and keys that check the tokens."""
 
+import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import jwt
 import pytest
 
 from tests.builders import an_incident
-from tests.house import INCIDENTS_API, READ_ALL, Answer, House, a_name
+from tests.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
+from vigie.settings import LoggingSettings
 
 DISCOVERY = ("/v2.0/.well-known/openid-configuration", "/.well-known/openid-configuration")
 UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"
@@ -84,6 +87,25 @@ def test_a_refusal_has_the_vendors_shape(house: House) -> None:
     assert error["error_uri"] == f"{house.running.url}/error?code=7000215"
 
 
+@pytest.mark.parametrize(
+    "path", ["oauth2/token", "oauth2/v2.0/token", "oauth2/devicecode", "oauth2/v2.0/devicecode"]
+)
+def test_the_ids_of_a_refusal_are_guids(house: House, path: str) -> None:
+    error = house.running.request("POST", f"/{house.tenant.guid}/{path}", [], body=b"").json
+
+    assert str(uuid.UUID(error["trace_id"])) == error["trace_id"] == error["correlation_id"]
+
+
+def test_the_trace_id_leads_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with RunningHouse(tmp_path, logging=LoggingSettings(level="info")) as running:
+        error = ask(House(running), client_secret="wrong").json
+
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["refusal"] for line in lines if line.get("request_id") == error["trace_id"]] == [
+        "AADSTS7000215"
+    ]
+
+
 def test_a_refusal_repeats_the_clients_request_id(house: House) -> None:
     sent = str(uuid.uuid4())
 
@@ -92,7 +114,7 @@ def test_a_refusal_repeats_the_clients_request_id(house: House) -> None:
     assert error["correlation_id"] == sent
 
 
-@pytest.mark.parametrize("sent", ["", "a b", "<script>", "x" * 65, 'a"b', "é"])
+@pytest.mark.parametrize("sent", ["", "a b", "<script>", "x" * 65, 'a"b', "é", "request-7", "1" * 31])
 def test_a_request_id_that_is_none_is_not_repeated(house: House, sent: str) -> None:
     error = house.ask_for_token({}, None, [("client-request-id", sent)]).json
 

@@ -8,6 +8,7 @@ import re
 import select
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -383,7 +384,7 @@ def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("application", ["soc-agent-1.25", "\ue000", '"duration_ms":-1.25', "100 %"])
 def test_what_an_application_is_called_upsets_no_wording(application: str) -> None:
     wording = Wording(
-        id_prefix="|7d1f0c2291ab44e0.",
+        id_prefix="7d1f0c22-91ab-44e0-9c57-",
         method="GET",
         route="/api/incidents/{id}",
         path="/api/incidents/",
@@ -398,7 +399,7 @@ def test_what_an_application_is_called_upsets_no_wording(application: str) -> No
 
     assert line["application"] == application.replace("\ue000", "\ufffd")
     said = (line["request_id"], line["path"], line["duration_ms"])
-    assert said == ("|7d1f0c2291ab44e0.1a.", "/api/incidents/12", 0.123)
+    assert said == ("7d1f0c22-91ab-44e0-9c57-00000000001a", "/api/incidents/12", 0.123)
 
 
 # A stream in trouble
@@ -555,15 +556,14 @@ def test_a_full_disk_loses_lines_and_says_how_many_when_there_is_room_again(
 # Request ids
 
 
-def test_a_request_id_is_a_random_prefix_and_a_hexadecimal_counter() -> None:
+def test_a_request_id_is_a_guid_that_counts() -> None:
     ids = RequestIds()
 
     names = [ids.next() for _ in range(1000)]
 
-    prefix, number = names[-1].rstrip(".").split(".")
-    assert re.fullmatch(r"\|[0-9a-f]{16}", prefix)
-    assert int(number, 16) == 1000
-    assert names[9:11] == [f"{prefix}.a.", f"{prefix}.b."]
+    assert all(str(uuid.UUID(name)) == name and uuid.UUID(name).version == 4 for name in names)
+    assert [int(name[-12:], 16) for name in names] == list(range(1, 1001))
+    assert len({name[:-12] for name in names}) == 1
     assert RequestIds().next() not in names
 
 

@@ -2,7 +2,7 @@
 
 import os
 import pwd
-import secrets
+from uuid import uuid4
 
 from vigie.core.history import Deed
 
@@ -11,7 +11,7 @@ def deed_of(command: str) -> Deed:
     """What one run of a command does: everything that it changes is found again under one id."""
     from vigie.installation import now
 
-    return Deed(actor=f"{command} by {_login()}", request_id=f"|{secrets.token_hex(8)}.0.", at=now())
+    return Deed(actor=f"{command} by {_login()}", request_id=str(uuid4()), at=now())
 
 
 def _login() -> str:

@@ -5,10 +5,9 @@ Source: graph contract 9; clients.md, rules 1 to 9.
 
 import base64
 import binascii
-import re
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit
+from uuid import UUID
 
 import msgspec
 
@@ -51,8 +50,6 @@ _SECRET_FIELDS = frozenset(
 _VENDORS_CACHE = "login.windows.net"
 _VENDORS_NAMES = ("login.microsoftonline.com", _VENDORS_CACHE, "login.microsoft.com", "sts.windows.net")
 """The names of the vendor's login, which its libraries take for one: the one to call first."""
-
-_CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class LoginFace:
@@ -300,9 +297,8 @@ async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
 
 
 def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str, object]:
-    sent = exchange.header(b"client-request-id") or ""
-    correlation_id = sent if _CORRELATION_ID.fullmatch(sent) else str(uuid.uuid4())
     trace_id = exchange.request_id
+    correlation_id = _guid(exchange.client_request_id) or trace_id
     timestamp = _timestamp(exchange.at)
     return {
         "error": error,
@@ -314,6 +310,13 @@ def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str
         "correlation_id": correlation_id,
         "error_uri": f"{exchange.origin}/error?code={refusal.code}",
     }
+
+
+def _guid(sent: bytes) -> str | None:
+    try:
+        return str(UUID(sent.decode()))
+    except ValueError:
+        return None
 
 
 def _timestamp(at: Instant) -> str:

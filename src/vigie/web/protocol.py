@@ -1,12 +1,12 @@
 """What a connection may cost: uvicorn's HTTP protocol with bounds on bytes, time, waiting and number."""
 
 import asyncio
-import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeVar
+from uuid import uuid4
 
 import httptools
 import msgspec
@@ -320,7 +320,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _answer(self, reason: Reason, status: int, message: str) -> None:
-        target = f"|{secrets.token_hex(8)}.0."
+        target = str(uuid4())
         self.connections_open.on_answered(target, status, reason, self.address)
         body = _error_body(message.format(self.limits), target)
         headers = [

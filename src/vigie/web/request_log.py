@@ -1,9 +1,9 @@
 """One JSON line for each answered request, and what none of them may say."""
 
 import re
-import secrets
 from itertools import count
 from time import monotonic
+from uuid import uuid4
 
 import msgspec
 
@@ -27,16 +27,16 @@ _SECRET = re.compile(
 
 
 class RequestIds:
-    """Names requests: a random prefix for the process, and a counter in hexadecimal."""
+    """Names requests by GUIDs: the first four groups are random, for the process, and the last one counts."""
 
     def __init__(self) -> None:
-        self.prefix = f"|{secrets.token_hex(8)}."
+        self.prefix = str(uuid4())[:-12]
         self.next_number = count(1).__next__
-        """A number no other request has; where it stands, between `prefix` and a dot, is up to the asker."""
+        """A number no other request has, which stands behind `prefix` in twelve hexadecimal digits."""
 
     def next(self) -> str:
-        """A name no other request has, such as `|7d1f0c2291ab44e0.1a2b.`."""
-        return f"{self.prefix}{self.next_number():x}."
+        """A GUID no other request has, such as `7d1f0c22-91ab-44e0-9c57-000000001a2b`."""
+        return f"{self.prefix}{self.next_number():012x}"
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -87,7 +87,7 @@ class Wording:
             time=_BLANK,
             level="info",
             event="request",
-            request_id=f"{id_prefix}{_BLANK}.",
+            request_id=f"{id_prefix}{_BLANK}",
             client_request_id=None,
             method=method,
             route=route,
@@ -104,7 +104,7 @@ class Wording:
         )
         text = _encoder.encode(line).decode().replace(_DURATION_TO_COME, f'"duration_ms":{_BLANK}') + "\n"
         pieces = [piece.replace("%", "%%").encode() for piece in text.split(_BLANK)]
-        self._form = b"%b%%b%b%%x%b%%b%b%%.3f%b" % tuple(pieces)
+        self._form = b"%b%%b%b%%012x%b%%b%b%%.3f%b" % tuple(pieces)
 
     def line(self, at: Instant, number: int, digits: bytes, seconds: float) -> bytes:
         """The line of one request."""
