@@ -1,10 +1,12 @@
 """Files appear whole or not at all, and nothing of them is left beside: not on a full disk, not after a kill."""
 
+import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,24 @@ def test_nothing_else_is_swept() -> None:
     sweep(Path())
 
     assert all(file.exists() for file in kept)
+
+
+def bind_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def make_folder_beside(path: Path) -> None:
+    path.touch()
+    path.with_name(f"{path.name}-journal").mkdir()
+
+
+@pytest.mark.parametrize("make", [bind_socket, Path.mkdir, os.mkfifo, make_folder_beside])
+def test_what_others_put_under_such_a_name_keeps_nothing_from_being_written(
+    make: Callable[[Path], object],
+) -> None:
+    make(Path(LEFT))
+
+    done("keys", "rotate")
+
+    assert Path(LEFT).exists()

@@ -35,13 +35,16 @@ def new_file(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[Path]
 
 
 def sweep(folder: Path) -> None:
-    """Remove the unfinished files of processes that were killed. Those still being written stay."""
+    """Remove the unfinished files of processes that were killed. Those still being written stay.
+
+    In a folder such as /tmp anybody may use such a name for anything: what cannot be removed stays too.
+    """
     if not os.access(folder, os.W_OK):
         return
     for file in folder.iterdir():
-        if _PART.fullmatch(file.name) and not file.is_symlink():
+        if _PART.fullmatch(file.name) and file.is_file() and not file.is_symlink():
             # Somebody else sweeps as well, is not done yet, or it is not ours.
-            with suppress(FileNotFoundError, BlockingIOError, PermissionError):
+            with suppress(OSError):
                 _remove_if_left(file)
 
 
