@@ -114,6 +114,13 @@ def test_a_letter_that_only_python_takes_for_another_is_another(house: House, pa
     assert (answer.status, answer.code) == (404, "NotFound")
 
 
+@pytest.mark.parametrize("path", sorted({row.path for row in ROUTES}))
+def test_what_ends_in_a_line_feed_is_another_path(house: House, path: str) -> None:
+    answer = house.running.request("GET", f"{path.replace('{tenant}', house.tenant.guid)}%0A")
+
+    assert (answer.status, answer.code) == (404, "NotFound")
+
+
 def test_a_token_is_had_under_the_documented_spelling_and_reads(house: House) -> None:
     application, secret = house.add_application("Incident.Read.All")
     form = {"client_id": application.client_id, "client_secret": secret}

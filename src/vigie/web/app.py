@@ -284,8 +284,10 @@ class _Route(Route):
 
     def __init__(self, path: str, endpoint: "_Endpoint", *, methods: tuple[str, ...]) -> None:
         super().__init__(path, endpoint, methods=methods)
+        # `$` would let a line feed follow, and rules of proxies know nothing of such a path.
+        whole = self.path_regex.pattern.removesuffix("$") + r"\Z"
         # ASCII: else a long s would be an s, and a Kelvin sign a k.
-        self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.ASCII)
+        self.path_regex = re.compile(whole, re.IGNORECASE | re.ASCII)
 
 
 class _Endpoint:
