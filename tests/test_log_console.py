@@ -49,6 +49,14 @@ def test_what_never_became_a_request_is_a_line_too() -> None:
     assert line == "07:41:09.306 info    - unmatched 400 0.0 ms\n"
 
 
+def test_a_path_cannot_say_what_else_stands_in_the_line() -> None:
+    path = "/x 200 0.1 ms application=reader"
+
+    line = shown(event="request", method="GET", route="unmatched", path=path, status=404, duration_ms=0.5)
+
+    assert line == f'07:41:09.306 info    GET "{path}" 404 0.5 ms\n'
+
+
 def test_a_traceback_stands_below_its_line() -> None:
     line = shown(level="error", event="defect", exception="Traceback:\n  File x\nValueError: no")
 
