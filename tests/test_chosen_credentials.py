@@ -15,6 +15,7 @@ import pytest
 from tests.commands import PROGRAM, done, environment, run, served
 from vigie.core.client_secrets import check_chosen_secret, hash_secret
 from vigie.core.directory import DirectoryError
+from vigie.core.sample_clients import READER
 from vigie.identity.tokens import USER_CLIENT_ID
 
 CLIENT_ID = "6f0c1d5e-2b0a-4c39-9a51-0d7c7e4b8a11"
@@ -99,6 +100,7 @@ def test_a_client_id_is_one_applications_alone_whatever_the_tenant() -> None:
         ("reader", 1, "'reader' is not a GUID such as"),
         ("00000000-0000-0000-0000-000000000000", 2, "is reserved"),
         (USER_CLIENT_ID, 2, "is reserved"),
+        (READER.client_id, 2, "is reserved"),
         (USER_CLIENT_ID.upper().replace("-", ""), 2, "is reserved"),
     ],
 )
@@ -129,6 +131,7 @@ def test_a_chosen_secret_that_contradicts_the_rest_is_wrong_usage(more: tuple[st
         (f"{SECRET[:20]} {SECRET[20:]}".encode(), "printable ASCII"),
         (f"{SECRET}\tx".encode(), "printable ASCII"),
         (f"{SECRET}é".encode(), "printable ASCII"),
+        (READER.secret.encode(), "everybody knows"),
         (b"a" * 40, "repeats itself"),
         (b"passwordpasswordpasswordpassword", "repeats itself"),
         (b"0123456789abcdef" * 3, "repeats itself"),

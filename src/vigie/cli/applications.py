@@ -26,6 +26,7 @@ from vigie.cli.telling import WrongUsage, remark
 from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
+from vigie.core.sample_clients import SAMPLE_CLIENTS
 from vigie.store.naming import NIL_GUID, checked_guid
 
 _PERMISSIONS = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
@@ -252,10 +253,11 @@ def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str,
 
 
 def _check_client_id(client_id: str | None) -> None:
-    """Refuse what means something else in a token: nobody, and the tokens of `vigie token --user`."""
+    """Refuse what means something else: nobody, the tokens of `vigie token --user`, and what `serve` refuses."""
     from vigie.identity.tokens import USER_CLIENT_ID
 
-    if client_id and checked_guid(client_id) in (USER_CLIENT_ID, NIL_GUID):
+    reserved = {USER_CLIENT_ID, NIL_GUID, *(each.client_id for each in SAMPLE_CLIENTS)}
+    if client_id and checked_guid(client_id) in reserved:
         raise WrongUsage(f"--client-id {client_id} is reserved; name another GUID, or none for a new one")
 
 

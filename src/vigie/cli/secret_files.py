@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from vigie.cli.frame import interruptible
 from vigie.cli.telling import CommandFailed
+from vigie.core.sample_clients import SAMPLE_CLIENTS
 from vigie.files.trust import read_private
 
 SecretFileOption = Annotated[
@@ -25,7 +26,16 @@ _BYTES_MAX = 10_000
 
 
 def read_secret(name: str) -> str:
-    """The one line of a file or of stdin. Raises CommandFailed where it is not one line of text."""
+    """The one line of a file or of stdin. Raises CommandFailed where it is none, or one that everybody knows."""
+    secret = _line(name)
+    if any(secret == each.secret for each in SAMPLE_CLIENTS):
+        raise CommandFailed(
+            "the client secret is one of `vigie demo`, which everybody knows; take another one"
+        )
+    return secret
+
+
+def _line(name: str) -> str:
     if name == "-" and sys.stdin.isatty():
         with interruptible():
             return getpass("Client secret: ")
