@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.builders import an_incident
 from tests.house import House, RunningHouse
 from tests.updating import WRITE_ALL, update
+from vigie.core.instants import Instant
 from vigie.core.refusals import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.settings import LoggingSettings
 from vigie.web.problems import PROBLEMS
@@ -24,7 +25,7 @@ from vigie.web.protocol import Limits
 WORDS = "Zaphod"
 """What callers say here wherever they can say something."""
 
-VALUES = {"str": "x", "int": 1, "tuple": ("GET",)}
+VALUES = {"str": "x", "int": 1, "tuple": ("GET",), "Instant": Instant(0), "Optional": None}
 
 LISTS = (
     f"$filter=status eq '{WORDS}'",

@@ -286,12 +286,12 @@ FRENCH = Texts(
     landing="Vigie est en marche",
     landing_note=(
         "Ce serveur répond aux programmes écrits pour l’API des incidents de Microsoft Defender XDR. Il leur faut "
-        "un jeton ; cette page et les documents ci-dessous n’en demandent pas."
+        "un jeton ; cette page et les documents ci-dessous n’en demandent pas."
     ),
-    landing_incidents="Incidents :",
+    landing_incidents="Incidents :",
     landing_reference="Référence de l’API",
-    landing_openapi=" : la même pour les programmes (OpenAPI)",
-    landing_readiness=" : le serveur peut-il répondre",
+    landing_openapi=" : la même pour les programmes (OpenAPI)",
+    landing_readiness=" : le serveur peut-il répondre",
     landing_independent="Vigie n’est ni affilié à Microsoft, ni approuvé par Microsoft.",
 )
 
