@@ -103,6 +103,17 @@ def test_what_cannot_be_kept_without_loss_is_refused_with_the_reason(text: bytes
     assert len(str(refused.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [(b'{"a": [1, ', "10 bytes"), (b'{\n "a": [1, ', "12 bytes, in line 2 behind column 10")],
+)
+def test_the_end_of_what_was_cut_has_a_line_only_where_there_are_several(text: bytes, place: str) -> None:
+    with pytest.raises(NotJson) as caught:
+        decode(text)
+
+    assert str(caught.value) == f"the JSON is truncated: it ends after {place}"
+
+
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_value_or_refused(text: bytes) -> None:
     try:
