@@ -46,6 +46,7 @@ def a_flood(house: House, kind: str) -> Iterator[list[int]]:
     over = threading.Event()
     application, secret = house.add_application(READ_ALL)
     forged = f"{house.a_token().rpartition('.')[0]}.AAAA"
+    elsewhere = house.a_token(audience="https://graph.microsoft.com")
     form: dict[str, str | None] = {"client_id": application.client_id, "client_secret": f"{secret}x"}
     number = house.takes(an_incident())
 
@@ -58,6 +59,7 @@ def a_flood(house: House, kind: str) -> Iterator[list[int]]:
     def ask() -> None:
         ways: dict[str, Callable[[], int]] = {
             "tokens": lambda: house.get(number, forged).status,
+            "audiences": lambda: house.get(number, elsewhere).status,
             "secrets": lambda: house.ask_for_token(form).status,
             "pages": lambda: house.running.request("GET", page.url).status,
         }
@@ -76,7 +78,7 @@ def a_flood(house: House, kind: str) -> Iterator[list[int]]:
             thread.join(timeout=20)
 
 
-@pytest.mark.parametrize("kind", ["tokens", "secrets", "passwords", "pages"])
+@pytest.mark.parametrize("kind", ["tokens", "audiences", "secrets", "passwords", "pages"])
 def test_a_flood_gets_few_answers_and_good_callers_get_theirs_at_once(flooded: House, kind: str) -> None:
     number, token = flooded.takes(an_incident()), flooded.a_token()
     flooded.get(number, token)

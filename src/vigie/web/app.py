@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
 from vigie.core.instants import Instant
-from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound
+from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.web.defender import (
     BODY_HEADERS,
     INCIDENT_ROUTE,
@@ -148,6 +148,9 @@ class VigieApp:
         if exchange.status:
             # The answer has begun: it must not end as if it were whole.
             raise refusal
+        if isinstance(refusal, WrongAudience):
+            # Its caller is known, but no quota counts calls with a token for another API.
+            await exchange.wait_among(Kind.ERROR)
         if isinstance(refusal, QuotaExceeded):
             self._metrics.quota_refusals.count(refusal.quota_name)
         authority = exchange.origin if self._has_authority else ""
