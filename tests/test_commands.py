@@ -496,8 +496,9 @@ def test_a_password_is_read_from_stdin_and_never_shown() -> None:
         ("123456789012", "too easy to guess"),
         ("passwordpassword", "too easy to guess"),
         (" " * 12, "too easy to guess"),
-        (UPN, "beside the names of the user and the organisation"),
-        (f"{UPN.partition('@')[0]}-contoso-2026", "beside the names of the user and the organisation"),
+        (UPN, "beside the names of the user, the organisation and Vigie"),
+        ("Vigie2026!Vigie", "beside the names of the user, the organisation and Vigie"),
+        (f"{UPN.partition('@')[0]}-contoso-2026", "beside the names of the user, the organisation and Vigie"),
     ],
 )
 def test_a_password_that_is_tried_first_is_refused_with_what_to_do(typed: str, reason: str) -> None:

@@ -535,7 +535,9 @@ def test_what_is_tried_first_is_refused_and_what_to_do_instead_is_said(password:
     ],
 )
 def test_names_of_the_user_and_the_organisation_do_not_count(password: str) -> None:
-    with pytest.raises(DirectoryError, match="beside the names of the user and the organisation; take four"):
+    with pytest.raises(
+        DirectoryError, match="beside the names of the user, the organisation and Vigie; take four"
+    ):
         check_new_password(password, NAMES)
 
 

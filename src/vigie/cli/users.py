@@ -30,6 +30,9 @@ from vigie.core.sign_in import Password
 
 _LINE_LENGTH_MAX = 10_000
 
+_SERVICE = "vigie"
+"""What a password here is for: a word of the context, which NIST SP 800-63B, 5.1.1.2, wants refused too."""
+
 Upn = Annotated[str, Parameter(help="The user principal name.")]
 RoleOption = Annotated[str, Parameter(name="--role", help="The name of the role.")]
 
@@ -171,6 +174,7 @@ def _names_of(tenant: Tenant, user: User) -> list[str]:
     """What a password may not be made of: whoever guesses it begins there."""
     name, _, domain = user.upn.partition("@")
     return [
+        _SERVICE,
         user.upn,
         name,
         domain,

@@ -61,8 +61,8 @@ def check_new_password(password: str, names: Collection[str]) -> None:
     known = {name.casefold() for name in names if len(name) >= _NAME_LENGTH_MIN}
     if len(_without(normal.casefold(), known)) < LENGTH_MIN:
         raise DirectoryError(
-            f"a password has at least {LENGTH_MIN} characters beside the names of the user and the organisation; "
-            f"{_ADVICE}"
+            f"a password has at least {LENGTH_MIN} characters beside the names of the user, the organisation and "
+            f"Vigie; {_ADVICE}"
         )
     if _is_easy_to_guess(normal, known):
         raise DirectoryError(f"the password is too easy to guess; {_ADVICE}")
