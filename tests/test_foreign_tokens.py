@@ -28,6 +28,7 @@ from tests.foreign_issuers import (
     trusting,
 )
 from tests.house import to_base64
+from vigie.issuer_settings import ApplicationMarkSettings
 
 GOOD, UNKNOWN, FORBIDDEN = 404, 401, 403
 
@@ -197,32 +198,174 @@ def test_the_type_may_be_spelled_as_media_types_are(
     assert trusted.status(issuer.token(claims_of(issuer), typ=typ)) == GOOD
 
 
-@pytest.mark.parametrize(
-    "mark",
-    [
-        {"nonce": "n-0S6"},
-        {"at_hash": "MTIz"},
-        {"c_hash": "MTIz"},
-        {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
-        {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}},
-        {"typ": "ID"},
-        {"typ": "Refresh"},
-        {"typ": "DPoP", "nonce": ...},
-        {"typ": ["Bearer"]},
-        {"typ": "Bearer", "cnf": {}},
-    ],
-    ids=str,
-)
-def test_what_is_no_bearer_token_for_an_api_is_refused(
-    issuer: ForeignIssuer, trusted: TrustingHouse, mark: dict[str, object]
+CLIENT = "5d7b6c1a-9a53-4f55-8a44-0f1d2c3b4a59"
+"""A client that is an API too, as where both share a registration: its id is one of the audiences."""
+
+OF_APPLICATION: dict[str, Any] = {"roles": ["Incident.Read.All"]}
+OF_USER: dict[str, Any] = {"sub": "a1b2", "groups": ["readers"], "roles": ...}
+LOGGED_IN: dict[str, Any] = {**OF_USER, "auth_time": 1_780_000_000, "sid": "5b0e"}
+ENTRA_V1: dict[str, Any] = {"client_id": ..., "appid": CLIENT, "appidacr": "1", "ver": "1.0"}
+ENTRA_V2: dict[str, Any] = {"client_id": ..., "azp": CLIENT, "azpacr": "0", "ver": "2.0", "aud": CLIENT}
+
+ACCESS_TOKENS: dict[str, tuple[object, dict[str, Any]]] = {
+    "RFC 9068, of an application": ("at+jwt", OF_APPLICATION),
+    "RFC 9068, of a user": ("at+jwt", {**LOGGED_IN, "scope": "openid Incident.Read"}),
+    "RFC 9068, spelled as a media type": ("application/at+jwt", OF_APPLICATION),
+    "RFC 9068, with claims of ID tokens": (
+        "at+jwt",
+        {**OF_APPLICATION, "nonce": "n", "at_hash": "x", "c_hash": "x", "s_hash": "x", "auth_time": 1},
+    ),
+    "RFC 9068, for the client itself": ("at+jwt", {**OF_APPLICATION, "client_id": CLIENT, "aud": CLIENT}),
+    "Entra ID v1, of an application": ("JWT", {**ENTRA_V1, **OF_APPLICATION}),
+    "Entra ID v1, of a user": ("JWT", {**ENTRA_V1, **OF_USER, "scp": "Incident.Read"}),
+    "Entra ID v2, of an application": ("JWT", {**ENTRA_V2, **OF_APPLICATION}),
+    "Entra ID v2, of a user": ("JWT", {**ENTRA_V2, **OF_USER, "scp": "Incident.Read"}),
+    "Entra ID v2, with auth_time": ("JWT", {**ENTRA_V2, **LOGGED_IN, "scp": "Incident.Read"}),
+    "Entra ID with idtyp, of an application": ("JWT", {**ENTRA_V2, **OF_APPLICATION, "idtyp": "app"}),
+    "Entra ID with idtyp, of a user": (
+        "JWT",
+        {**ENTRA_V2, **LOGGED_IN, "idtyp": "user", "scp": "Incident.Read", "nonce": "n"},
+    ),
+    "Keycloak, of an application": ("JWT", {**OF_APPLICATION, "typ": "Bearer", "azp": "poller"}),
+    "Keycloak, of a user": (
+        "JWT",
+        {**LOGGED_IN, "client_id": ..., "typ": "Bearer", "azp": "console", "scope": "Incident.Read"},
+    ),
+    "Keycloak before 24, with nonce": ("JWT", {**OF_APPLICATION, "typ": "Bearer", "nonce": "n"}),
+    "Keycloak, with both marks": ("at+jwt", {**OF_APPLICATION, "typ": "Bearer"}),
+    "Auth0, of an application": (
+        "JWT",
+        {
+            "client_id": ...,
+            "azp": "poller",
+            "gty": "client-credentials",
+            "roles": ...,
+            "scope": "Incident.Read.All",
+        },
+    ),
+    "Auth0, of a user": (
+        "JWT",
+        {
+            **OF_USER,
+            "client_id": ...,
+            "azp": "console",
+            "aud": [AUDIENCE, "https://contoso.example/userinfo"],
+            "scope": "openid profile",
+            "permissions": ["Incident.Read"],
+        },
+    ),
+    "Auth0, of a user, with permissions alone": (
+        "JWT",
+        {**OF_USER, "client_id": ..., "azp": "console", "permissions": ["Incident.Read"]},
+    ),
+    "Okta, of a user, without typ": (
+        ...,
+        {**LOGGED_IN, "sid": ..., "client_id": ..., "cid": "console", "scp": ["openid", "Incident.Read"]},
+    ),
+    "AD FS, of an application": (
+        "JWT",
+        {**OF_APPLICATION, "client_id": ..., "appid": "poller", "apptype": "Confidential", "auth_time": 1},
+    ),
+    "for the client itself, with a scope": (
+        "JWT",
+        {**LOGGED_IN, "client_id": ..., "azp": CLIENT, "aud": CLIENT, "scope": "openid Incident.Read"},
+    ),
+    "for the API and the client": ("JWT", {**OF_APPLICATION, "client_id": CLIENT, "aud": [AUDIENCE, CLIENT]}),
+    "no marks at all": ("JWT", OF_APPLICATION),
+    "no typ at all": (..., OF_APPLICATION),
+}
+
+ID_TOKEN: dict[str, Any] = {**LOGGED_IN, "client_id": ..., "aud": CLIENT, "roles": ["Incident.Read.All"]}
+
+ID_TOKENS: dict[str, dict[str, Any]] = {
+    "OpenID Connect Core": ID_TOKEN,
+    "with azp": {**ID_TOKEN, "azp": CLIENT},
+    "with azp, without auth_time": {**ID_TOKEN, "azp": CLIENT, "auth_time": ...},
+    "with azp, in a list": {**ID_TOKEN, "azp": CLIENT, "aud": [CLIENT]},
+    "with client_id": {**ID_TOKEN, "client_id": CLIENT},
+    "with appid": {**ID_TOKEN, "appid": CLIENT},
+    "of code and ID token": {**ID_TOKEN, "azp": CLIENT, "scope": "Incident.Read", "c_hash": "x"},
+    "with nonce": {**ID_TOKEN, "azp": CLIENT, "scope": "Incident.Read", "nonce": "n"},
+    "with at_hash": {**ID_TOKEN, "azp": CLIENT, "scope": "Incident.Read", "at_hash": "x"},
+    "of the Financial-grade API": {**ID_TOKEN, "azp": CLIENT, "scope": "Incident.Read", "s_hash": "x"},
+    "for several, with auth_time": {**ID_TOKEN, "azp": CLIENT, "aud": [CLIENT, AUDIENCE], "roles": ...},
+    "Entra ID v1": {**ID_TOKEN, "ver": "1.0", "amr": ["pwd"], "upn": "ines@contoso.example"},
+    "Entra ID v2": {**ID_TOKEN, "ver": "2.0", "auth_time": ..., "preferred_username": "ines@contoso.example"},
+    "Google": {**ID_TOKEN, "azp": CLIENT, "auth_time": ..., "roles": ..., "email": "ines@contoso.example"},
+    "Keycloak": {**ID_TOKEN, "azp": CLIENT, "scope": "Incident.Read", "typ": "ID"},
+    "Amazon Cognito": {**ID_TOKEN, "token_use": "id", "at_hash": "x", "cognito:groups": ["readers"]},
+}
+
+OTHER_TOKENS: dict[str, dict[str, Any]] = {
+    "refresh token": {"typ": "Refresh"},
+    "offline token": {"typ": "Offline"},
+    "bound to a key, as a claim says": {"typ": "DPoP"},
+    "of two types": {"typ": ["Bearer"]},
+    "no type": {"typ": ""},
+    "of a device": {"idtyp": "device"},
+    "two words for its type": {"typ": "Bearer", "idtyp": "id"},
+    "logout token": {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+    "bound to a key": {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}},
+    "bound to a key, of Keycloak": {"typ": "Bearer", "cnf": {}},
+    "answer to a request for authorization": {"client_id": ..., "code": "c", "state": "s"},
+}
+
+
+@pytest.fixture(scope="module")
+def any_type(
+    store: str, issuer: ForeignIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrustingHouse]:
+    """A house that takes access tokens of both header types, and those for `CLIENT` as its own."""
+    settings = trusting(
+        issuer,
+        audiences=(AUDIENCE, CLIENT),
+        token_types=("at+jwt", "JWT"),
+        application_when=ApplicationMarkSettings(absent="groups"),
+        application_from=("client_id", "azp", "appid", "cid"),
+        application_permissions_from=("roles", "scope"),
+        user_permissions_from=("scp", "scope", "permissions"),
+        **SOC_ROLES,
+    )
+    with TrustingHouse(tmp_path_factory.mktemp("any_type"), settings) as trusted:
+        yield trusted
+
+
+@pytest.mark.parametrize("shape", ACCESS_TOKENS)
+def test_every_shape_of_access_token_is_accepted(
+    issuer: ForeignIssuer, any_type: TrustingHouse, shape: str
 ) -> None:
-    assert trusted.status(issuer.token(claims_of(issuer, **mark))) == UNKNOWN
+    typ, claims = ACCESS_TOKENS[shape]
+
+    assert any_type.status(issuer.token(issuer.claims(**claims), typ=typ)) == GOOD
 
 
-def test_an_old_keycloak_puts_a_nonce_into_access_tokens_and_says_that_they_are(
+@pytest.mark.parametrize("shape", ID_TOKENS)
+@pytest.mark.parametrize("typ", ["JWT", ...])
+def test_every_shape_of_id_token_is_refused(
+    issuer: ForeignIssuer, any_type: TrustingHouse, shape: str, typ: object
+) -> None:
+    id_token = ID_TOKENS[shape]
+    marked = {**id_token, "client_id": CLIENT, "scope": "Incident.Read", "typ": "Bearer"}
+
+    assert any_type.status(issuer.token(issuer.claims(**id_token), typ=typ)) == UNKNOWN
+    # Nothing else is wrong with it.
+    assert any_type.status(issuer.token(issuer.claims(**marked), typ=typ)) == GOOD
+
+
+@pytest.mark.parametrize("shape", OTHER_TOKENS)
+@pytest.mark.parametrize("typ", ["at+jwt", "JWT"])
+def test_what_is_no_bearer_token_for_an_api_is_refused(
+    issuer: ForeignIssuer, any_type: TrustingHouse, shape: str, typ: str
+) -> None:
+    assert any_type.status(issuer.token(issuer.claims(**OTHER_TOKENS[shape]), typ=typ)) == UNKNOWN
+
+
+def test_where_only_the_header_type_counts_a_token_without_it_is_refused_whatever_its_claims_say(
     issuer: ForeignIssuer, trusted: TrustingHouse
 ) -> None:
-    assert trusted.status(issuer.token(claims_of(issuer, typ="Bearer", nonce="n-0S6"))) == GOOD
+    for mark in ({"typ": "Bearer"}, {"idtyp": "app"}):
+        assert trusted.status(issuer.token(claims_of(issuer, **mark), typ="JWT")) == UNKNOWN
+        assert trusted.status(issuer.token(claims_of(issuer, **mark))) == GOOD
 
 
 @pytest.mark.parametrize("header", [{"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": "exp"}])

@@ -145,7 +145,7 @@ def test_tokens_of_entra_id_in_version_1(tmp_path: Path) -> None:
         assert url.endswith(f"/{TENANT}/")
         assert entra.sees({**common, "roles": ["Incident.Read.All"]}, issuer=1) == (READ, 2)
         assert entra.sees({**user, "roles": ["Incidents.Operator"]}, issuer=1) == (READ, 2)
-        assert entra.sees({**user, "aud": "https://graph.microsoft.com"}, issuer=1) == (FORBIDDEN, 0)
+        assert entra.sees({**user, "aud": "https://graph.microsoft.com"}, issuer=1) == (UNKNOWN, 0)
 
 
 # Keycloak
@@ -185,7 +185,7 @@ def test_tokens_of_keycloak(tmp_path: Path) -> None:
     with followed(1, tmp_path) as keycloak:
         assert keycloak.sees(of_keycloak()) == (READ, 2)
         assert keycloak.sees(of_keycloak(resource_access={})) == (FORBIDDEN, 0)
-        assert keycloak.sees(of_keycloak(aud="account")) == (FORBIDDEN, 0)
+        assert keycloak.sees(of_keycloak(aud="account")) == (UNKNOWN, 0)
         assert keycloak.sees(of_keycloak(azp="elsewhere", client_id="elsewhere")) == (UNKNOWN, 0)
         assert keycloak.sees(of_keycloaks_user("soc")) == (READ, 2)
         assert keycloak.sees(of_keycloaks_user("helpdesk")) == (READ, 1)

@@ -228,11 +228,33 @@ def test_the_provider_may_sign_by_other_algorithms(node: str, tmp_path: Path, al
         assert trusted.status(provider.application_token()) == GOOD
 
 
-def test_a_token_of_the_provider_for_another_api_is_answered_403(provider: Provider, tmp_path: Path) -> None:
+def test_a_token_of_the_provider_for_another_api_is_answered_401(provider: Provider, tmp_path: Path) -> None:
     with TrustingHouse(tmp_path, trust_in(provider)) as trusted:
         token = provider.application_token(resource="https://api.security.microsoft.com")
 
-        assert trusted.status(token) == FORBIDDEN
+        answer = trusted.get(1, token)
+
+        assert (answer.status, "Invalid Authorization payload" in answer.json["error"]["message"]) == (
+            UNKNOWN,
+            True,
+        )
+
+
+def test_an_id_token_of_the_provider_is_refused_even_where_its_type_and_audience_fit(
+    provider: Provider, tmp_path: Path
+) -> None:
+    settings = trust_in(
+        provider,
+        audiences=(AUDIENCE, "console"),
+        token_types=("at+jwt", "JWT"),
+        application_from=("client_id", "aud"),
+        **SOC_ROLES,
+    )
+    with TrustingHouse(tmp_path, settings) as trusted:
+        tokens = provider.user_tokens("ines")
+
+        assert trusted.status(tokens["access_token"]) == GOOD
+        assert trusted.status(tokens["id_token"]) == UNKNOWN
 
 
 def test_the_provider_speaks_for_its_tenant_alone(provider: Provider, tmp_path: Path) -> None:

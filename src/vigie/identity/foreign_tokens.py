@@ -19,19 +19,16 @@ from vigie.core.access import (
 )
 from vigie.core.directory import DeviceGroup, Role, Tenant
 from vigie.core.instants import Instant
-from vigie.core.letter_case import lowered
 from vigie.core.refusals import InvalidToken
+from vigie.identity.access_tokens import require_access_token, type_of
 from vigie.identity.compact import ReadToken, refuse_critical
 from vigie.identity.directory import Directory
 from vigie.identity.issuer_keys import IssuerKeys
 from vigie.identity.tokens import SignedClaims, checked_validity
-from vigie.identity.trusted_issuers import RoleByClaim, TokenType, TrustedIssuer, UserKey
+from vigie.identity.trusted_issuers import RoleByClaim, TrustedIssuer, UserKey
 from vigie.identity.verification_keys import ALGORITHMS
 
 _KID_LENGTH_MAX = 256
-_CLAIMS_OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
-# Logout tokens have the first; the second binds a token to a key whose possession nobody has proven here.
-_CLAIMS_OF_OTHERS = ("events", "cnf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +76,17 @@ class ForeignTokens:
     async def prove(self, issuer: TrustedIssuer, token: ReadToken, now: Instant) -> ProvenCaller:
         """The caller of a token of an issuer. Raises InvalidToken, IssuerUnavailable."""
         kid = await self._check_signature(issuer, token)
-        _require_access_token(token.claims)
+        application, audiences = issuer.application_of(token.claims), _audiences(token.claims)
+        require_access_token(token.header, token.claims, application=application, audiences=audiences)
         valid_from, valid_until = checked_validity(token.claims, now, self._clock_skew_ticks)
         tenant = await self._tenant(issuer, token.claims)
         kind = issuer.kind_of(token.claims)
-        audiences = _audiences(token.claims)
         claims = SignedClaims(
             issuer=str(token.claims["iss"]),
             audience=" ".join(audiences),
             tenant_guid=tenant.guid,
             kind=kind,
-            application_id=issuer.application_of(token.claims),
+            application_id=application,
             object_id="" if kind is CallerKind.APPLICATION else issuer.subject_of(token.claims),
             granted=issuer.granted(token.claims, kind),
             valid_from=valid_from,
@@ -186,23 +183,9 @@ def _kid(header: Mapping[str, Any]) -> str:
 
 
 def _require_type(header: Mapping[str, Any], issuer: TrustedIssuer) -> None:
-    said = header.get("typ", TokenType.ANY)
-    # RFC 7515, 4.1.9: in any case of the letters, and with application/ in front or without.
-    spelled = lowered(said).removeprefix("application/") if isinstance(said, str) else None
-    if spelled not in {lowered(each) for each in issuer.token_types}:
-        raise InvalidToken(f"type {str(said)[:40]!r} is not that of the issuer's access tokens")
-
-
-def _require_access_token(claims: Mapping[str, Any]) -> None:
-    """Keycloak says in a claim what a token is; of others it is known by what only ID tokens have."""
-    said = claims.get("typ")
-    if said not in (None, "Bearer"):
-        raise InvalidToken(f"claim typ is {str(said)[:20]!r}, so it is no bearer token")
-    # Keycloak before version 24 had nonce in access tokens too.
-    unwanted = _CLAIMS_OF_OTHERS if said else (*_CLAIMS_OF_OTHERS, *_CLAIMS_OF_ID_TOKENS)
-    for name in unwanted:
-        if name in claims:
-            raise InvalidToken(f"claim {name} is there, so it is no bearer token for an API")
+    if type_of(header) not in issuer.token_types:
+        said = str(header.get("typ"))[:40]
+        raise InvalidToken(f"type {said!r} is not that of the issuer's access tokens")
 
 
 def _audiences(claims: Mapping[str, Any]) -> list[str]:
