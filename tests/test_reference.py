@@ -361,11 +361,21 @@ def shown_operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield path, method, item[method]
 
 
-def test_every_call_that_is_shown_is_as_the_document_has_it_but_for_its_samples() -> None:
+def test_every_call_that_is_shown_is_as_the_document_has_it_but_for_samples_and_permissions() -> None:
     for path, method, operation in shown_operations():
-        samples = operation.pop("x-codeSamples")
-        assert operation == API["paths"][path][method]
-        operation["x-codeSamples"] = samples
+        written = API["paths"][path][method]
+        assert operation == written | {key: operation[key] for key in ("description", "x-codeSamples")}
+        assert operation["description"].startswith(written.get("description", ""))
+
+
+@pytest.mark.parametrize(("method", "permissions"), [("get", READ_PERMISSIONS), ("patch", WRITE_PERMISSIONS)])
+def test_the_page_says_which_permissions_open_a_call(
+    method: str, permissions: dict[CallerKind, tuple[str, ...]]
+) -> None:
+    description = SHOWN["paths"]["/api/incidents/{id}"][method]["description"]
+
+    said = description.rpartition("One of these permissions is needed: ")[2]
+    assert said == ", ".join(f"`{each}`" for kind in CallerKind for each in permissions[kind]) + "."
 
 
 def test_every_sample_calls_this_server_and_is_code() -> None:

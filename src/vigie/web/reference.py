@@ -119,8 +119,16 @@ def _shown_path(path: str, item: dict[str, Any]) -> dict[str, Any]:
     """A path without HEAD, which is answered wherever GET is."""
     shown = {name: value for name, value in item.items() if name != "head"}
     for method in shown.keys() & set(_METHODS):
-        shown[method] = shown[method] | {"x-codeSamples": code_samples(path, method, shown[method])}
+        shown[method] = _shown_call(path, method, shown[method])
     return shown
+
+
+def _shown_call(path: str, method: str, call: dict[str, Any]) -> dict[str, Any]:
+    """A call with samples, and with the permissions that open it: Redoc shows none for a bearer token."""
+    names = [f"`{name}`" for way in call.get("security", ()) for names in way.values() for name in names]
+    needs = f"\n\nOne of these permissions is needed: {', '.join(names)}." if names else ""
+    description = call.get("description", "") + needs
+    return call | {"description": description, "x-codeSamples": code_samples(path, method, call)}
 
 
 def _link(path: str) -> Html:
