@@ -1,14 +1,15 @@
 """The log of a store file stays short beside readers: those who take long are stopped, others are waited for."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from vigie.core.refusals import QueryTooSlow
+from vigie.core.refusals import QueryTooSlow, StoreUnavailable
 from vigie.store.database import Session, Statement
 from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
 from vigie.store.sqlite.log_length import LOG_BYTES_MAX, log_bytes
@@ -77,6 +78,31 @@ def test_the_log_stays_short_beside_a_list_that_is_being_read(tmp_path: Path) ->
             return longest_bytes
 
     assert asyncio.run(work()) <= LOG_BYTES_MAX
+
+
+def test_a_file_that_was_cut_short_does_not_end_the_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So little, because SQLite looks at the length only of a file that is longer than its log.
+    monkeypatch.setattr("vigie.store.sqlite.log_length._EMPTIED_FROM_BYTES", CHANGE_BYTES)
+
+    async def write(session: Session, name: str, size_bytes: int) -> None:
+        await session.run("set_installation_value", {"name": name, "value": "9" * size_bytes})
+
+    async def work() -> None:
+        async with a_store(tmp_path / "store") as database:
+            await database.write(partial(write, name="much", size_bytes=16 * CHANGE_BYTES))
+            # Done when the log that the one before has left is in the file.
+            await database.write(partial(write, name="little", size_bytes=1))
+            assert log_bytes(database.path) < CHANGE_BYTES
+            os.truncate(database.path, 4096)
+            for _ in range(3):
+                # Whether they are refused or not: they are answered.
+                with suppress(StoreUnavailable):
+                    change = partial(write, name="more", size_bytes=2 * CHANGE_BYTES)
+                    await asyncio.wait_for(database.write(change), 30)
+
+    asyncio.run(work())
 
 
 async def read(database: SqliteDatabase, statement: Statement) -> int:

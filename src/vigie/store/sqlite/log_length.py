@@ -23,7 +23,8 @@ def log_bytes(path: Path) -> int:
     """How long the log of the file at this path is."""
     try:
         return path.with_name(f"{path.name}-wal").stat().st_size
-    except FileNotFoundError:
+    # It is not there, or nothing that it lies on can be had: the next change says so.
+    except OSError:
         return 0
 
 
@@ -47,8 +48,8 @@ def _emptied(connection: sqlite3.Connection) -> bool:
     (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute(f"PRAGMA busy_timeout = {round(1000 * _WAIT_FOR_READERS_SECONDS)}")
     try:
-        # A disk that is full, or fails, says so to the next change.
-        with suppress(sqlite3.OperationalError):
+        # A disk that is full, or fails, or a file that is damaged, says so to the next change.
+        with suppress(sqlite3.DatabaseError):
             return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
         return False
     finally:
