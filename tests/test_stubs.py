@@ -275,7 +275,7 @@ def test_what_a_stub_inherits_is_no_entry_of_its_history(house: House) -> None:
     assert [each.action for each in entries] == ["import"]
 
 
-@pytest.mark.parametrize("statement", ["stubs_leading_to", "end_of_redirects"])
+@pytest.mark.parametrize("statement", ["stub_leading_to", "stubs_leading_to", "end_of_redirects"])
 def test_redirects_are_followed_along_an_index(statement: str) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         for migration in migrations():

@@ -25,9 +25,9 @@ async def inherited(session: Session, tenant_id: int, incident: KeptIncident) ->
 
 async def bequeath(session: Session, key: Values, spans: bytes | None) -> None:
     """Let all stubs that lead to an incident be visible as it is from now on; None: it is there no more."""
-    stubs = await session.rows("stubs_leading_to", key)
-    if not stubs:
+    if await session.row("stub_leading_to", key) is None:
         return
+    stubs = await session.rows("stubs_leading_to", key)
     visibility = () if spans is None else sights_of(decode_spans(spans))
     removed: list[Values] = []
     added: list[Values] = []

@@ -61,6 +61,14 @@ SELECT spans
   FROM redirect
  WHERE target IS NULL;
 
+-- name: stub_leading_to
+-- Whether any stub leads to an incident at once: of almost none, and cheaper to ask than all that do.
+SELECT 1
+  FROM incident
+ WHERE tenant_id = :tenant_id
+   AND redirect_incident_id = :incident_id
+ LIMIT 1;
+
 -- name: stubs_leading_to
 -- All stubs that lead to an incident, over others or at once.
 WITH RECURSIVE stub (incident_id) AS (
