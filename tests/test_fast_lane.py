@@ -244,6 +244,8 @@ EXTRAS = st.sampled_from(
         "Authorization: Bearer second\r\n",
         "Forwarded: host=elsewhere\r\n",
         "Client-Request-Id: 48f6b1c2-e5d7-4a30-b9f8-27c3d06a1e54\r\n",
+        "Client-Request-Id: {100% -1.25 %x}\r\n",
+        "Client-Request-Id: %\r\n",
         "User-Agent: " + "x" * 9000 + "\r\n",
         "User-Agent: caf\xe9\r\n",
     ]
@@ -364,11 +366,14 @@ def test_both_ways_answer_count_log_and_spend_alike(
     assert fast == plain
 
 
-def test_a_connection_that_asks_again_is_answered_by_the_lane(twins: Twins, tokens: dict[str, str]) -> None:
+@pytest.mark.parametrize("extra", ["", "Client-Request-Id: 48f6b1c2-e5d7-4a30-b9f8-27c3d06a1e54\r\n"])
+def test_a_connection_that_asks_again_is_answered_by_the_lane(
+    twins: Twins, tokens: dict[str, str], extra: str
+) -> None:
     asked = tuple(("GET", f"/api/incidents/{number}") for number in (1, 3, 4, 6, 1, 3, 4, 6))
     before = twins.fast.plain_count
 
-    plain, fast = twins.say([replace(PLAIN, requests=asked)], tokens)
+    plain, fast = twins.say([replace(PLAIN, requests=asked, extra=extra)], tokens)
 
     # The first two say the same: what has been said once is no habit.
     assert twins.fast.plain_count - before == 2

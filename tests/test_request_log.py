@@ -385,6 +385,7 @@ def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch
 def test_what_an_application_is_called_upsets_no_wording(application: str) -> None:
     wording = Wording(
         id_prefix="7d1f0c22-91ab-44e0-9c57-",
+        client_request_id=None,
         method="GET",
         route="/api/incidents/{id}",
         path="/api/incidents/",

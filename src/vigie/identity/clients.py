@@ -30,7 +30,7 @@ from vigie.identity.tokens import ClientProof
 TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
 
 _TENANTS_OF_ANY_ORGANISATION = frozenset({"common", "organizations"})
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII | re.IGNORECASE)
 
 
@@ -74,7 +74,7 @@ class Clients:
                 50059,
                 f"No tenant-identifying information found: '{said(reference)}' names no tenant in this grant.",
             )
-        if not _GUID.fullmatch(reference) and not _DOMAIN.fullmatch(reference):
+        if not GUID.fullmatch(reference) and not _DOMAIN.fullmatch(reference):
             raise TokenRefusal(
                 900023,
                 f"Specified tenant identifier '{said(reference[:100])}' is neither a valid DNS name, nor a valid "

@@ -83,7 +83,7 @@ class Exchange:
         self.at = at
         self.started_seconds = started_seconds
         self.address = ""
-        self.client_request_id = _client_request_id(scope)
+        self.client_request_id = client_request_id_of(scope)
         self.origin = ""
         self.route = UNMATCHED_ROUTE
         self.status = 0
@@ -161,7 +161,8 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": bytes(body[last:]), "more_body": not is_whole})
 
 
-def _client_request_id(scope: Scope) -> bytes:
+def client_request_id_of(scope: Scope) -> bytes:
+    """What the client calls a request, cut and cleaned; empty when it did not say."""
     sent: bytes = next((value for name, value in scope["headers"] if name == CLIENT_REQUEST_ID), b"")
     return _NOT_IN_AN_ID.sub(b"", sent[:_CLIENT_REQUEST_ID_BYTES_MAX]) if sent else b""
 

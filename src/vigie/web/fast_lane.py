@@ -25,7 +25,7 @@ from vigie.core.quotas import Quota
 from vigie.core.refusals import BadRequest
 from vigie.store.database import Row
 from vigie.web.defender import COMMON_HEADERS, INCIDENT_ROUTE, in_context
-from vigie.web.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding
+from vigie.web.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding, client_request_id_of
 from vigie.web.gate import Gate, Pass
 from vigie.web.metrics import Metrics
 from vigie.web.origin import Origins
@@ -38,19 +38,21 @@ _TAIL_STARTS = b" HTTP/1.1\r\n"
 _TAIL_BYTES_MAX = 8 * 1024
 _ID_DIGITS_MAX = 18
 _ANSWER_BYTES_MAX = 64 * 1024
-_NEEDS_THE_PLAIN_WAY = frozenset(
-    {b"content-length", b"transfer-encoding", b"expect", b"upgrade", CLIENT_REQUEST_ID}
-)
+_NEEDS_THE_PLAIN_WAY = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 
 DatedHeaders = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """What a connection says each time: how its requests end, and what follows from that."""
+    """What a connection says each time: how its requests end, and what follows from that.
+
+    `own_headers` end the head of each answer, blank line included.
+    """
 
     tail: bytes
     given: Pass
+    own_headers: bytes
     opening: bytes
     wording: Wording
 
@@ -112,9 +114,10 @@ class FastLane:
             address, origin = self._origins.address_of(scope), self._origins.of(scope)
         except BadRequest:
             return None
-        caller = given.known.caller
+        caller, called = given.known.caller, client_request_id_of(scope)
         wording = Wording(
             id_prefix=self._id_prefix,
+            client_request_id=called.decode() or None,
             method="GET",
             route=INCIDENT_ROUTE,
             path=_PATH,
@@ -124,7 +127,9 @@ class FastLane:
             caller_kind=caller.kind.value,
             remote=address or None,
         )
-        return Habit(tail=tail, given=given, opening=in_context(b"{", origin), wording=wording)
+        own_headers = b"%b: %b\r\n\r\n" % (CLIENT_REQUEST_ID, called) if called else b"\r\n"
+        opening = in_context(b"{", origin)
+        return Habit(tail=tail, given=given, own_headers=own_headers, opening=opening, wording=wording)
 
     def answer(self, habit: Habit, digits: bytes, dated: DatedHeaders) -> bytes | None:
         """The whole answer to a request of this habit, head and body; None leaves it to the plain way."""
@@ -174,7 +179,7 @@ class FastLane:
         """The answer, counted and logged, if the call is within its quota."""
         if len(document) > _ANSWER_BYTES_MAX or not self._gate.admit_again(habit.given, self._quota):
             return None
-        length = b"%d\r\n\r\n" % (len(habit.opening) + len(document) - 1)
+        length = b"%d\r\n%b" % (len(habit.opening) + len(document) - 1, habit.own_headers)
         answer = b"".join((self._head_of(dated), length, habit.opening, memoryview(document)[1:]))
         seconds = perf_counter() - started_seconds
         self._observe_store(store_seconds)

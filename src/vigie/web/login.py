@@ -7,7 +7,6 @@ import base64
 import binascii
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit
-from uuid import UUID
 
 import msgspec
 
@@ -15,7 +14,7 @@ from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
 from vigie.core.refusals import StoreUnavailable
 from vigie.identity.assertions import ASSERTION_ALGORITHMS
-from vigie.identity.clients import TENANTS_OF_ANY, Clients, Credentials, Sender, basic_credentials
+from vigie.identity.clients import GUID, TENANTS_OF_ANY, Clients, Credentials, Sender, basic_credentials
 from vigie.identity.device_grant import DeviceCodes
 from vigie.identity.grants import Grants
 from vigie.identity.keys import KeyRing
@@ -298,7 +297,8 @@ async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
 
 def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str, object]:
     trace_id = exchange.request_id
-    correlation_id = _guid(exchange.client_request_id) or trace_id
+    sent = exchange.client_request_id.decode()
+    correlation_id = sent if GUID.fullmatch(sent) else trace_id
     timestamp = _timestamp(exchange.at)
     return {
         "error": error,
@@ -310,13 +310,6 @@ def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str
         "correlation_id": correlation_id,
         "error_uri": f"{exchange.origin}/error?code={refusal.code}",
     }
-
-
-def _guid(sent: bytes) -> str | None:
-    try:
-        return str(UUID(sent.decode()))
-    except ValueError:
-        return None
 
 
 def _timestamp(at: Instant) -> str:
