@@ -39,7 +39,7 @@ def sweep(folder: Path) -> None:
 
     In a folder such as /tmp anybody may use such a name for anything: what cannot be removed stays too.
     """
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.R_OK | os.W_OK):
         return
     for file in folder.iterdir():
         if _PART.fullmatch(file.name) and file.is_file() and not file.is_symlink():

@@ -30,7 +30,9 @@ async def _inherit(session: Session, tenant_id: int, incident_id: int) -> None:
         with unavailable_when_damaged():
             incident = keep_incident(before.document)
         incident = await inherited(session, tenant_id, incident)
-        await changes.write(session, tenant_id, before, incident)
+        # Most incidents without alerts are no stubs: their rows stay as they are.
+        if incident.spans != before.spans:
+            await changes.write(session, tenant_id, before, incident)
 
 
 STEPS: Mapping[str, Callable[[Session], Coroutine[Any, Any, None]]] = {"stubs_inherit": stubs_inherit}
