@@ -28,6 +28,8 @@ ON_SQLITE_ALONE: Mapping[str, str] = {
     "test_shared_snapshots": "how SQLite's reads of one turn share a snapshot; in PostgreSQL each is a statement",
     "test_list_plans": "how SQLite reads a list; test_postgres_plans has how PostgreSQL does",
     "test_tls": "certificates are files, wherever the incidents are; test_postgres_commands serves with one",
+    "test_reference_in_a_browser": "the page is made of files of the program; no incident is read",
+    "test_landing": "the page is made of files of the program; no incident is read",
     "test_documents": "the documents are about the default, and every other store is named there",
 }
 

@@ -36,11 +36,11 @@ from tests.handshakes import (
     days_from_now,
     old_client_context,
     public_pem,
+    server_context,
 )
 from tests.house import Clock, House, RunningHouse, eventually
 from vigie.settings import ServerSettings, Settings, SettingsError, TlsSettings
 from vigie.settings_sources import load_settings
-from vigie.tls.contexts import CertificateFiles, secure_context
 from vigie.tls.door import Door, DoorLimits
 from vigie.tls.issuing import issue
 from vigie.tls.securing import LocalAuthority, machine_name, secure
@@ -528,9 +528,7 @@ class Greeting(asyncio.Protocol):
 @asynccontextmanager
 async def a_door(folder: Path, refused: list[str], **limits: Any) -> AsyncIterator[int]:
     """A door on a port of its own."""
-    file = folder / "server.pem"
-    file.write_bytes(issue(an_authority(), days_from_now(0)).to_pem())
-    context = secure_context(CertificateFiles(certificate=file, key=file))
+    context = server_context(issue(an_authority(), days_from_now(0)), folder)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         door = Door(lambda: context, DoorLimits(**limits), refused.append)
