@@ -134,7 +134,7 @@ def test_who_goes_away_while_waiting_takes_nothing_from_others(
     assert run_scene(scene).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_defect_met_after_waiting_is_answered_as_anywhere(
+def test_damage_met_after_waiting_is_answered_as_anywhere(
     shared_house: House, tokens: dict[str, str]
 ) -> None:
     number = shared_house.takes(an_incident(an_alert("laptops"), incidentId=9))
@@ -151,7 +151,7 @@ def test_a_defect_met_after_waiting_is_answered_as_anywhere(
             await client.close()
             return [each[9:12] for each in client.received]
 
-    assert run_scene(scene) == [b"200", b"200", b"200", b"500", b"500"]
+    assert run_scene(scene) == [b"200", b"200", b"200", b"503", b"503"]
 
 
 async def damage(house: House, number: int) -> None:

@@ -1,6 +1,7 @@
 """A PostgreSQL that refuses while Vigie serves: 503 until it is put right, one warning, and no restart."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from vigie.store.postgres.failures import KINDS, Kind, NoHostTaken, is_outage, k
 
 PASSWORD = "right"
 BACK_SECONDS_MAX = 20.0
+READY_SECONDS = 1.1
 CALLS = (
     ("GET", "/api/incidents/1"),
     ("GET", "/api/incidents"),
@@ -59,6 +61,8 @@ class Served:
 
     def statuses(self) -> list[tuple[int, bool]]:
         """How it answers each of CALLS, and whether it says when to come again."""
+        # What /readyz answers is at most a second old.
+        time.sleep(READY_SECONDS)
         return [self._call(method, path) for method, path in CALLS]
 
     def _call(self, method: str, path: str) -> tuple[int, bool]:

@@ -76,7 +76,7 @@ def contoso() -> None:
         ),
         (("tenant", "add", "a", "--id"), "--id needs a value", "vigie tenant add"),
         (("app", "list"), "--tenant is missing", "vigie app list"),
-        (("keys",), "say which command of keys: rotate", "vigie keys"),
+        (("keys",), "say which command of keys: rotate, list", "vigie keys"),
         (("role",), "say which command of role: add, list, remove", "vigie role"),
         (
             ("serve", "--port", "http"),
@@ -130,13 +130,18 @@ def test_a_wrong_variable_is_one_line_and_exit_2() -> None:
 # Refusals and failures
 
 
-def not_a_store() -> None:
+def a_private_file() -> None:
     Path(".vigie").mkdir()
+    Path(".vigie/vigie.sqlite3").touch(mode=0o600)
+
+
+def not_a_store() -> None:
+    a_private_file()
     Path(".vigie/vigie.sqlite3").write_text("nothing of the kind" * 100, encoding="utf-8")
 
 
 def someone_elses_database() -> None:
-    Path(".vigie").mkdir()
+    a_private_file()
     change_store("CREATE TABLE theirs (a)")
 
 
