@@ -17,7 +17,7 @@ from tests.stores import a_secret_in
 
 from bench.processes import BenchError
 from vigie.core import lossless
-from vigie.core.history import Deed, added
+from vigie.core.audit import Deed, added
 from vigie.core.incident import KeptIncident, decode_spans, keep_document, sights_of
 from vigie.installation import opened
 from vigie.settings import DatabaseSettings, Settings

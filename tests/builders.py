@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
 from vigie.core.instants import Instant
 
 Document = dict[str, Any]

@@ -31,7 +31,7 @@ from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.incident import keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.sign_in import Password
+from vigie.core.oauth_records import Password
 from vigie.identity.issuing import application_token_request
 from vigie.identity.keys import KeyRing, SigningKey, new_key, save_keys, text_of
 from vigie.identity.passwords import hash_password

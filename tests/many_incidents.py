@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from tests.builders import GROUP_NUMBERS, Document
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
 from vigie.core.incident import KeptIncident, keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.installation import Installation

@@ -8,7 +8,7 @@ from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.filters import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.queries import Order, PageRequest
-from vigie.core.trimming import trim
+from vigie.core.redaction import trim
 
 TIMES = (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
 

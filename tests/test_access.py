@@ -20,7 +20,7 @@ from vigie.core.access import (
     require_write,
     still_granted,
 )
-from vigie.core.refusals import PermissionMissing
+from vigie.core.errors import PermissionMissing
 
 VIEW = frozenset({RolePermission.VIEW_DATA})
 MANAGE = frozenset({RolePermission.MANAGE_INCIDENTS})

@@ -7,7 +7,7 @@ import pytest
 from tests.house import INCIDENTS_API, House, RunningHouse, a_name
 from tests.signing_in import BACK, Program, a_program_with_a_secret, a_public_program, challenge_of
 from vigie.core.directory import DirectoryError
-from vigie.core.redirects import canonical, is_registered, why_not_a_redirect_uri
+from vigie.core.redirect_uris import canonical, is_registered, why_not_a_redirect_uri
 from vigie.identity.authorization import (
     AUTHORIZATION_ERRORS,
     AuthorizationRefused,

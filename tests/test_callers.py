@@ -15,8 +15,8 @@ from tests.house import READ_ALL, House, RunningHouse, a_key_ring, eventually, f
 from tests.signing_in import a_public_program
 from tests.updating import WRITE_ALL
 from vigie.core.access import WHOLE_TENANT, Caller, CallerKind, Exposure
+from vigie.core.errors import InvalidToken
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.refusals import InvalidToken
 from vigie.identity.callers import Callers, key_of
 from vigie.identity.directory import Directory
 from vigie.identity.keys import KeyRing, new_key, rotated

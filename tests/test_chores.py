@@ -10,7 +10,7 @@ import pytest
 from tests.house import settings_in
 from vigie.assembly import assemble
 from vigie.chores import chores
-from vigie.core.refusals import IssuerUnavailable
+from vigie.core.errors import IssuerUnavailable
 from vigie.identity.foreign_tokens import ForeignTokens
 from vigie.installation import now, opened
 from vigie.web.log_writer import LogWriter

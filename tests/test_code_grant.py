@@ -22,7 +22,7 @@ from tests.signing_in import (
     claims_of,
 )
 from vigie.core.client_secrets import hash_secret
-from vigie.core.sign_in import Consent
+from vigie.core.oauth_records import Consent
 from vigie.identity.families import FamilyLives
 
 OTHER_VERIFIER = "another-verifier-of-some-length-0123456789-abcdef"

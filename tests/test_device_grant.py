@@ -15,7 +15,7 @@ from tests.signing_in import (
     a_public_program,
     claims_of,
 )
-from vigie.core.sign_in import DeviceDecision
+from vigie.core.oauth_records import DeviceDecision
 from vigie.identity.authorization import AuthorizationRefused
 from vigie.identity.sign_in import SignInRefused
 from vigie.settings import IdentitySettings

@@ -36,10 +36,10 @@ from vigie.core.access import (
     RolePermission,
     exposure_of,
 )
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, parse_instant
-from vigie.core.trimming import trim
+from vigie.core.redaction import trim
 from vigie.installation import opened
 
 UPN = "ada@contoso.example"

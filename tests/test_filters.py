@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.client_filters import ZERO_TRUST_ASSESSMENT, ZERO_TRUST_ASSESSMENT_WITHOUT_GRADES
 from tests.naive_lists import holds
+from vigie.core.errors import InvalidQuery
 from vigie.core.filters import (
     DEPTH_MAX,
     LENGTH_MAX,
@@ -24,7 +25,6 @@ from vigie.core.filters import (
     parse_filter,
 )
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
-from vigie.core.refusals import InvalidQuery
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 EQ, NE, GT, GE, LT, LE = Operator

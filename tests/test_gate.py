@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders import an_incident
 from tests.house import READ_ALL, Answer, Clock, House, RunningHouse
-from vigie.core.refusals import BadRequest
+from vigie.core.errors import BadRequest
 from vigie.settings import QuotaSettings, ServerSettings
 from vigie.web.origin import Origins
 

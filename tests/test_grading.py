@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.core.grading import (
+from vigie.core.classification import (
     CLASSIFICATION_ALIASES,
     DETERMINATION_ALIASES,
     DETERMINATIONS,
@@ -18,7 +18,7 @@ from vigie.core.grading import (
     determination_named,
     may_stay,
 )
-from vigie.core.refusals import InvalidBody
+from vigie.core.errors import InvalidBody
 
 # Contract 5.7, third column, and amendment A7, written out once more.
 PAIRS = {

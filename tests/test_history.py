@@ -33,7 +33,7 @@ from tests.updating import JSON, WRITE, WRITE_ALL, at_once, update, writer_of
 from vigie.archive.history_lines import history_line, is_history_line
 from vigie.core import lossless
 from vigie.core.access import Caller, CallerKind
-from vigie.core.history import HistoryEntry, actor_of, added, differences, removed, replaced
+from vigie.core.audit import HistoryEntry, actor_of, added, differences, removed, replaced
 from vigie.core.incident import SplitDocument, keep_incident
 from vigie.core.instants import Instant
 from vigie.installation import now

@@ -29,8 +29,8 @@ from tests.captured import CAPTURED
 from tests.house import settings_in
 from vigie.archive.generating import generate
 from vigie.archive.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, NotTaken, Tally
+from vigie.core.audit import Deed
 from vigie.core.directory import DeviceGroup, Tenant
-from vigie.core.history import Deed
 from vigie.core.instants import Instant
 from vigie.installation import Installation, opened
 

@@ -30,7 +30,7 @@ from tests.house import Answer, Clock, House, RunningHouse
 from vigie.core.access import Exposure
 from vigie.core.incident import keep_incident
 from vigie.core.instants import format_instant, parse_instant
-from vigie.core.trimming import visible_document
+from vigie.core.redaction import visible_document
 from vigie.settings import QuotaSettings, RetentionSettings
 from vigie.web.defender import in_context
 

@@ -26,7 +26,7 @@ from tests.foreign_issuers import (
     trusting,
 )
 from tests.house import INCIDENTS_API, Clock, House, RunningHouse, eventually
-from vigie.core.refusals import IssuerUnavailable
+from vigie.core.errors import IssuerUnavailable
 from vigie.identity.fetching import BYTES_MAX, fetch
 from vigie.identity.issuer_keys import STALE_SECONDS, WAITING_MAX, Fetched, IssuerKeys
 from vigie.identity.published_keys import KEYS_READ_MAX, NotPublished, read_discovery, read_key_set

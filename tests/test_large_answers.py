@@ -14,8 +14,8 @@ import pytest
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse, eventually
 from tests.two_callers import Callers, two_applications, two_users_of_one_application
+from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.refusals import StoreUnavailable
 from vigie.settings import ServerSettings
 from vigie.web.exchange import Exchange
 from vigie.web.large_answers import ALL_BYTES_MAX, CALLER_BYTES_MAX, LargeAnswers

@@ -12,8 +12,8 @@ from tests.client_filters import ZERO_TRUST_ASSESSMENT, ZERO_TRUST_ASSESSMENT_WI
 from tests.house import INCIDENTS_API, Answer, Clock, House, RunningHouse
 from tests.naive_lists import listed
 from vigie.core.access import WHOLE_TENANT
+from vigie.core.audit import Deed
 from vigie.core.filters import parse_filter
-from vigie.core.history import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.core.queries import PageRequest

@@ -14,12 +14,12 @@ from tests.builders import Document, a_device, an_alert, an_entity, an_incident
 from tests.house import House, RunningHouse
 from tests.naive_lists import listed
 from vigie.core.access import WHOLE_TENANT, Exposure
+from vigie.core.audit import Deed
 from vigie.core.filters import STATUSES, And, Comparison, Expression, Not, Operator, Or, Property
-from vigie.core.history import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
-from vigie.core.trimming import visible_document
+from vigie.core.redaction import visible_document
 from vigie.store.database import Row
 from vigie.store.listing import Listing, Way
 

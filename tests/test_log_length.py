@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.core.refusals import QueryTooSlow, StoreUnavailable
+from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.store.database import Session, Statement
 from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
 from vigie.store.sqlite.log_length import LOG_BYTES_MAX, log_bytes

@@ -26,7 +26,7 @@ from tests.postgres_server import PostgresServer, a_postgres_server, a_standby
 from tests.stores import NO_POSTGRES, a_secret_in, binaries
 from tests.updating import WRITE_ALL, head_of, update
 from tests.valkey import RunningValkey
-from vigie.core.positions import Position
+from vigie.core.replication import Position
 from vigie.settings import DatabaseSettings, KeysSettings, QuotaSettings
 from vigie.store.database import Session, StandbyFailed, Statement
 from vigie.store.postgres.database import PostgresDatabase, open_postgres

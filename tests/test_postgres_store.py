@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.below import below
 from tests.house import settings_in
 from tests.stores import KINDS, store_of_tests, the_postgres_server
-from vigie.core.refusals import QueryTooSlow, StoreUnavailable
+from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.installation import opened
 from vigie.store.database import Session, Statement, StoreError
 from vigie.store.postgres import writer

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import vigie
-from vigie.core import refusals
-from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
+from vigie.core import errors as refusals
+from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.web.problems import DEFECT, PAGE_PROBLEMS, PROBLEMS, TOKEN_PROBLEMS, error_body, problem_of
 from vigie.web.protocol import Reason
 

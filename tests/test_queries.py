@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vigie.core.errors import InvalidQuery
 from vigie.core.filters import Property
 from vigie.core.queries import DEFAULT_ORDER, PAGE_SIZE_MAX, Order, PageRequest, parse_order
-from vigie.core.refusals import InvalidQuery
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 

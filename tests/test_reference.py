@@ -21,16 +21,16 @@ import vigie.web
 from tests.captured import CAPTURED
 from vigie import __version__
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
-from vigie.core.filters import STATUSES
-from vigie.core.grading import (
+from vigie.core.classification import (
     CLASSIFICATION_ALIASES,
     DETERMINATION_ALIASES,
     DETERMINATIONS,
     classification_named,
     determination_named,
 )
+from vigie.core.errors import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
+from vigie.core.filters import STATUSES
 from vigie.core.incident import IncidentShape, NotAnIncident, keep_document
-from vigie.core.refusals import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
 from vigie.core.update import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
 from vigie.web.code_samples import ORIGIN
 from vigie.web.problems import JSON_TYPE, PROBLEMS, TOKEN_PROBLEMS

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.builders import an_incident
 from tests.house import House, RunningHouse
 from tests.updating import WRITE_ALL, update
+from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.core.instants import Instant
-from vigie.core.refusals import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.settings import LoggingSettings
 from vigie.web.problems import PROBLEMS
 from vigie.web.protocol import Limits

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.core.refusals import QueryTooSlow, StoreUnavailable
+from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.store.database import LARGE_ROW_BYTES, Statement
 from vigie.store.sqlite.scans import Scans, ThreadedSnapshot
 

@@ -19,7 +19,7 @@ from tests.signing_in import Program, a_public_program
 from vigie.core.directory import DirectoryError, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import Attempts, LockOut, counted
-from vigie.core.sign_in import Password
+from vigie.core.oauth_records import Password
 from vigie.identity.authorization import AuthorizationRefused
 from vigie.identity.passwords import (
     LENGTH_MAX,

@@ -21,7 +21,7 @@ import pytest
 from tests.builders import an_alert, an_incident, to_json
 from tests.commands import done, events_in, run, served
 from tests.house import eventually
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 from vigie.files.trust import UntrustedFile
 from vigie.store.database import Session
 from vigie.store.sqlite.database import SqliteDatabase, open_sqlite

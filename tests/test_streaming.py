@@ -22,7 +22,7 @@ from tests.builders import Document, a_device, an_alert, an_incident
 from tests.commands import served
 from tests.house import Answer, House, RunningHouse, eventually
 from tests.many_incidents import fill
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.settings import QuotaSettings, ServerSettings

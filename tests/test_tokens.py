@@ -16,8 +16,8 @@ from joserfc.errors import JoseError
 
 from tests.house import INCIDENTS_API, a_key_ring, to_base64
 from vigie.core.access import CallerKind
+from vigie.core.errors import InvalidToken
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.refusals import InvalidToken
 from vigie.identity.compact import read_token
 from vigie.identity.keys import KeyRing, new_key, rotated
 from vigie.identity.tokens import (

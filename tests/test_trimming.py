@@ -23,7 +23,7 @@ from tests.naive_lists import is_redirected
 from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure
 from vigie.core.incident import decode_spans, inheriting, keep_document, keep_incident, sights_of
-from vigie.core.trimming import is_device_visible, is_in_sight, known_stays, trim, visible_document
+from vigie.core.redaction import is_device_visible, is_in_sight, known_stays, trim, visible_document
 
 Groups = frozenset[DeviceGroupLabel]
 

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.builders import Document, an_incident, json_values, texts, to_json
+from vigie.core.errors import InvalidBody, InvalidInput
 from vigie.core.instants import Instant, format_instant, parse_instant
-from vigie.core.refusals import InvalidBody, InvalidInput
 from vigie.core.update import (
     COMMENT_LENGTH_MAX,
     TAGS_COUNT_MAX,

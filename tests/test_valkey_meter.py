@@ -16,9 +16,9 @@ from redis.crc import key_slot
 
 from tests.handshakes import a_certificate, an_authority
 from tests.valkey import RunningValkey
+from vigie.core.errors import QuotaStoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.quotas import Overdraft, minute_and_hour
-from vigie.core.refusals import QuotaStoreUnavailable
 from vigie.meter.memory import CallerKey, MemoryMeter
 from vigie.meter.place import quota_place
 from vigie.meter.valkey import ASKED_AT_ONCE_MAX, PROBE_SECONDS_MAX, ValkeyMeter

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from tests.valkey import RunningValkey
+from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.positions import Position, position_of
 from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.replication import Position, position_of
 from vigie.meter.memory import CallerKey, MemoryMeter
 from vigie.meter.place import quota_place
 from vigie.meter.positions import DIGITS, KEEP, Positions

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from vigie import __version__
 from vigie.authority import assemble_authority
 from vigie.casework.incidents import Casework
+from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import minute_and_hour
-from vigie.core.refusals import StoreUnavailable
 from vigie.identity.callers import Callers
 from vigie.identity.foreign_tokens import ForeignTokens
 from vigie.identity.issuer_keys import Fetched, IssuerKeys

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from vigie.assembly import Parts
 from vigie.casework.incidents import Casework
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
+from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.refusals import IssuerUnavailable, StoreUnavailable
 from vigie.files.trust import UntrustedFile
 from vigie.identity.foreign_tokens import ForeignTokens
 from vigie.identity.issuer_keys import FETCH_EVERY_SECONDS

@@ -16,7 +16,7 @@ import uvicorn
 
 from vigie.assembly import Parts, assemble
 from vigie.chores import chores
-from vigie.core.refusals import BadRequest
+from vigie.core.errors import BadRequest
 from vigie.installation import Installation, now, public_url_of
 from vigie.settings import Settings
 from vigie.web.exchange import UNMATCHED_ROUTE

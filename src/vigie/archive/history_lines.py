@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vigie.core import lossless
-from vigie.core.history import HistoryEntry
+from vigie.core.audit import HistoryEntry
 from vigie.core.instants import format_instant
 
 _HEAD = re.compile(rb'\{[ \t\r\n]*+"history"[ \t\r\n]*+:')

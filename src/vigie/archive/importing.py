@@ -17,7 +17,7 @@ from vigie.archive.reading import (
     read_incidents,
 )
 from vigie.archive.unwrapping import is_graph_form
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
 from vigie.core.incident import KeptIncident, NotAnIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.store.incidents import IncidentStore, PutCount

@@ -21,6 +21,7 @@ from vigie.core.access import (
     RolePermission,
     require_read,
 )
+from vigie.core.errors import PermissionMissing
 from vigie.core.incident import (
     AlertShape,
     DeviceShape,
@@ -31,8 +32,7 @@ from vigie.core.incident import (
     label_of,
 )
 from vigie.core.instants import Instant, format_instant, parse_instant
-from vigie.core.refusals import PermissionMissing
-from vigie.core.trimming import trim
+from vigie.core.redaction import trim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from vigie.core.access import Caller, Exposure, overlap
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
+from vigie.core.errors import DisallowedOperation, IncidentNotFound, PermissionMissing
 from vigie.core.incident import REDIRECTED, Spans
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.positions import Position
 from vigie.core.queries import PageRequest
-from vigie.core.refusals import DisallowedOperation, IncidentNotFound, PermissionMissing
-from vigie.core.trimming import is_in_sight
+from vigie.core.redaction import is_in_sight
+from vigie.core.replication import Position
 from vigie.core.update import Update, updated
 from vigie.store.changes import Decision
 from vigie.store.database import Row

@@ -4,7 +4,7 @@ import os
 import pwd
 from uuid import uuid4
 
-from vigie.core.history import Deed
+from vigie.core.audit import Deed
 
 
 def deed_of(command: str) -> Deed:

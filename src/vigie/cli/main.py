@@ -15,7 +15,7 @@ from vigie.cli.serving import plain_options, serve_until_stopped
 from vigie.cli.start import STOPPED
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
 from vigie.core.directory import DirectoryError
-from vigie.core.refusals import InvalidQuery, Refusal, StoreUnavailable
+from vigie.core.errors import InvalidQuery, Refusal, StoreUnavailable
 from vigie.files.trust import UntrustedFile
 from vigie.settings import SettingsError
 from vigie.store.database import StoreError

@@ -168,7 +168,7 @@ def host_and_port(address: Sequence[Any]) -> str:
 
 def is_readable_on_the_network(settings: "Settings", address: str) -> bool:
     """Whether others may read tokens on their way: plain HTTP off the loopback, and no proxy that does TLS."""
-    from vigie.identity.fetchable import is_loopback
+    from vigie.core.url_policy import is_loopback
 
     host = address.rpartition(":")[0].strip("[]").removeprefix("::ffff:")
     return not (settings.tls.is_on or settings.server.trusted_proxies or is_loopback(host))

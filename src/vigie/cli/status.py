@@ -12,8 +12,8 @@ from vigie import __version__
 from vigie.cli.frame import PLAIN, Common, counted, emit, opened
 from vigie.cli.telling import one_line
 from vigie.core.access import WHOLE_TENANT
+from vigie.core.errors import QueryTooSlow
 from vigie.core.queries import PageRequest
-from vigie.core.refusals import QueryTooSlow
 from vigie.settings import Settings, SettingsError
 
 if TYPE_CHECKING:

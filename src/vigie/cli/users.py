@@ -26,7 +26,7 @@ from vigie.cli.telling import CommandFailed, one_line, remark
 from vigie.core.access import Assignment
 from vigie.core.directory import Tenant, User
 from vigie.core.lockout import digest_of_name
-from vigie.core.sign_in import Password
+from vigie.core.oauth_records import Password
 
 _LINE_LENGTH_MAX = 10_000
 

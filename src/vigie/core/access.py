@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from vigie.core.refusals import PermissionMissing
+from vigie.core.errors import PermissionMissing
 
 DeviceGroupLabel = int | str
 """How a device names its group: by `rbacGroupId` when that is not zero, else by `rbacGroupName`."""

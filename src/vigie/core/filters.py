@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from vigie.core.errors import InvalidQuery, said
 from vigie.core.instants import EXAMPLE_TIME, Instant, parse_instant
 from vigie.core.letter_case import canonical
-from vigie.core.refusals import InvalidQuery, said
 
 LENGTH_MAX = 4000
 DEPTH_MAX = 20

@@ -11,9 +11,9 @@ import msgspec
 
 from vigie.core import lossless
 from vigie.core.access import UNGROUPED_DEVICES, DeviceGroupLabel
+from vigie.core.decode_errors import in_words_of_json
 from vigie.core.directory import DeviceGroup, name_after
 from vigie.core.instants import Instant, parse_instant
-from vigie.core.json_words import in_words_of_json
 
 INCIDENT_ID_MAX = 2**63 - 1
 CONTEXT_KEY = "@odata.context"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vigie.core.errors import InvalidQuery
 from vigie.core.filters import Expression, Property
-from vigie.core.refusals import InvalidQuery
 
 PAGE_SIZE_MAX = 100
 SKIP_MAX = 2**31 - 1

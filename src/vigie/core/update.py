@@ -11,14 +11,20 @@ from typing import Any
 import msgspec
 
 from vigie.core import lossless
+from vigie.core.classification import (
+    NOT_AVAILABLE,
+    UNKNOWN,
+    check_pair,
+    classification_named,
+    determination_named,
+)
+from vigie.core.classification import may_stay as determination_may_stay
+from vigie.core.decode_errors import in_words_of_json
+from vigie.core.errors import InvalidBody, InvalidInput, said
 from vigie.core.filters import STATUSES
-from vigie.core.grading import NOT_AVAILABLE, UNKNOWN, check_pair, classification_named, determination_named
-from vigie.core.grading import may_stay as determination_may_stay
 from vigie.core.incident import REDIRECTED
 from vigie.core.instants import Instant, format_instant
-from vigie.core.json_words import in_words_of_json
 from vigie.core.letter_case import canonical
-from vigie.core.refusals import InvalidBody, InvalidInput, said
 
 COMMENT_LENGTH_MAX = 10_000
 COMMENTS_COUNT_MAX = 1_000

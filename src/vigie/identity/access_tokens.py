@@ -6,8 +6,8 @@ Source of the rule: docs/divergences.md, "Access tokens of other issuers".
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vigie.core.errors import InvalidToken
 from vigie.core.letter_case import lowered
-from vigie.core.refusals import InvalidToken
 from vigie.identity.trusted_issuers import TokenType
 
 _KIND_CLAIMS: Mapping[str, tuple[str, ...]] = {"typ": ("Bearer",), "idtyp": ("app", "user")}

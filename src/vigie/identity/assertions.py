@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, Asymmet
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from vigie.core.directory import Application, AssertionUse, ClientCertificate, Tenant
+from vigie.core.errors import InvalidToken, said
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
 from vigie.core.letter_case import lowered
-from vigie.core.refusals import InvalidToken, said
 from vigie.identity.audiences import Audiences, bare
 from vigie.identity.client_certificates import key_of
 from vigie.identity.compact import ReadToken, read_token, refuse_critical

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vigie.core.directory import Application, Tenant
+from vigie.core.errors import for_caller, for_log, said
 from vigie.core.letter_case import lowered
-from vigie.core.redirects import canonical, is_registered
-from vigie.core.refusals import for_caller, for_log, said
-from vigie.core.sign_in import Consent
+from vigie.core.oauth_records import Consent
+from vigie.core.redirect_uris import canonical, is_registered
 from vigie.identity.audiences import Audiences
 from vigie.identity.clients import TENANTS_OF_ANY, Clients
 from vigie.identity.directory import Directory

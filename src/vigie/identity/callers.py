@@ -19,8 +19,8 @@ from vigie.core.access import (
     still_granted,
 )
 from vigie.core.directory import Application, Tenant
+from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
-from vigie.core.refusals import InvalidToken
 from vigie.identity.compact import read_token
 from vigie.identity.directory import Directory
 from vigie.identity.foreign_tokens import ForeignTokens

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vigie.core.refusals import InvalidToken
+from vigie.core.errors import InvalidToken
 
 NAME_LENGTH_MAX = 256
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from vigie.core.directory import Application
+from vigie.core.errors import said
 from vigie.core.instants import Instant
-from vigie.core.refusals import said
 from vigie.identity.audiences import Audiences
 from vigie.identity.clients import Clients, Sender, has_proof, sent_by_client
 from vigie.identity.forms import first_of

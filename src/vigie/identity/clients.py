@@ -11,9 +11,9 @@ from urllib.parse import unquote_plus
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, Tenant
+from vigie.core.errors import said
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
-from vigie.core.refusals import said
 from vigie.identity.assertions import (
     ASSERTION_TYPE,
     ClientAssertions,

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.instants import Instant
-from vigie.core.redirects import canonical
-from vigie.core.sign_in import AuthorizationCode
+from vigie.core.oauth_records import AuthorizationCode
+from vigie.core.redirect_uris import canonical
 from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
 from vigie.identity.forms import first_of
 from vigie.identity.issuing import IssuedToken

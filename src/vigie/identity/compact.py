@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from vigie.core.refusals import InvalidToken
+from vigie.core.errors import InvalidToken
 
 _SEGMENTS = 3
 

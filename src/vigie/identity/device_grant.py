@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.sign_in import DeviceCode, DeviceDecision
+from vigie.core.oauth_records import DeviceCode, DeviceDecision
 from vigie.identity.attempt_limits import AttemptLimits
 from vigie.identity.audiences import Audiences
 from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client

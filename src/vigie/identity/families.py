@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.instants import Instant
-from vigie.core.sign_in import Consent, TokenFamily
+from vigie.core.oauth_records import Consent, TokenFamily
 
 _SALT_BYTES = 32
 _TOKEN_LENGTH_MAX = 200

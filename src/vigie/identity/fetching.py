@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from vigie.core.url_policy import is_loopback
 from vigie.files.trust import UntrustedFile, check_public
-from vigie.identity.fetchable import is_loopback
 from vigie.identity.issuer_keys import FetchFailed
 
 BYTES_MAX = 256 * 1024

@@ -18,8 +18,8 @@ from vigie.core.access import (
     exposure_of,
 )
 from vigie.core.directory import DeviceGroup, Role, Tenant
+from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
-from vigie.core.refusals import InvalidToken
 from vigie.identity.access_tokens import require_access_token, type_of
 from vigie.identity.compact import ReadToken, refuse_critical
 from vigie.identity.directory import Directory

@@ -6,8 +6,8 @@ Source: graph contract 9; the codes of refusals are those clients search error t
 from collections.abc import Mapping
 from typing import Protocol
 
+from vigie.core.errors import said
 from vigie.core.instants import Instant
-from vigie.core.refusals import said
 from vigie.identity.clients import Sender
 from vigie.identity.forms import first_of
 from vigie.identity.issuing import IssuedToken

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import ceil
 
+from vigie.core.errors import IssuerUnavailable
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.refusals import IssuerUnavailable
 from vigie.identity.published_keys import KeySet, NotPublished, read_discovery, read_key_set
 from vigie.identity.verification_keys import VerificationKey
 

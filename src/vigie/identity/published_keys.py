@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from vigie.identity.fetchable import is_loopback, may_be_fetched
+from vigie.core.url_policy import is_loopback, may_be_fetched
 from vigie.identity.verification_keys import UnusableKey, VerificationKey, read_key
 
 KEYS_READ_MAX = 100

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from vigie.core.instants import Instant
-from vigie.core.sign_in import TokenFamily
+from vigie.core.oauth_records import TokenFamily
 from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
 from vigie.identity.families import RefreshToken, Rotation, read_refresh_token
 from vigie.identity.forms import first_of

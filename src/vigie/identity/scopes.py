@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vigie.core.directory import Application
-from vigie.core.refusals import said
-from vigie.core.sign_in import OFFLINE_ACCESS, OPENID, Consent
+from vigie.core.errors import said
+from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
 from vigie.identity.audiences import Audiences
 from vigie.identity.forms import first_of
 from vigie.identity.token_refusal import TokenRefusal

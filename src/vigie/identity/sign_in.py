@@ -9,7 +9,7 @@ from vigie.core.directory import Application, Tenant, User
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
 from vigie.core.lockout import LockOut, digest_of_name
-from vigie.core.sign_in import AuthorizationCode, DeviceCode, DeviceDecision
+from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision
 from vigie.identity.attempt_limits import AttemptLimits
 from vigie.identity.authorization import AuthorizationRefused, AuthorizationRequest, AuthorizationRequests
 from vigie.identity.directory import Directory

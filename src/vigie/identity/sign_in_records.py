@@ -6,7 +6,7 @@ from typing import Protocol
 from vigie.core.directory import Tenant, User
 from vigie.core.instants import Instant
 from vigie.core.lockout import LockOut
-from vigie.core.sign_in import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
+from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
 
 
 class SignInRecords(Protocol):

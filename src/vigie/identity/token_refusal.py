@@ -1,6 +1,6 @@
 """Why there is no token: the refusal that every grant raises."""
 
-from vigie.core.refusals import for_caller, for_log
+from vigie.core.errors import for_caller, for_log
 
 
 class TokenRefusal(Exception):

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from vigie.core.access import CallerKind
+from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant, instant_from_unix
 from vigie.core.letter_case import lowered
-from vigie.core.refusals import InvalidToken
 from vigie.identity.compact import ReadToken, encoded, refuse_critical
 from vigie.identity.keys import KeyRing, SigningKey
 

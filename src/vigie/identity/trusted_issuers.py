@@ -10,8 +10,8 @@ from vigie.core.access import (
     DELEGATED_PERMISSIONS,
     CallerKind,
 )
+from vigie.core.errors import InvalidToken
 from vigie.core.letter_case import lowered
-from vigie.core.refusals import InvalidToken
 from vigie.identity.claim_paths import first_name, name_at, texts_at, value_at
 
 TENANT_IN_URL = "{tenantid}"

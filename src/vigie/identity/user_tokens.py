@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
+from vigie.core.errors import said
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.refusals import said
-from vigie.core.sign_in import Consent, TokenFamily
+from vigie.core.oauth_records import Consent, TokenFamily
 from vigie.identity.audiences import Audiences
 from vigie.identity.clients import ProvenClient
 from vigie.identity.directory import Directory

@@ -19,10 +19,10 @@ from contextlib import suppress
 from time import monotonic
 from typing import Self
 
+from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.positions import Position
 from vigie.core.quotas import Overdraft, Quota
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.replication import Position
 from vigie.meter.memory import CallerKey
 from vigie.meter.valkey import ValkeyMeter, key_of, refusal_in
 from vigie.meter.valkey_link import Answer, LinkBroken, Question, Script, ValkeyLink

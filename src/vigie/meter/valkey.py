@@ -7,9 +7,9 @@ from itertools import repeat
 from time import perf_counter
 from typing import Self
 
+from vigie.core.errors import QuotaStoreUnavailable
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota
-from vigie.core.refusals import QuotaStoreUnavailable
 from vigie.meter.memory import CallerKey, MemoryMeter
 from vigie.meter.valkey_link import Answer, LinkBroken, Question, Script, ValkeyLink
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vigie.core import lossless
-from vigie.core.history import Deed, added, differences, removed, replaced
+from vigie.core.audit import Deed, added, differences, removed, replaced
 from vigie.core.incident import (
     KeptIncident,
     Spans,

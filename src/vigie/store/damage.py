@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import msgspec
 
 from vigie.core.access import Exposure
+from vigie.core.errors import StoreUnavailable
 from vigie.core.lossless import NotJson
-from vigie.core.refusals import StoreUnavailable
-from vigie.core.trimming import visible_document
+from vigie.core.redaction import visible_document
 
 NOT_AS_KEPT = (msgspec.DecodeError, NotJson, UnicodeDecodeError)
 """What is raised by reading a row that something else has written over."""

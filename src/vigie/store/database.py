@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from vigie.core.positions import Position
+from vigie.core.replication import Position
 from vigie.store.dialect import Dialect
 
 Row = tuple[Any, ...]

@@ -27,7 +27,7 @@ from vigie.core.directory import (
 )
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
-from vigie.core.redirects import canonical, why_not_a_redirect_uri
+from vigie.core.redirect_uris import canonical, why_not_a_redirect_uri
 from vigie.store.database import Change, Database, Session, T
 from vigie.store.device_groups import DeviceGroupsOfTenant, StoredGroup
 from vigie.store.directory_rows import (

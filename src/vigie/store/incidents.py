@@ -9,13 +9,13 @@ from operator import itemgetter
 
 from vigie.core import lossless
 from vigie.core.access import DeviceGroupLabel, Exposure
-from vigie.core.history import Deed, HistoryEntry
+from vigie.core.audit import Deed, HistoryEntry
+from vigie.core.errors import StoreUnavailable
 from vigie.core.incident import KeptIncident, decode_spans, sights_of
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.positions import Position
 from vigie.core.queries import PageRequest
-from vigie.core.refusals import StoreUnavailable
-from vigie.core.trimming import is_in_sight, visible_document
+from vigie.core.redaction import is_in_sight, visible_document
+from vigie.core.replication import Position
 from vigie.store import changes
 from vigie.store.changes import Decide
 from vigie.store.damage import NOT_AS_KEPT, visible

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vigie.core.sign_in import AuthorizationCode, Consent, DeviceCode, DeviceDecision, TokenFamily
+from vigie.core.oauth_records import AuthorizationCode, Consent, DeviceCode, DeviceDecision, TokenFamily
 from vigie.store.database import Row
 
 

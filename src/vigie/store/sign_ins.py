@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from vigie.core.directory import Application, DirectoryError, Tenant, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import Attempts, LockOut, counted, digest_of_name
-from vigie.core.sign_in import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
+from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
 from vigie.store.database import Database, Session
 from vigie.store.directory_rows import tenant_of
 from vigie.store.sign_in_rows import (

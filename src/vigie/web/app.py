@@ -9,8 +9,8 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
+from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
-from vigie.core.refusals import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.web.defender import (
     BODY_HEADERS,
     INCIDENT_ROUTE,

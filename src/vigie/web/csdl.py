@@ -9,8 +9,8 @@ from functools import cache
 
 import msgspec
 
+from vigie.core.classification import DETERMINATION_ALIASES, DETERMINATIONS, NOT_AVAILABLE, ONCE_ALLOWED
 from vigie.core.filters import STATUSES
-from vigie.core.grading import DETERMINATION_ALIASES, DETERMINATIONS, NOT_AVAILABLE, ONCE_ALLOWED
 
 ENTITY_SET = "Incidents"
 NAMESPACE = "vigie"

@@ -15,11 +15,11 @@ import msgspec
 
 from vigie.casework.incidents import Casework
 from vigie.core.access import Caller, Principal, require_read, require_write
-from vigie.core.history import Deed, actor_of
+from vigie.core.audit import Deed, actor_of
+from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, said
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
-from vigie.core.refusals import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, said
 from vigie.core.update import parse_update
 from vigie.store.database import LARGE_ROW_BYTES
 from vigie.store.incidents import Page, RequestKey

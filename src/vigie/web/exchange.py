@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vigie.core.access import Caller
+from vigie.core.errors import BodyTooLarge
 from vigie.core.instants import Instant
-from vigie.core.refusals import BodyTooLarge
 from vigie.web.pacing import Kind, Paces
 from vigie.web.protocol import gives_up
 

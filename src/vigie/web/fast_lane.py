@@ -20,9 +20,9 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from vigie.casework.incidents import Casework
 from vigie.core.access import require_read
+from vigie.core.errors import BadRequest
 from vigie.core.instants import Instant
 from vigie.core.quotas import Quota
-from vigie.core.refusals import BadRequest
 from vigie.store.database import Row
 from vigie.web.defender import COMMON_HEADERS, INCIDENT_ROUTE, in_context
 from vigie.web.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding, client_request_id_of

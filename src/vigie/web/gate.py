@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vigie.core.access import Caller, Exposure
+from vigie.core.errors import InvalidToken, QuotaExceeded, Refusal, StoreUnavailable, WrongAudience
 from vigie.core.instants import Instant
-from vigie.core.positions import Position
 from vigie.core.quotas import Overdraft, Quota
-from vigie.core.refusals import InvalidToken, QuotaExceeded, Refusal, StoreUnavailable, WrongAudience
+from vigie.core.replication import Position
 from vigie.identity.callers import Callers, KnownToken, key_of
 from vigie.identity.tokens import SignedClaims
 from vigie.web.exchange import ClientGone, Exchange, Scope

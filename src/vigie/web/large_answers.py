@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vigie.core.access import Principal
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 
 CALLER_BYTES_MAX = 64 * 1024 * 1024
 """Of one caller. One answer is let go always, however large, while it is the only one."""

@@ -10,9 +10,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
+from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
-from vigie.core.refusals import StoreUnavailable
 from vigie.identity.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients import GUID, TENANTS_OF_ANY, Clients, Credentials, Sender, basic_credentials
 from vigie.identity.device_grant import DeviceCodes

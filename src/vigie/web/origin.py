@@ -6,8 +6,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from vigie.core.refusals import BadRequest
-from vigie.identity.fetchable import is_loopback
+from vigie.core.errors import BadRequest
+from vigie.core.url_policy import is_loopback
 
 Scope = dict[str, Any]
 Network = IPv4Network | IPv6Network

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vigie.core.refusals import (
+from vigie.core.errors import (
     BadRequest,
     BodyTooLarge,
     DisallowedOperation,

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes, urlencode
 
+from vigie.core.errors import InvalidQuery, said
 from vigie.core.filters import parse_filter
 from vigie.core.letter_case import lowered
 from vigie.core.queries import DEFAULT_ORDER, PAGE_SIZE_MAX, SKIP_MAX, PageRequest, parse_order
-from vigie.core.refusals import InvalidQuery, said
 
 OPTIONS = ("$filter", "$top", "$skip", "$orderby", "$count")
 

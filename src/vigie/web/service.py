@@ -4,7 +4,7 @@ from asyncio import to_thread
 
 import msgspec
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 from vigie.web.csdl import metadata_document, service_document
 from vigie.web.exchange import Exchange, Receive, Scope, Send, chosen_coding
 from vigie.web.landing import landing_document, landing_page, wants_page

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from vigie.core.sign_in import OFFLINE_ACCESS
+from vigie.core.oauth_records import OFFLINE_ACCESS
 from vigie.identity.device_grant import POLL_SECONDS, IssuedDeviceCode
 from vigie.identity.issuing import IssuedToken
 from vigie.web.pages.views import DEVICE_PATH

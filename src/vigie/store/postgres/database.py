@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from vigie.core.positions import Position, position_of
+from vigie.core.replication import Position, position_of
 from vigie.store.database import Change, LookUp, Observer, OnLost, Row, Values, unheard, unobserved
 from vigie.store.dialect import POSTGRES
 from vigie.store.postgres.connecting import open_pool

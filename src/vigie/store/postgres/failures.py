@@ -7,7 +7,7 @@ from enum import Enum
 
 import asyncpg
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 
 
 class Kind(Enum):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 from vigie.store.database import Row
 from vigie.store.postgres.failures import is_connection_lost, unavailable_when_it_fails
 from vigie.store.postgres.session import PostgresSession

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import asyncpg
 
-from vigie.core.refusals import QueryTooSlow, StoreUnavailable
+from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.store.database import LARGE_ROW_BYTES, Row, Statement
 from vigie.store.postgres.failures import is_connection_lost, unavailable_when_it_fails
 from vigie.store.postgres.statement import numbered, received

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from vigie.core.positions import Position
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
+from vigie.core.replication import Position
 from vigie.store.database import Row, StandbyFailed
 from vigie.store.postgres.connecting import open_pool, shown
 from vigie.store.postgres.failures import is_connection_lost, reason_of

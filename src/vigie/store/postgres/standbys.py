@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from time import monotonic, perf_counter
 from typing import Literal, TypeVar
 
-from vigie.core.positions import Position
+from vigie.core.replication import Position
 from vigie.store.database import Change, LookUp, Observer, OnLost, Row, Snapshot, StandbyFailed, Values
 from vigie.store.postgres.database import PostgresDatabase, numbers_of
 from vigie.store.postgres.standby import Standby

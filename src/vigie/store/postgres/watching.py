@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from vigie.core.positions import position_of
+from vigie.core.replication import position_of
 from vigie.store.database import Row
 from vigie.store.postgres.connecting import open_connection
 from vigie.store.postgres.failures import is_outage, reason_of

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 from vigie.store.database import Change
 from vigie.store.postgres.connecting import open_connection
 from vigie.store.postgres.failures import (

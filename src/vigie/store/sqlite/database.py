@@ -7,8 +7,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar, cast
 
-from vigie.core.positions import Position
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
+from vigie.core.replication import Position
 from vigie.store.database import (
     Change,
     LookUp,

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 
 
 @contextmanager

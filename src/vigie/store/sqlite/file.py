@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 from vigie.files.trust import check_private
 from vigie.store.database import OnLost, StoreError
 from vigie.store.migrating import STEPS

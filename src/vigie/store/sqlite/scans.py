@@ -9,7 +9,7 @@ from itertools import chain
 from time import perf_counter
 from typing import Any, TypeVar
 
-from vigie.core.refusals import QueryTooSlow, StoreUnavailable
+from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.store.database import LARGE_ROW_BYTES, Row, Statement
 from vigie.store.sqlite.failures import unavailable_when_it_fails
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from vigie.core.refusals import StoreUnavailable
+from vigie.core.errors import StoreUnavailable
 from vigie.store.database import Change
 from vigie.store.sqlite.connection import SqliteSession, finish
 from vigie.store.sqlite.log_length import Emptying

@@ -9,7 +9,7 @@ from functools import partial
 from math import ceil
 from urllib.parse import urlsplit
 
-from vigie.core.refusals import Refusal
+from vigie.core.errors import Refusal
 from vigie.identity.authorization import AuthorizationRefused, sign_in_needed
 from vigie.identity.directory import Directory
 from vigie.identity.sealing import Sealer

@@ -1,6 +1,6 @@
 """Where it does not go on: what stops somebody, and the page that says so."""
 
-from vigie.core.refusals import Refusal
+from vigie.core.errors import Refusal
 from vigie.identity.authorization import AuthorizationRefused
 from vigie.web.pages.answers import fields_of_refusal, send_answer
 from vigie.web.pages.views import Frame, stopped_page

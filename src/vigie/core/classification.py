@@ -6,8 +6,8 @@ of other pages and of the portal are aliases of them.
 
 from collections.abc import Iterable
 
+from vigie.core.errors import InvalidBody, said
 from vigie.core.letter_case import canonical
-from vigie.core.refusals import InvalidBody, said
 
 UNKNOWN = "Unknown"
 NOT_AVAILABLE = "NotAvailable"
