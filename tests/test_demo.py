@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import environment, run_program, running_program, served
-from vigie.core.sample_clients import READER, RESPONDER, SAMPLE_CLIENTS
+from vigie.synthetic.sample_clients import READER, RESPONDER, SAMPLE_CLIENTS
 
 # The comment above each line that a person may copy, and the status that it is to bring.
 PROMISED = {

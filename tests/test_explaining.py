@@ -23,7 +23,6 @@ from tests.builders import (
 from tests.commands import done, run
 from tests.house import settings_in
 from tests.naive_lists import inherited_by
-from vigie.archive.generating import generate
 from vigie.casework.explaining import Explanation, explain
 from vigie.core.access import (
     APPLICATION_PERMISSIONS,
@@ -41,6 +40,7 @@ from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.redaction import trim
 from vigie.installation import opened
+from vigie.synthetic.generator import generate
 
 UPN = "ada@contoso.example"
 CONTOSO = ("--tenant", "contoso")

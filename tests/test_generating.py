@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from vigie.archive.generating import generate, generate_lines
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+from vigie.synthetic.generator import generate, generate_lines
 
 Fields = dict[str, Any]
 

@@ -27,12 +27,12 @@ from tests.builders import (
 )
 from tests.captured import CAPTURED
 from tests.house import settings_in
-from vigie.archive.generating import generate
 from vigie.archive.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, NotTaken, Tally
 from vigie.core.audit import Deed
 from vigie.core.directory import DeviceGroup, Tenant
 from vigie.core.instants import Instant
 from vigie.installation import Installation, opened
+from vigie.synthetic.generator import generate
 
 DEED = Deed(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
 

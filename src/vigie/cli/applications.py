@@ -26,8 +26,8 @@ from vigie.cli.telling import WrongUsage, remark
 from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
-from vigie.core.sample_clients import SAMPLE_CLIENTS
 from vigie.store.naming import NIL_GUID, checked_guid
+from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 _PERMISSIONS = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
 _OVERLAP_SECONDS = 86_400

@@ -12,16 +12,16 @@ from urllib.parse import urlencode, urlsplit
 from cyclopts import Parameter
 
 from vigie import installation as installations
-from vigie.archive.sample import TENANT_DOMAIN, Sample, settle_sample
 from vigie.cli.deeds import deed_of
 from vigie.cli.frame import PLAIN, Common, WholeNumber, emit
 from vigie.cli.showing import Answer, Exchange, shown, token_form, what_to_try
 from vigie.cli.telling import WrongUsage, remark
-from vigie.core.sample_clients import READER
 from vigie.logs import logging_to_stderr
 from vigie.server import bound, serving, until_stopped
 from vigie.setting_rules import SQLITE_PREFIX
 from vigie.settings_sources import settings_by_flags
+from vigie.synthetic.sample_clients import READER
+from vigie.synthetic.sample_tenant import TENANT_DOMAIN, Sample, settle_sample
 
 DEMO_STORE = Path(".vigie/demo/vigie.sqlite3")
 

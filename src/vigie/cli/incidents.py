@@ -200,7 +200,7 @@ def generate(
 
     With --json, stdout gets one array of them, or with --out how many there were.
     """
-    from vigie.archive.generating import generate_lines
+    from vigie.synthetic.generator import generate_lines
 
     if incidents < 0:
         raise WrongUsage(f"--incidents is 0 or more; it was {incidents}")

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from vigie.cli.frame import interruptible
 from vigie.cli.telling import CommandFailed
-from vigie.core.sample_clients import SAMPLE_CLIENTS
 from vigie.files.trust import read_private
+from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 SecretFileOption = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie.cli.telling import CommandFailed, one_line, write_json
-from vigie.core.sample_clients import SAMPLE_CLIENTS
+from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 if TYPE_CHECKING:
     from vigie.installation import Installation

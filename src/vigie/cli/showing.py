@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.archive.sample import (
+from vigie.cli.telling import one_line
+from vigie.setting_rules import SQLITE_PREFIX
+from vigie.synthetic.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
+from vigie.synthetic.sample_tenant import (
     SCOPE,
     SCOPED_UPN,
     TENANT_DOMAIN,
     WHOLE_TENANT_UPN,
     Sample,
 )
-from vigie.cli.telling import one_line
-from vigie.core.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
-from vigie.setting_rules import SQLITE_PREFIX
 
 DEFENDER_SCOPE = "https://api.security.microsoft.com/.default"
 

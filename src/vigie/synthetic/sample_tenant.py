@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vigie.archive.generating import generate
 from vigie.core.access import APPLICATION_PERMISSIONS, Exposure
 from vigie.core.audit import Deed
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import BUILT_IN_ROLES, ClientSecret, DirectoryError, Tenant, User
 from vigie.core.incident import keep_document
 from vigie.core.redaction import trim
-from vigie.core.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
 from vigie.store.directory import DirectoryStore
 from vigie.store.incidents import IncidentStore
+from vigie.synthetic.generator import generate
+from vigie.synthetic.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
 
 TENANT_NAME = "Sample tenant"
 TENANT_DOMAIN = "sample.example"

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vigie.archive.invented import vocabulary
-from vigie.archive.invented.alerts import Story, tell_alert
-from vigie.archive.invented.dice import Dice
-from vigie.archive.invented.estate import Estate, Fields, invent_estate
-from vigie.archive.invented.moments import DAY, SECOND, database_rounded, written
-from vigie.archive.invented.plans import Plan, make_plans
-from vigie.archive.invented.scenarios import SCENARIOS
 from vigie.core.lossless import encode
+from vigie.synthetic import word_lists as vocabulary
+from vigie.synthetic.alerts import Story, tell_alert
+from vigie.synthetic.organisation import Estate, Fields, invent_estate
+from vigie.synthetic.plans import Plan, make_plans
+from vigie.synthetic.scenarios import SCENARIOS
+from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.timestamps import DAY, SECOND, database_rounded, written
 
 _REACHES = ("involving one user", "on one endpoint", "on multiple endpoints")
 _CAST_MAX = 100

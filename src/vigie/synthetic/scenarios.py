@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vigie.archive.invented.sources import (
+from vigie.synthetic.products import (
     CLOUD,
     CLOUD_APPS,
     CUSTOM,

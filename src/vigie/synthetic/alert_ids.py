@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from vigie.archive.invented.dice import Dice
+from vigie.synthetic.seeded_random import Dice
 
 # Endpoint counts ticks from the year 1.
 _TICKS_BEFORE_1970 = 621_355_968_000_000_000

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vigie.archive.invented import vocabulary
-from vigie.archive.invented.alert_ids import make_ids
-from vigie.archive.invented.dice import Dice
-from vigie.archive.invented.estate import Estate, Fields, Person
-from vigie.archive.invented.evidence import Scene, gather
-from vigie.archive.invented.inventory import RISK_SCORES
-from vigie.archive.invented.moments import HOUR, SECOND, database_rounded, written
-from vigie.archive.invented.scenarios import Scenario
-from vigie.archive.invented.vocabulary import Course, Grading
+from vigie.synthetic import word_lists as vocabulary
+from vigie.synthetic.alert_ids import make_ids
+from vigie.synthetic.evidence import Scene, gather
+from vigie.synthetic.inventory import RISK_SCORES
+from vigie.synthetic.organisation import Estate, Fields, Person
+from vigie.synthetic.scenarios import Scenario
+from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.timestamps import HOUR, SECOND, database_rounded, written
+from vigie.synthetic.word_lists import Course, Grading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import product, starmap
 from typing import Any, TypeAlias
 
-from vigie.archive.invented import inventory
-from vigie.archive.invented.dice import Dice
-from vigie.archive.invented.moments import DAY, FIRST_DAY, written
+from vigie.synthetic import inventory
+from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.timestamps import DAY, FIRST_DAY, written
 
 Fields: TypeAlias = dict[str, Any]
 

@@ -7,8 +7,8 @@ of them to the same one, most of the others hold one alert, and a few hold up to
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vigie.archive.invented.dice import Dice
-from vigie.archive.invented.moments import FIRST_DAY, INCIDENTS_OPEN_FOR, MINUTE, SECOND, database_rounded
+from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.timestamps import FIRST_DAY, INCIDENTS_OPEN_FOR, MINUTE, SECOND, database_rounded
 
 LARGE_INCIDENT_ALERTS = 500
 LARGE_INCIDENT_FROM = 1_000

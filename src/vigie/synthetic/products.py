@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vigie.archive.invented.moments import SECOND
+from vigie.synthetic.timestamps import SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

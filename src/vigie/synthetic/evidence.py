@@ -7,11 +7,11 @@ keys stand behind those they belong to.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from vigie.archive.invented import inventory
-from vigie.archive.invented.dice import Dice
-from vigie.archive.invented.estate import Estate, Fields, Person
-from vigie.archive.invented.moments import DAY, HOUR, written
-from vigie.archive.invented.vocabulary import FINDINGS
+from vigie.synthetic import inventory
+from vigie.synthetic.organisation import Estate, Fields, Person
+from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.timestamps import DAY, HOUR, written
+from vigie.synthetic.word_lists import FINDINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

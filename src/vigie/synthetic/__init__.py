@@ -1,0 +1,1 @@
+"""Synthetic incidents: a generator with a seed, and the sample tenant of demonstrations."""
