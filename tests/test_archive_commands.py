@@ -23,7 +23,7 @@ import pytest
 
 from tests.builders import an_incident, to_json
 from tests.commands import PROGRAM, done, environment, run, run_program
-from vigie.archive.importing import BATCH_COUNT
+from vigie.application.transfer.importing import BATCH_COUNT
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.installation import now
 from vigie.synthetic.generator import generate_lines

@@ -23,7 +23,7 @@ from tests.builders import (
 from tests.commands import done, run
 from tests.house import settings_in
 from tests.naive_lists import inherited_by
-from vigie.casework.explaining import Explanation, explain
+from vigie.application.explain import Explanation, explain
 from vigie.core.access import (
     APPLICATION_PERMISSIONS,
     WHOLE_TENANT,

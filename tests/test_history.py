@@ -30,7 +30,7 @@ from tests.builders import (
 from tests.commands import done, run
 from tests.house import Clock, House, RunningHouse, eventually
 from tests.updating import JSON, WRITE, WRITE_ALL, at_once, update, writer_of
-from vigie.archive.history_lines import history_line, is_history_line
+from vigie.application.transfer.history_lines import history_line, is_history_line
 from vigie.core import lossless
 from vigie.core.access import Caller, CallerKind
 from vigie.core.audit import HistoryEntry, actor_of, added, differences, removed, replaced

@@ -27,7 +27,7 @@ from tests.builders import (
 )
 from tests.captured import CAPTURED
 from tests.house import settings_in
-from vigie.archive.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, NotTaken, Tally
+from vigie.application.transfer.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, NotTaken, Tally
 from vigie.core.audit import Deed
 from vigie.core.directory import DeviceGroup, Tenant
 from vigie.core.instants import Instant

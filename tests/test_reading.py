@@ -15,7 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vigie.archive.reading import Finding, RawIncident, Unreadable, Unwrapped, open_source, read_incidents
+from vigie.application.transfer.incident_reader import (
+    Finding,
+    RawIncident,
+    Unreadable,
+    Unwrapped,
+    open_source,
+    read_incidents,
+)
 
 MEGABYTE = 1024 * 1024
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vigie import __version__
+from vigie.application.incidents import Casework
 from vigie.authority import assemble_authority
-from vigie.casework.incidents import Casework
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import minute_and_hour

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from vigie.application.incidents import Casework
 from vigie.assembly import Parts
-from vigie.casework.incidents import Casework
 from vigie.core.audit import Deed
 from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant

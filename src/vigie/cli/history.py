@@ -21,7 +21,7 @@ async def history(
 
     Also of an incident that is gone.
     """
-    from vigie.archive.history_lines import history_value
+    from vigie.application.transfer.history_lines import history_value
 
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)

@@ -86,7 +86,7 @@ async def list_incidents(
         filter=parse_filter(" and ".join(terms)) if terms else None, top=SKIP_MAX if severity else top
     )
     wanted = {each.lower() for each in severity}
-    from vigie.casework.incidents import Casework
+    from vigie.application.incidents import Casework
     from vigie.installation import now
 
     async with opened(common, create=False) as installation:
@@ -111,7 +111,7 @@ async def show_incident(
     common: Common = PLAIN,
 ) -> None:
     """Show one incident; with --json, the whole document as the API answers it."""
-    from vigie.casework.incidents import Casework
+    from vigie.application.incidents import Casework
     from vigie.installation import now
 
     check_number(incident_id)

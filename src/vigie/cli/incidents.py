@@ -30,8 +30,8 @@ from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.instants import format_instant
 
 if TYPE_CHECKING:
-    from vigie.archive.importing import Ahead, Import
-    from vigie.casework.explaining import Explanation
+    from vigie.application.explain import Explanation
+    from vigie.application.transfer.importing import Ahead, Import
 
 _ALERTS_MAX = 100_000
 _ERRORS_MAX = 1000
@@ -67,7 +67,7 @@ async def import_(
 
     Importing an incident again replaces it. Files compressed with gzip are unpacked.
     """
-    from vigie.archive.importing import Import, NotTaken
+    from vigie.application.transfer.importing import Import, NotTaken
     from vigie.cli.watching import watched
 
     for name in files:
@@ -169,7 +169,7 @@ async def export(
 
     With --json, stdout gets one array of them, or with --out how many there were.
     """
-    from vigie.archive.history_lines import history_line
+    from vigie.application.transfer.history_lines import history_line
 
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
@@ -235,8 +235,8 @@ async def explain(
     common: Common = PLAIN,
 ) -> None:
     """Say why a caller sees an incident, or does not, and what is left out of it."""
-    from vigie.casework import explaining
-    from vigie.casework.incidents import Casework
+    from vigie.application import explain as explaining
+    from vigie.application.incidents import Casework
     from vigie.installation import now
 
     if (user is None) == (app is None):

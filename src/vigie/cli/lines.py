@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from vigie.archive.exporting import open_target
+from vigie.application.transfer.exporting import open_target
 from vigie.cli.frame import Common, counted, emit
 from vigie.cli.telling import one_line, remark
 

@@ -17,7 +17,7 @@ from vigie.core.queries import PageRequest
 from vigie.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from vigie.casework.incidents import Casework
+    from vigie.application.incidents import Casework
     from vigie.core.directory import Tenant
     from vigie.installation import Installation
 
@@ -98,7 +98,7 @@ def _connection(url: str, settings: Settings) -> http.client.HTTPConnection:
 
 
 async def _tenants(installation: "Installation") -> list[dict[str, object]]:
-    from vigie.casework.incidents import Casework
+    from vigie.application.incidents import Casework
 
     directory = installation.directory
     casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)

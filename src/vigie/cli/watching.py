@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.archive.importing import Tally
+from vigie.application.transfer.importing import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
-from vigie.casework.incidents import Casework
+from vigie.application.incidents import Casework
 from vigie.core.access import Caller, Principal, require_read, require_write
 from vigie.core.audit import Deed, actor_of
 from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, said

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, cast
 
-from vigie.casework.incidents import Casework
+from vigie.application.incidents import Casework
 from vigie.core.access import require_read
 from vigie.core.errors import BadRequest
 from vigie.core.instants import Instant

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vigie.archive.splitting import CHUNK_BYTES, Nesting, Tape
+from vigie.application.transfer.json_tokenizer import CHUNK_BYTES, Nesting, Tape
 
 _USUAL_LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _BEGINNING_BYTES: Final = 100

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from vigie.archive.recognising import NOT_JSON
+from vigie.application.transfer.format_detection import NOT_JSON
 
 _LEVELS_MAX: Final = 12
 _ALERT_KEYS: Final = frozenset({"alertId", "alertWebUrl"})

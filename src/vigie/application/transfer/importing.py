@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from vigie.archive.history_lines import is_history_line
-from vigie.archive.reading import (
+from vigie.application.transfer.envelopes import is_graph_form
+from vigie.application.transfer.history_lines import is_history_line
+from vigie.application.transfer.incident_reader import (
     INCIDENT_BYTES_MAX,
     Finding,
     RawIncident,
@@ -16,7 +17,6 @@ from vigie.archive.reading import (
     open_source,
     read_incidents,
 )
-from vigie.archive.unwrapping import is_graph_form
 from vigie.core.audit import Deed
 from vigie.core.incident import KeptIncident, NotAnIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant

@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
 
-from vigie.archive.recognising import LIST_ANSWER_HEAD, ends_list_answer, goes_by_lines, value_of_list_answer
-from vigie.archive.splitting import (
+from vigie.application.transfer.envelopes import Place, places_of_incidents
+from vigie.application.transfer.format_detection import (
+    LIST_ANSWER_HEAD,
+    ends_list_answer,
+    goes_by_lines,
+    value_of_list_answer,
+)
+from vigie.application.transfer.json_tokenizer import (
     CHUNK_BYTES,
     Nesting,
     Tape,
@@ -19,7 +25,6 @@ from vigie.archive.splitting import (
     find_stray_end,
     find_word_end,
 )
-from vigie.archive.unwrapping import Place, places_of_incidents
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -1,0 +1,1 @@
+"""Incidents in bulk: read from files, imported, exported."""

@@ -1,1 +1,0 @@
-"""Incidents from files: found, read and kept as they came."""
