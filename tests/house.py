@@ -32,11 +32,11 @@ from vigie.core.directory import Application, Tenant, User
 from vigie.core.incident import keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Password
-from vigie.identity.issuing import application_token_request
-from vigie.identity.keys import KeyRing, SigningKey, new_key, save_keys, text_of
-from vigie.identity.passwords import hash_password
-from vigie.identity.tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
-from vigie.identity.wrapping import wrapping_by
+from vigie.identity.keys.key_encryption import wrapping_by
+from vigie.identity.keys.key_ring import KeyRing, SigningKey, new_key, save_keys, text_of
+from vigie.identity.sign_in.passwords import hash_password
+from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
+from vigie.identity.tokens.issuance import application_token_request
 from vigie.installation import Installation, opened
 from vigie.server import bound, serving
 from vigie.settings import (

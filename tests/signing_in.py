@@ -12,8 +12,8 @@ import jwt
 from tests.house import INCIDENTS_API, PASSWORD, Answer, House, a_name
 from vigie.authority import Authority, assemble_authority
 from vigie.core.directory import Application, User
-from vigie.identity.authorization import AuthorizationRequest
-from vigie.identity.sign_in import SignedInUser, SignIn
+from vigie.identity.sign_in.authorization_requests import AuthorizationRequest
+from vigie.identity.sign_in.service import SignedInUser, SignIn
 from vigie.installation import steady_now
 
 BACK = "http://localhost/back"

@@ -25,9 +25,9 @@ from tests.commands import done, run
 from tests.house import INCIDENTS_API, READ_ALL, Answer, Clock, House, RunningHouse, a_name, to_base64
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND
-from vigie.identity.assertions import ASSERTION_BYTES_MAX, ASSERTION_TYPE
-from vigie.identity.audiences import INCIDENTS_RESOURCES, own_audiences
-from vigie.identity.client_certificates import read_certificate
+from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_TYPE
+from vigie.identity.clients.certificates import read_certificate
+from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, own_audiences
 from vigie.installation import now
 from vigie.settings import IdentitySettings
 

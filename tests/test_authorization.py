@@ -8,14 +8,14 @@ from tests.house import INCIDENTS_API, House, RunningHouse, a_name
 from tests.signing_in import BACK, Program, a_program_with_a_secret, a_public_program, challenge_of
 from vigie.core.directory import DirectoryError
 from vigie.core.redirect_uris import canonical, is_registered, why_not_a_redirect_uri
-from vigie.identity.authorization import (
+from vigie.identity.sign_in.authorization_requests import (
     AUTHORIZATION_ERRORS,
     AuthorizationRefused,
     Redirection,
     refused_by_user,
     sign_in_needed,
 )
-from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.token_errors import TokenRefusal
 
 UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"
 SITE = "https://app.contoso.example/signed-in"

@@ -17,9 +17,9 @@ from tests.updating import WRITE_ALL
 from vigie.core.access import WHOLE_TENANT, Caller, CallerKind, Exposure
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.callers import Callers, key_of
-from vigie.identity.directory import Directory
-from vigie.identity.keys import KeyRing, new_key, rotated
+from vigie.identity.authenticator import Callers, key_of
+from vigie.identity.directory_repository import Directory
+from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
 from vigie.installation import now, opened
 
 

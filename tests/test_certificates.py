@@ -28,7 +28,7 @@ from tests.handshakes import (
     shake_hands,
 )
 from vigie.core.instants import Instant
-from vigie.identity.keys import KeyFileError
+from vigie.identity.keys.key_ring import KeyFileError
 from vigie.settings import SettingsError
 from vigie.tls import keeping as keeping_module
 from vigie.tls.contexts import CertificateFiles, LiveContext, secure_context

@@ -11,7 +11,7 @@ from tests.house import settings_in
 from vigie.assembly import assemble
 from vigie.chores import chores
 from vigie.core.errors import IssuerUnavailable
-from vigie.identity.foreign_tokens import ForeignTokens
+from vigie.identity.federation.tokens import ForeignTokens
 from vigie.installation import now, opened
 from vigie.web.log_writer import LogWriter
 from vigie.web.request_log import RequestLog

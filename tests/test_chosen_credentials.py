@@ -15,7 +15,7 @@ import pytest
 from tests.commands import PROGRAM, done, environment, run, served
 from vigie.core.client_secrets import check_chosen_secret, hash_secret
 from vigie.core.directory import DirectoryError
-from vigie.identity.tokens import USER_CLIENT_ID
+from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
 from vigie.synthetic.sample_clients import READER
 
 CLIENT_ID = "6f0c1d5e-2b0a-4c39-9a51-0d7c7e4b8a11"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import json_values
 from vigie.core.errors import InvalidToken
-from vigie.identity.claim_paths import first_name, is_path, name_at, texts_at, value_at
+from vigie.identity.federation.claim_paths import first_name, is_path, name_at, texts_at, value_at
 
 CLAIMS: dict[str, Any] = {
     "scp": "Incident.Read  openid",

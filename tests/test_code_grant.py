@@ -23,7 +23,7 @@ from tests.signing_in import (
 )
 from vigie.core.client_secrets import hash_secret
 from vigie.core.oauth_records import Consent
-from vigie.identity.families import FamilyLives
+from vigie.identity.tokens.refresh_tokens import FamilyLives
 
 OTHER_VERIFIER = "another-verifier-of-some-length-0123456789-abcdef"
 

@@ -27,8 +27,8 @@ from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
 from vigie.core.access import APPLICATION_PERMISSIONS
 from vigie.core.incident import keep_incident
 from vigie.core.lockout import LockOut, digest_of_name
-from vigie.identity.keys import load_keys
-from vigie.identity.tokens import USER_CLIENT_ID
+from vigie.identity.keys.key_ring import load_keys
+from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
 from vigie.installation import now, opened
 from vigie.settings import Settings
 from vigie.settings_sources import example_file

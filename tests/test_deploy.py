@@ -15,7 +15,7 @@ import yaml
 from tests.commands import PROGRAM
 from tests.house import RunningHouse
 from vigie.cli.main import COMMANDS
-from vigie.identity.wrapping import wrapping_by
+from vigie.identity.keys.key_encryption import wrapping_by
 from vigie.settings import Settings
 from vigie.settings_sources import every_setting, load_settings
 from vigie.web.app import ROUTES

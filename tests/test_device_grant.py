@@ -16,8 +16,8 @@ from tests.signing_in import (
     claims_of,
 )
 from vigie.core.oauth_records import DeviceDecision
-from vigie.identity.authorization import AuthorizationRefused
-from vigie.identity.sign_in import SignInRefused
+from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
+from vigie.identity.sign_in.service import SignInRefused
 from vigie.settings import IdentitySettings
 
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"

@@ -16,7 +16,7 @@ from tests.builders import an_incident
 from tests.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
+from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
 from vigie.installation import now
 from vigie.web.problems import TOKEN_PROBLEMS
 

@@ -27,9 +27,9 @@ from tests.foreign_issuers import (
 )
 from tests.house import INCIDENTS_API, Clock, House, RunningHouse, eventually
 from vigie.core.errors import IssuerUnavailable
-from vigie.identity.fetching import BYTES_MAX, fetch
-from vigie.identity.issuer_keys import STALE_SECONDS, WAITING_MAX, Fetched, IssuerKeys
-from vigie.identity.published_keys import KEYS_READ_MAX, NotPublished, read_discovery, read_key_set
+from vigie.identity.federation.http_client import BYTES_MAX, fetch
+from vigie.identity.federation.jwks_cache import STALE_SECONDS, WAITING_MAX, Fetched, IssuerKeys
+from vigie.identity.federation.oidc_discovery import KEYS_READ_MAX, NotPublished, read_discovery, read_key_set
 from vigie.issuer_settings import ApplicationMarkSettings, IssuerSettings
 from vigie.settings import TlsSettings
 
@@ -296,7 +296,7 @@ def test_an_answer_that_comes_a_byte_at_a_time_is_cut(
     issuer: ForeignIssuer, known: Known, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The machinery is the same; waiting five seconds would say no more.
-    monkeypatch.setattr("vigie.identity.fetching.SECONDS_MAX", 0.5)
+    monkeypatch.setattr("vigie.identity.federation.http_client.SECONDS_MAX", 0.5)
     issuer.instead[place] = hostile(a_byte_now_and_then)
 
     started = time.monotonic()
@@ -309,7 +309,7 @@ def test_an_answer_that_comes_a_byte_at_a_time_is_cut(
 def test_an_issuer_that_takes_the_connection_and_says_nothing_is_given_up(
     issuer: ForeignIssuer, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigie.identity.fetching.SECONDS_MAX", 0.3)
+    monkeypatch.setattr("vigie.identity.federation.http_client.SECONDS_MAX", 0.3)
     issuer.instead[DISCOVERY] = lambda _: time.sleep(2)
 
     assert known.has("rsa-1") is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vigie.identity.trusted_issuers import PERMISSIONS
+from vigie.identity.federation.trusted_issuers import PERMISSIONS
 from vigie.issuer_settings import IssuerSettings
 from vigie.settings import Settings, SettingsError
 from vigie.settings_sources import Setting, every_issuer_setting, load_settings

@@ -13,8 +13,7 @@ import pytest
 from tests.house import a_key_ring
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.files.trust import UntrustedFile
-from vigie.identity.key_places import KeysInFile, live_keys
-from vigie.identity.keys import (
+from vigie.identity.keys.key_ring import (
     TOKEN_LIFETIME_MAX_SECONDS,
     KeyFileError,
     KeyRing,
@@ -24,6 +23,7 @@ from vigie.identity.keys import (
     rotated,
     save_keys,
 )
+from vigie.identity.keys.key_store import KeysInFile, live_keys
 
 NOW = Instant(1_770_795_669 * TICKS_PER_SECOND)
 SKEW_SECONDS = 300

@@ -29,7 +29,7 @@ from tests.client_certificates import Certified, a_key, certified, padded
 from tests.house import INCIDENTS_API, House, RunningHouse, a_name
 from tests.resolving import leads_here
 from vigie.core.directory import Application
-from vigie.identity.client_certificates import read_certificate
+from vigie.identity.clients.certificates import read_certificate
 from vigie.installation import now
 from vigie.settings import IdentitySettings, TlsSettings
 

@@ -24,7 +24,7 @@ from tests.house import INCIDENTS_API, House, RunningHouse, a_name, eventually
 from tests.resolving import leads_here
 from tests.signing_in import BACK, Program, claims_of
 from vigie.core.directory import User
-from vigie.identity.client_certificates import read_certificate
+from vigie.identity.clients.certificates import read_certificate
 from vigie.installation import now
 from vigie.settings import TlsSettings
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as some
 
 from tests.house import a_key_ring
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.keys import KeyRing, load_keys, new_key, rotated, save_keys
-from vigie.identity.sealing import Sealer
+from vigie.identity.keys.key_ring import KeyRing, load_keys, new_key, rotated, save_keys
+from vigie.identity.sign_in.signed_state import Sealer
 
 NOW = Instant(17_000_000_000_000_000)
 LATER = Instant(NOW + 60 * TICKS_PER_SECOND)

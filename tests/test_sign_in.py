@@ -20,8 +20,8 @@ from vigie.core.directory import DirectoryError, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import Attempts, LockOut, counted
 from vigie.core.oauth_records import Password
-from vigie.identity.authorization import AuthorizationRefused
-from vigie.identity.passwords import (
+from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
+from vigie.identity.sign_in.passwords import (
     LENGTH_MAX,
     LENGTH_MIN,
     PasswordChecks,
@@ -29,7 +29,7 @@ from vigie.identity.passwords import (
     check_new_password,
     hash_password,
 )
-from vigie.identity.sign_in import SignedInUser, SignInRefused
+from vigie.identity.sign_in.service import SignedInUser, SignInRefused
 from vigie.settings import IdentitySettings
 
 DAY = 86_400
@@ -203,7 +203,7 @@ def test_a_name_that_nobody_has_or_that_waits_costs_as_much_as_one_that_somebody
 def test_the_first_try_of_all_costs_the_same_for_every_name() -> None:
     def seconds(kept: str | None) -> float:
         code = (
-            "import asyncio, time; from vigie.identity.passwords import PasswordChecks;"
+            "import asyncio, time; from vigie.identity.sign_in.passwords import PasswordChecks;"
             "checks = PasswordChecks(at_once=1, waiting_max=0); started = time.process_time();"
             f"asyncio.run(checks.check('y', {kept!r})); print(time.process_time() - started)"
         )
@@ -542,7 +542,7 @@ def test_names_of_the_user_and_the_organisation_do_not_count(password: str) -> N
 
 
 def test_a_server_does_not_load_the_lists_of_common_passwords() -> None:
-    loads = "import sys, vigie.cli.main, vigie.server, vigie.identity.passwords; sys.exit('zxcvbn' in sys.modules)"
+    loads = "import sys, vigie.cli.main, vigie.server, vigie.identity.sign_in.passwords; sys.exit('zxcvbn' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loads], check=False).returncode == 0
 

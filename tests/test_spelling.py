@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import vigie
 from vigie.core.letter_case import canonical, lowered
-from vigie.identity.audiences import own_audiences
-from vigie.identity.user_codes import typed
+from vigie.identity.grants.user_codes import typed
+from vigie.identity.tokens.audiences import own_audiences
 
 PACKAGE = Path(vigie.__file__).parent
 NAMES_DECIDE_IN = ("identity", "store", "issuer_settings.py")
@@ -53,7 +53,7 @@ def test_names_are_compared_by_one_function_where_they_decide_who_is_who() -> No
 
     assert found == {(path, name) for path, names in FOLDS.items() for name in names} | {
         # A password is compared with names in every way in which it may be one.
-        ("identity/passwords.py", "casefold"),
+        ("identity/sign_in/passwords.py", "casefold"),
         # What has been found to be ASCII.
-        ("identity/user_codes.py", "upper"),
+        ("identity/grants/user_codes.py", "upper"),
     }

@@ -18,9 +18,8 @@ from tests.house import INCIDENTS_API, a_key_ring, to_base64
 from vigie.core.access import CallerKind
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.compact import read_token
-from vigie.identity.keys import KeyRing, new_key, rotated
-from vigie.identity.tokens import (
+from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
+from vigie.identity.tokens.access_tokens import (
     USER_CLIENT_ID,
     ClientProof,
     SignedClaims,
@@ -29,6 +28,7 @@ from vigie.identity.tokens import (
     issue_token,
     issuer_of,
 )
+from vigie.identity.tokens.jws import read_token
 
 TENANT = "3b0f6c1a-52d7-4c0e-9c57-0a4e6f1d2b88"
 APPLICATION = "c1a7e2d4-7f33-4a55-8a0e-d1f0b6a9c302"

@@ -13,7 +13,7 @@ import pytest
 from tests.commands import done, run
 from tests.handshakes import a_certificate, public_pem
 from vigie.files.trust import UntrustedFile, check_private, read_private, read_public
-from vigie.identity.wrapping import wrapping_by
+from vigie.identity.keys.key_encryption import wrapping_by
 from vigie.installation import now
 from vigie.settings_sources import load_settings
 from vigie.tls.contexts import CertificateFiles, secure_context

@@ -4,7 +4,7 @@ import pytest
 
 from tests.foreign_issuers import Pair, ec_pair, ed_pair, rsa_pair
 from tests.house import to_base64
-from vigie.identity.verification_keys import ALGORITHMS, UnusableKey, read_key
+from vigie.identity.federation.jwk import ALGORITHMS, UnusableKey, read_key
 
 PAIRS = (rsa_pair(), ec_pair(), ec_pair("ec-384", 384), ed_pair())
 OF_RSA = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}

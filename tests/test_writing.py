@@ -38,7 +38,7 @@ run()
 
 ROTATION = """
 from pathlib import Path
-from vigie.identity.keys import rotate_keys
+from vigie.identity.keys.key_ring import rotate_keys
 rotate_keys(Path(".vigie/signing-keys.json"), 0, 0)
 """
 

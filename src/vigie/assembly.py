@@ -13,14 +13,14 @@ from vigie.authority import assemble_authority
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import minute_and_hour
-from vigie.identity.callers import Callers
-from vigie.identity.foreign_tokens import ForeignTokens
-from vigie.identity.issuer_keys import Fetched, IssuerKeys
-from vigie.identity.key_places import LiveKeys, live_keys
-from vigie.identity.keys import KeyRing
-from vigie.identity.sealing import Sealer
-from vigie.identity.sign_in import SignIn
-from vigie.identity.trusted_issuers import TrustedIssuer
+from vigie.identity.authenticator import Callers
+from vigie.identity.federation.jwks_cache import Fetched, IssuerKeys
+from vigie.identity.federation.tokens import ForeignTokens
+from vigie.identity.federation.trusted_issuers import TrustedIssuer
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.keys.key_store import LiveKeys, live_keys
+from vigie.identity.sign_in.service import SignIn
+from vigie.identity.sign_in.signed_state import Sealer
 from vigie.installation import Installation, now, steady_now
 from vigie.logs import log
 from vigie.settings import QuotaSettings, SettingsError
@@ -209,7 +209,7 @@ def _store_failure(installation: Installation) -> Callable[[], Awaitable[StoreUn
 
 def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> ForeignTokens:
     # Here, because whoever trusts no other issuer does without the HTTP client.
-    from vigie.identity.fetching import fetch
+    from vigie.identity.federation.http_client import fetch
 
     def on_fetched(fetched: Fetched) -> None:
         metrics.issuer_fetches.count("failed" if fetched.failure else "fetched")

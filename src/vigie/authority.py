@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import LockOut
 from vigie.core.quotas import Quota, Window, minute_and_hour
-from vigie.identity.assertions import ClientAssertions
-from vigie.identity.attempt_limits import AttemptLimits
-from vigie.identity.audiences import Audiences
-from vigie.identity.authorization import AuthorizationRequests
-from vigie.identity.client_credentials import ClientCredentialsGrant
-from vigie.identity.clients import Clients
-from vigie.identity.code_grant import CodeGrant
-from vigie.identity.device_grant import POLL_SECONDS, DeviceCodes, DeviceGrant
-from vigie.identity.families import FamilyLives
-from vigie.identity.grants import Grants
-from vigie.identity.passwords import PasswordChecks
-from vigie.identity.refresh_grant import RefreshGrant
-from vigie.identity.sign_in import SignIn
-from vigie.identity.user_tokens import UserTokens
+from vigie.identity.clients.assertions import ClientAssertions
+from vigie.identity.clients.authentication import Clients
+from vigie.identity.grants.authorization_code import CodeGrant
+from vigie.identity.grants.client_credentials import ClientCredentialsGrant
+from vigie.identity.grants.device_code import POLL_SECONDS, DeviceCodes, DeviceGrant
+from vigie.identity.grants.refresh_token import RefreshGrant
+from vigie.identity.grants.registry import Grants
+from vigie.identity.grants.user_tokens import UserTokens
+from vigie.identity.sign_in.authorization_requests import AuthorizationRequests
+from vigie.identity.sign_in.passwords import PasswordChecks
+from vigie.identity.sign_in.service import SignIn
+from vigie.identity.throttling import AttemptLimits
+from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.refresh_tokens import FamilyLives
 from vigie.installation import Installation
 from vigie.meter.memory import MemoryMeter
 from vigie.settings import IdentitySettings

@@ -11,10 +11,10 @@ from vigie.core.audit import Deed
 from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.files.trust import UntrustedFile
-from vigie.identity.foreign_tokens import ForeignTokens
-from vigie.identity.issuer_keys import FETCH_EVERY_SECONDS
-from vigie.identity.key_places import LiveKeys
-from vigie.identity.keys import KeyFileError, KeyRing
+from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
+from vigie.identity.federation.tokens import ForeignTokens
+from vigie.identity.keys.key_ring import KeyFileError, KeyRing
+from vigie.identity.keys.key_store import LiveKeys
 from vigie.installation import Installation
 from vigie.logs import log
 from vigie.web.request_log import RequestIds

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vigie.core.instants import Instant
-from vigie.identity.audiences import Audiences, own_audiences
-from vigie.identity.key_places import KeyPlace, KeysInFile, KeysInStore
-from vigie.identity.wrapping import HOW_TO_MAKE_A_SECRET, wrapping_by
+from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, wrapping_by
+from vigie.identity.keys.key_store import KeyPlace, KeysInFile, KeysInStore
+from vigie.identity.tokens.audiences import Audiences, own_audiences
 from vigie.settings import DatabaseSettings, Settings, SettingsError
 from vigie.store.copying import COPYING
 from vigie.store.database import Database, StoreError

@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from vigie.core.letter_case import lowered
 from vigie.core.url_policy import may_be_fetched
-from vigie.identity.claim_paths import is_path
-from vigie.identity.trusted_issuers import (
+from vigie.identity.federation.claim_paths import is_path
+from vigie.identity.federation.trusted_issuers import (
     PERMISSIONS,
     TENANT_IN_URL,
     ApplicationMark,

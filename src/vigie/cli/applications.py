@@ -254,7 +254,7 @@ def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str,
 
 def _check_client_id(client_id: str | None) -> None:
     """Refuse what means something else: nobody, the tokens of `vigie token --user`, and what `serve` refuses."""
-    from vigie.identity.tokens import USER_CLIENT_ID
+    from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
 
     reserved = {USER_CLIENT_ID, NIL_GUID, *(each.client_id for each in SAMPLE_CLIENTS)}
     if client_id and checked_guid(client_id) in reserved:

@@ -77,7 +77,7 @@ async def remove_certificate(
 
 def read_certificates(files: Iterable[Path]) -> list[ClientCertificate]:
     """The certificates in some PEM files. Raises DirectoryError for one that cannot prove an application."""
-    from vigie.identity.client_certificates import read_certificate
+    from vigie.identity.clients.certificates import read_certificate
     from vigie.installation import now
 
     return [read_certificate(file, now()) for file in files]

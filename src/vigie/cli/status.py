@@ -55,8 +55,8 @@ async def _issuer(installation: "Installation") -> str | None:
 async def _keys(installation: "Installation") -> dict[str, object] | None:
     """Where the keys are and which one signs; the reason why nobody can tell; None where none are used."""
     from vigie.files.trust import UntrustedFile
-    from vigie.identity.key_places import find_ring
-    from vigie.identity.keys import KeyFileError
+    from vigie.identity.keys.key_ring import KeyFileError
+    from vigie.identity.keys.key_store import find_ring
     from vigie.installation import now
 
     settings = installation.settings

@@ -20,14 +20,14 @@ from vigie.cli.frame import (
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
 from vigie.core.access import DELEGATED_PERMISSIONS
 from vigie.core.instants import TICKS_PER_SECOND, format_instant
-from vigie.identity.audiences import Audiences
-from vigie.identity.client_credentials import resource_of_scope
-from vigie.identity.issuing import application_token_request, user_token_request
-from vigie.identity.key_places import find_ring
-from vigie.identity.keys import TOKEN_LIFETIME_MAX_SECONDS, SigningKey
-from vigie.identity.scopes import DEFAULT_SCOPE
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.tokens import TokenRequest, issue_token
+from vigie.identity.grants.client_credentials import resource_of_scope
+from vigie.identity.keys.key_ring import TOKEN_LIFETIME_MAX_SECONDS, SigningKey
+from vigie.identity.keys.key_store import find_ring
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.access_tokens import TokenRequest, issue_token
+from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.issuance import application_token_request, user_token_request
+from vigie.identity.tokens.scopes import DEFAULT_SCOPE
 from vigie.installation import Installation, now
 
 DEFAULT_RESOURCE = "https://api.security.microsoft.com"

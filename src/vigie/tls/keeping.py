@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from vigie.core.instants import Instant
 from vigie.files.trust import read_private, read_public
 from vigie.files.writing import new_file, sweep
-from vigie.identity.keys import KeyFileError
+from vigie.identity.keys.key_ring import KeyFileError
 from vigie.logs import log
 from vigie.tls.issuing import (
     Authority,

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vigie.core.instants import Instant
-from vigie.identity.keys import KeyFileError
+from vigie.identity.keys.key_ring import KeyFileError
 from vigie.logs import log
 from vigie.setting_rules import is_certifiable
 from vigie.settings import Settings, SettingsError

@@ -13,13 +13,20 @@ import msgspec
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
-from vigie.identity.assertions import ASSERTION_ALGORITHMS
-from vigie.identity.clients import GUID, TENANTS_OF_ANY, Clients, Credentials, Sender, basic_credentials
-from vigie.identity.device_grant import DeviceCodes
-from vigie.identity.grants import Grants
-from vigie.identity.keys import KeyRing
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.tokens import issuer_of
+from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
+from vigie.identity.clients.authentication import (
+    GUID,
+    TENANTS_OF_ANY,
+    Clients,
+    Credentials,
+    Sender,
+    basic_credentials,
+)
+from vigie.identity.grants.device_code import DeviceCodes
+from vigie.identity.grants.registry import Grants
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.access_tokens import issuer_of
 from vigie.web.exchange import Exchange, read_body
 from vigie.web.forms import FORM_FIELDS_MAX, read_fields
 from vigie.web.pacing import Kind

@@ -6,8 +6,8 @@ from typing import Literal
 import msgspec
 
 from vigie.core.oauth_records import OFFLINE_ACCESS
-from vigie.identity.device_grant import POLL_SECONDS, IssuedDeviceCode
-from vigie.identity.issuing import IssuedToken
+from vigie.identity.grants.device_code import POLL_SECONDS, IssuedDeviceCode
+from vigie.identity.tokens.issuance import IssuedToken
 from vigie.web.pages.views import DEVICE_PATH
 
 

@@ -1,6 +1,6 @@
 """What an application gets in answer to its request, by way of the browser."""
 
-from vigie.identity.authorization import AuthorizationRefused, Redirection
+from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, Redirection
 from vigie.web.pages.urls import form_targets, in_ascii, with_fields
 from vigie.web.pages.views import HANDING_OVER_SCRIPT, Frame, handing_over_page
 from vigie.web.pages.visit import Visit

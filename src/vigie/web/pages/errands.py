@@ -5,7 +5,7 @@ from hashlib import sha256
 import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.sealing import Sealer
+from vigie.identity.sign_in.signed_state import Sealer
 from vigie.web.pages.visit import Visit
 
 ERRAND_SECONDS = 3600

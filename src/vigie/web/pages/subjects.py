@@ -4,8 +4,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vigie.core.directory import Tenant
-from vigie.identity.authorization import AuthorizationRefused, AuthorizationRequest, refused_by_user
-from vigie.identity.sign_in import DeviceRequest, SignedInUser, SignIn
+from vigie.identity.sign_in.authorization_requests import (
+    AuthorizationRefused,
+    AuthorizationRequest,
+    refused_by_user,
+)
+from vigie.identity.sign_in.service import DeviceRequest, SignedInUser, SignIn
 from vigie.web.pages.answers import send_answer
 from vigie.web.pages.errands import Authorization, Connecting, Errand
 from vigie.web.pages.stops import StalePage, show_refused_authorization

@@ -6,9 +6,9 @@ from hashlib import sha256
 import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.directory import Directory
-from vigie.identity.sealing import Sealer
-from vigie.identity.sign_in import SignedInUser
+from vigie.identity.directory_repository import Directory
+from vigie.identity.sign_in.service import SignedInUser
+from vigie.identity.sign_in.signed_state import Sealer
 from vigie.web.pages.errands import Errand, digest_of
 from vigie.web.pages.views import Asked
 from vigie.web.pages.visit import Visit

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vigie.core.instants import Instant
-from vigie.identity.keys import KeyRing, SigningKey
+from vigie.identity.keys.key_ring import KeyRing, SigningKey
 
 _KEY_BYTES = 32
 _TIME_BYTES = 8

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from vigie.core.errors import said
 from vigie.core.instants import Instant
-from vigie.identity.clients import Sender
-from vigie.identity.forms import first_of
-from vigie.identity.issuing import IssuedToken
-from vigie.identity.keys import KeyRing
-from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.clients.authentication import Sender
+from vigie.identity.form_parameters import first_of
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.issuance import IssuedToken
 
 
 class Grant(Protocol):

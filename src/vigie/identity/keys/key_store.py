@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from vigie.core.instants import Instant
-from vigie.identity.keys import (
+from vigie.identity.keys.key_encryption import Wrapping
+from vigie.identity.keys.key_ring import (
     KeyRing,
     load_keys,
     load_or_create_keys,
@@ -17,7 +18,6 @@ from vigie.identity.keys import (
     rotated,
     text_of,
 )
-from vigie.identity.wrapping import Wrapping
 
 
 class KeyPlace(Protocol):

@@ -7,16 +7,16 @@ from vigie.core.directory import Application, Tenant, User
 from vigie.core.errors import said
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Consent, TokenFamily
-from vigie.identity.audiences import Audiences
-from vigie.identity.clients import ProvenClient
-from vigie.identity.directory import Directory
-from vigie.identity.families import FamilyLives, RefreshToken
-from vigie.identity.issuing import ForUser, IssuedToken, issued
-from vigie.identity.keys import KeyRing
-from vigie.identity.scopes import Asked, consent_to, read_resource, read_scope, resource_in
-from vigie.identity.sign_in_records import SignInRecords
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
+from vigie.identity.clients.authentication import ProvenClient
+from vigie.identity.directory_repository import Directory
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.access_tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
+from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.issuance import ForUser, IssuedToken, issued
+from vigie.identity.tokens.refresh_tokens import FamilyLives, RefreshToken
+from vigie.identity.tokens.scopes import Asked, consent_to, read_resource, read_scope, resource_in
 
 
 class UserTokens:

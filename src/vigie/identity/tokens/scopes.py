@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from vigie.core.directory import Application
 from vigie.core.errors import said
 from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
-from vigie.identity.audiences import Audiences
-from vigie.identity.forms import first_of
-from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.form_parameters import first_of
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.audiences import Audiences
 
 DEFAULT_SCOPE = ".default"
 OIDC_SCOPES = (OPENID, "profile", "email", OFFLINE_ACCESS)

@@ -7,8 +7,8 @@ from math import ceil
 
 from vigie.core.errors import IssuerUnavailable
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.published_keys import KeySet, NotPublished, read_discovery, read_key_set
-from vigie.identity.verification_keys import VerificationKey
+from vigie.identity.federation.jwk import VerificationKey
+from vigie.identity.federation.oidc_discovery import KeySet, NotPublished, read_discovery, read_key_set
 
 FETCH_EVERY_SECONDS = 60
 """How often an issuer is asked at most, whatever tokens come."""

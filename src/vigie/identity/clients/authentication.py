@@ -14,7 +14,7 @@ from vigie.core.directory import Application, Tenant
 from vigie.core.errors import said
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
-from vigie.identity.assertions import (
+from vigie.identity.clients.assertions import (
     ASSERTION_TYPE,
     ClientAssertions,
     ProvenAssertion,
@@ -22,10 +22,10 @@ from vigie.identity.assertions import (
     read_assertion,
     refused_assertion,
 )
-from vigie.identity.directory import Directory
-from vigie.identity.forms import first_of, missing_parameter
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.tokens import ClientProof
+from vigie.identity.directory_repository import Directory
+from vigie.identity.form_parameters import first_of, missing_parameter
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.access_tokens import ClientProof
 
 TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
 

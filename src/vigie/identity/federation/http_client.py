@@ -12,7 +12,7 @@ import httpx2
 
 from vigie.core.url_policy import is_loopback
 from vigie.files.trust import UntrustedFile, check_public
-from vigie.identity.issuer_keys import FetchFailed
+from vigie.identity.federation.jwks_cache import FetchFailed
 
 BYTES_MAX = 256 * 1024
 SECONDS_MAX = 5.0

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import TokenFamily
-from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
-from vigie.identity.families import RefreshToken, Rotation, read_refresh_token
-from vigie.identity.forms import first_of
-from vigie.identity.issuing import IssuedToken
-from vigie.identity.keys import KeyRing
-from vigie.identity.sign_in_records import SignInRecords
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.user_tokens import UserTokens, revoked
+from vigie.identity.clients.authentication import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.form_parameters import first_of
+from vigie.identity.grants.user_tokens import UserTokens, revoked
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.issuance import IssuedToken
+from vigie.identity.tokens.refresh_tokens import RefreshToken, Rotation, read_refresh_token
 
 
 class RefreshGrant:

@@ -18,12 +18,12 @@ from vigie.core.directory import Application, AssertionUse, ClientCertificate, T
 from vigie.core.errors import InvalidToken, said
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
 from vigie.core.letter_case import lowered
-from vigie.identity.audiences import Audiences, bare
-from vigie.identity.client_certificates import key_of
-from vigie.identity.compact import ReadToken, read_token, refuse_critical
-from vigie.identity.directory import Directory
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.tokens import issuer_of
+from vigie.identity.clients.certificates import key_of
+from vigie.identity.directory_repository import Directory
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.access_tokens import issuer_of
+from vigie.identity.tokens.audiences import Audiences, bare
+from vigie.identity.tokens.jws import ReadToken, read_token, refuse_critical
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_BYTES_MAX = 16 * 1024

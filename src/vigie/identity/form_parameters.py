@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from vigie.identity.token_refusal import TokenRefusal
+from vigie.identity.token_errors import TokenRefusal
 
 
 def first_of(form: Mapping[str, str], names: Collection[str]) -> str:

@@ -13,13 +13,13 @@ from vigie.core.client_secrets import hash_secret
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import AuthorizationCode
 from vigie.core.redirect_uris import canonical
-from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
-from vigie.identity.forms import first_of
-from vigie.identity.issuing import IssuedToken
-from vigie.identity.keys import KeyRing
-from vigie.identity.sign_in_records import SignInRecords
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.user_tokens import UserTokens, already_redeemed
+from vigie.identity.clients.authentication import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.form_parameters import first_of
+from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.issuance import IssuedToken
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vigie.core.errors import InvalidToken
 from vigie.core.letter_case import lowered
-from vigie.identity.trusted_issuers import TokenType
+from vigie.identity.federation.trusted_issuers import TokenType
 
 _KIND_CLAIMS: Mapping[str, tuple[str, ...]] = {"typ": ("Bearer",), "idtyp": ("app", "user")}
 """Claims that say what a token is, with what they are in access tokens: Keycloak's and Entra ID's."""

@@ -10,12 +10,16 @@ from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
 from vigie.core.lockout import LockOut, digest_of_name
 from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision
-from vigie.identity.attempt_limits import AttemptLimits
-from vigie.identity.authorization import AuthorizationRefused, AuthorizationRequest, AuthorizationRequests
-from vigie.identity.directory import Directory
-from vigie.identity.passwords import PasswordChecks, TooManyPasswords
-from vigie.identity.sign_in_records import SignInRecords
-from vigie.identity.user_codes import typed
+from vigie.identity.directory_repository import Directory
+from vigie.identity.grants.user_codes import typed
+from vigie.identity.sign_in.authorization_requests import (
+    AuthorizationRefused,
+    AuthorizationRequest,
+    AuthorizationRequests,
+)
+from vigie.identity.sign_in.passwords import PasswordChecks, TooManyPasswords
+from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.throttling import AttemptLimits
 
 _BUSY_RETRY_AFTER = timedelta(seconds=5)
 _NOBODY = User(object_id="", upn="")

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.audiences import Audiences
-from vigie.identity.keys import KeyRing
-from vigie.identity.tokens import (
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.tokens.access_tokens import (
     USER_CLIENT_ID,
     ClientProof,
     TokenRequest,
     issue_token,
     issuer_of,
 )
+from vigie.identity.tokens.audiences import Audiences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

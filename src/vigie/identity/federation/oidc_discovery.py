@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vigie.core.url_policy import is_loopback, may_be_fetched
-from vigie.identity.verification_keys import UnusableKey, VerificationKey, read_key
+from vigie.identity.federation.jwk import UnusableKey, VerificationKey, read_key
 
 KEYS_READ_MAX = 100
 KID_LENGTH_MAX = 256

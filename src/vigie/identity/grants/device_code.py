@@ -10,17 +10,17 @@ from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import DeviceCode, DeviceDecision
-from vigie.identity.attempt_limits import AttemptLimits
-from vigie.identity.audiences import Audiences
-from vigie.identity.clients import Clients, ProvenClient, Sender, sent_by_client
-from vigie.identity.forms import first_of
-from vigie.identity.issuing import IssuedToken
-from vigie.identity.keys import KeyRing
-from vigie.identity.scopes import asked_in, consent_to
-from vigie.identity.sign_in_records import SignInRecords
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.user_codes import new_user_code, shown
-from vigie.identity.user_tokens import UserTokens, already_redeemed
+from vigie.identity.clients.authentication import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.form_parameters import first_of
+from vigie.identity.grants.user_codes import new_user_code, shown
+from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.throttling import AttemptLimits
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.issuance import IssuedToken
+from vigie.identity.tokens.scopes import asked_in, consent_to
 
 POLL_SECONDS = 5
 

@@ -12,13 +12,13 @@ from vigie.core.errors import for_caller, for_log, said
 from vigie.core.letter_case import lowered
 from vigie.core.oauth_records import Consent
 from vigie.core.redirect_uris import canonical, is_registered
-from vigie.identity.audiences import Audiences
-from vigie.identity.clients import TENANTS_OF_ANY, Clients
-from vigie.identity.directory import Directory
-from vigie.identity.forms import first_of
-from vigie.identity.scopes import asked_in, consent_to
-from vigie.identity.token_refusal import TokenRefusal
-from vigie.identity.tokens import issuer_of
+from vigie.identity.clients.authentication import TENANTS_OF_ANY, Clients
+from vigie.identity.directory_repository import Directory
+from vigie.identity.form_parameters import first_of
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.access_tokens import issuer_of
+from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.scopes import asked_in, consent_to
 
 # AADSTS code: the word that RFC 6749 or OpenID Connect has for it.
 AUTHORIZATION_ERRORS: Mapping[int, str] = {

@@ -17,8 +17,8 @@ from vigie.core.access import CallerKind
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant, instant_from_unix
 from vigie.core.letter_case import lowered
-from vigie.identity.compact import ReadToken, encoded, refuse_critical
-from vigie.identity.keys import KeyRing, SigningKey
+from vigie.identity.keys.key_ring import KeyRing, SigningKey
+from vigie.identity.tokens.jws import ReadToken, encoded, refuse_critical
 
 USER_CLIENT_ID = "0f1e9c5b-7a34-4d0b-9d4e-56a1e0c7b2d8"
 """The client id in tokens that `vigie token --user` prints: Vigie itself, the same in every installation."""

@@ -20,13 +20,13 @@ from vigie.core.access import (
 from vigie.core.directory import DeviceGroup, Role, Tenant
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
-from vigie.identity.access_tokens import require_access_token, type_of
-from vigie.identity.compact import ReadToken, refuse_critical
-from vigie.identity.directory import Directory
-from vigie.identity.issuer_keys import IssuerKeys
-from vigie.identity.tokens import SignedClaims, checked_validity
-from vigie.identity.trusted_issuers import RoleByClaim, TrustedIssuer, UserKey
-from vigie.identity.verification_keys import ALGORITHMS
+from vigie.identity.directory_repository import Directory
+from vigie.identity.federation.jwk import ALGORITHMS
+from vigie.identity.federation.jwks_cache import IssuerKeys
+from vigie.identity.federation.token_types import require_access_token, type_of
+from vigie.identity.federation.trusted_issuers import RoleByClaim, TrustedIssuer, UserKey
+from vigie.identity.tokens.access_tokens import SignedClaims, checked_validity
+from vigie.identity.tokens.jws import ReadToken, refuse_critical
 
 _KID_LENGTH_MAX = 256
 

@@ -12,7 +12,7 @@ from vigie.core.access import (
 )
 from vigie.core.errors import InvalidToken
 from vigie.core.letter_case import lowered
-from vigie.identity.claim_paths import first_name, name_at, texts_at, value_at
+from vigie.identity.federation.claim_paths import first_name, name_at, texts_at, value_at
 
 TENANT_IN_URL = "{tenantid}"
 """What stands for the tenant in the issuer of Entra ID's tokens for many tenants."""

@@ -21,12 +21,12 @@ from vigie.core.access import (
 from vigie.core.directory import Application, Tenant
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
-from vigie.identity.compact import read_token
-from vigie.identity.directory import Directory
-from vigie.identity.foreign_tokens import ForeignTokens
-from vigie.identity.keys import KeyRing
-from vigie.identity.sign_in_records import SignInRecords
-from vigie.identity.tokens import USER_CLIENT_ID, SignedClaims, check_token, issuer_of
+from vigie.identity.directory_repository import Directory
+from vigie.identity.federation.tokens import ForeignTokens
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, SignedClaims, check_token, issuer_of
+from vigie.identity.tokens.jws import read_token
 
 Version = tuple[int, str, int]
 """Of the directory, of our own keys, and of those of other issuers."""

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from vigie.core.directory import Application
 from vigie.core.errors import said
 from vigie.core.instants import Instant
-from vigie.identity.audiences import Audiences
-from vigie.identity.clients import Clients, Sender, has_proof, sent_by_client
-from vigie.identity.forms import first_of
-from vigie.identity.issuing import IssuedToken, application_token_request, issued
-from vigie.identity.keys import KeyRing
-from vigie.identity.scopes import (
+from vigie.identity.clients.authentication import Clients, Sender, has_proof, sent_by_client
+from vigie.identity.form_parameters import first_of
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.issuance import IssuedToken, application_token_request, issued
+from vigie.identity.tokens.scopes import (
     DEFAULT_SCOPE,
     OIDC_SCOPES,
     refused_scope,
@@ -18,7 +19,6 @@ from vigie.identity.scopes import (
     unknown_resource,
     wanted_by,
 )
-from vigie.identity.token_refusal import TokenRefusal
 
 
 class ClientCredentialsGrant:

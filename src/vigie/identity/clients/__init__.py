@@ -1,0 +1,1 @@
+"""OAuth clients and how they authenticate."""
