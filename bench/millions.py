@@ -21,10 +21,10 @@ from vigie.core.audit import Deed, added
 from vigie.core.incident import KeptIncident, decode_spans, keep_document, sights_of
 from vigie.installation import opened
 from vigie.settings import DatabaseSettings, Settings
-from vigie.store.copying import HISTORY, INCIDENTS, SIGHTS, Rows, Shelf
-from vigie.store.postgres.shelf import postgres_shelf
-from vigie.store.sights import WHOLE_TENANT, sight_label
-from vigie.store.sqlite.shelf import sqlite_shelf
+from vigie.storage.postgres.raw_tables import postgres_shelf
+from vigie.storage.sqlite.raw_tables import sqlite_shelf
+from vigie.storage.transfer import HISTORY, INCIDENTS, SIGHTS, Rows, Shelf
+from vigie.storage.visibility import WHOLE_TENANT, sight_label
 
 TENANT = "Contoso"
 APPLICATION = "reader"

@@ -17,7 +17,7 @@ from vigie.core.access import DeviceGroupLabel, RolePermission
 from vigie.core.incident import Spans, decode_spans
 from vigie.installation import KEY_FILE_NAME, opened
 from vigie.settings import DatabaseSettings, KeysSettings, Settings
-from vigie.store.statements import migrations
+from vigie.storage.statements import migrations
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".bench"

@@ -10,7 +10,7 @@ import asyncpg
 
 from tests.stores import the_postgres_server
 from vigie.settings import DatabaseSettings
-from vigie.store.postgres.statement import received
+from vigie.storage.postgres.statement import received
 
 
 class Below(Protocol):

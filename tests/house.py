@@ -51,7 +51,7 @@ from vigie.settings import (
     TlsSettings,
     UpdateSettings,
 )
-from vigie.store.kept_keys import KeptKeys
+from vigie.storage.signing_key_repository import KeptKeys
 from vigie.web.log_writer import LogWriter, written_log
 
 INCIDENTS_API = "https://api.security.microsoft.com"

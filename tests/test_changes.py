@@ -17,8 +17,8 @@ from vigie.core.filters import STATUSES
 from vigie.core.incident import Spans, decode_spans, inheriting, keep_incident, sights_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update, updated
-from vigie.store.changes import Decide, Decision
-from vigie.store.sights import sight_label
+from vigie.storage.changes import Decide, Decision
+from vigie.storage.visibility import sight_label
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
 MOMENTS = st.integers(-3, 3).map(lambda ticks: Instant(NOON + ticks))

@@ -32,8 +32,8 @@ from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
 from vigie.installation import now, opened
 from vigie.settings import Settings
 from vigie.settings_sources import example_file
-from vigie.store.copying import COPYING
-from vigie.store.statements import migrations
+from vigie.storage.statements import migrations
+from vigie.storage.transfer import COPYING
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "commands.md"
 GUID = "3b0f6c1a-52d7-4c0e-9c57-0a4e6f1d2b88"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.store.database import Row
-from vigie.store.postgres.gathering import Gathering
+from vigie.storage.database import Row
+from vigie.storage.postgres.batched_lookup import Gathering
 
 TENANTS = st.integers(1, 3)
 NUMBERS = st.integers(1, 6)

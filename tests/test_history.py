@@ -38,7 +38,7 @@ from vigie.core.incident import SplitDocument, keep_incident
 from vigie.core.instants import Instant
 from vigie.installation import now
 from vigie.settings import RetentionSettings
-from vigie.store.statements import statements
+from vigie.storage.statements import statements
 
 CONTOSO = ("--tenant", "contoso")
 UNKNOWN = 987_654_321

@@ -17,8 +17,8 @@ from tests.many_incidents import fill, moments_in
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.installation import opened
-from vigie.store.database import Statement
-from vigie.store.listing import Listing, Way
+from vigie.storage.database import Statement
+from vigie.storage.listing.planner import Listing, Way
 from vigie.web.query_options import parse_page_request
 
 EXPOSURES = {

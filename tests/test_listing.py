@@ -20,8 +20,8 @@ from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
 from vigie.core.redaction import visible_document
-from vigie.store.database import Row
-from vigie.store.listing import Listing, Way
+from vigie.storage.database import Row
+from vigie.storage.listing.planner import Listing, Way
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 NOON = parse_instant("2026-02-11T12:00:00Z")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.store.database import Session, Statement
-from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
-from vigie.store.sqlite.log_length import LOG_BYTES_MAX, log_bytes
+from vigie.storage.database import Session, Statement
+from vigie.storage.sqlite.database import SqliteDatabase, open_sqlite
+from vigie.storage.sqlite.wal_size import LOG_BYTES_MAX, log_bytes
 
 CHANGE_BYTES = 2 * 1024 * 1024
 CHANGES_COUNT = 2 * LOG_BYTES_MAX // CHANGE_BYTES
@@ -84,7 +84,7 @@ def test_a_file_that_was_cut_short_does_not_end_the_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So little, because SQLite looks at the length only of a file that is longer than its log.
-    monkeypatch.setattr("vigie.store.sqlite.log_length._EMPTIED_FROM_BYTES", CHANGE_BYTES)
+    monkeypatch.setattr("vigie.storage.sqlite.wal_size._EMPTIED_FROM_BYTES", CHANGE_BYTES)
 
     async def write(session: Session, name: str, size_bytes: int) -> None:
         await session.run("set_installation_value", {"name": name, "value": "9" * size_bytes})

@@ -18,11 +18,11 @@ from tests.faults.load import ask
 from tests.postgres_server import PostgresServer
 from tests.stores import a_secret_in, the_postgres_server
 from vigie.settings import DatabaseSettings
-from vigie.store import copying
-from vigie.store.copying import COPYING, SIGHTS, TABLES
-from vigie.store.database import StoreError
-from vigie.store.postgres.shelf import postgres_shelf
-from vigie.store.sqlite.shelf import sqlite_shelf
+from vigie.storage import transfer as copying
+from vigie.storage.database import StoreError
+from vigie.storage.postgres.raw_tables import postgres_shelf
+from vigie.storage.sqlite.raw_tables import sqlite_shelf
+from vigie.storage.transfer import COPYING, SIGHTS, TABLES
 
 IN_A_FILE = "sqlite:///vigie.sqlite3"
 

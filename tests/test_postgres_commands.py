@@ -15,7 +15,7 @@ from tests.house import eventually
 from tests.postgres_server import PostgresServer
 from tests.stores import a_secret_in, the_postgres_server
 from vigie.settings import DatabaseSettings
-from vigie.store.statements import migrations
+from vigie.storage.statements import migrations
 
 HOW_TO = "make one: (umask 077; openssl rand -base64 48 > vigie-keys.secret)"
 

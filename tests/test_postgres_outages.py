@@ -19,7 +19,7 @@ from tests.faults.cluster import installed, settings_file_in
 from tests.house import eventually
 from tests.postgres_server import PostgresServer, a_postgres_server, a_standby
 from tests.stores import NO_POSTGRES, binaries
-from vigie.store.postgres.failures import KINDS, Kind, NoHostTaken, is_outage, kind_of
+from vigie.storage.postgres.failures import KINDS, Kind, NoHostTaken, is_outage, kind_of
 
 PASSWORD = "right"
 BACK_SECONDS_MAX = 20.0

@@ -17,11 +17,11 @@ from tests.stores import store_of_tests
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.instants import Instant, format_instant
 from vigie.installation import opened
-from vigie.store.database import Statement
-from vigie.store.dialect import POSTGRES
-from vigie.store.listing import Listing, Way
-from vigie.store.postgres.scans import beginning
-from vigie.store.postgres.statement import numbered
+from vigie.storage.database import Statement
+from vigie.storage.listing.dialect import POSTGRES
+from vigie.storage.listing.planner import Listing, Way
+from vigie.storage.postgres.scans import beginning
+from vigie.storage.postgres.statement import numbered
 from vigie.web.query_options import parse_page_request
 
 T = TypeVar("T")

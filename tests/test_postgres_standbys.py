@@ -28,12 +28,12 @@ from tests.updating import WRITE_ALL, head_of, update
 from tests.valkey import RunningValkey
 from vigie.core.replication import Position
 from vigie.settings import DatabaseSettings, KeysSettings, QuotaSettings
-from vigie.store.database import Session, StandbyFailed, Statement
-from vigie.store.postgres.database import PostgresDatabase, open_postgres
-from vigie.store.postgres.session import PostgresSession
-from vigie.store.postgres.standby import Reached, Standby
-from vigie.store.postgres.standbys import DatabaseWithStandbys, Place
-from vigie.store.postgres.watching import Watch
+from vigie.storage.database import Session, StandbyFailed, Statement
+from vigie.storage.postgres.database import PostgresDatabase, open_postgres
+from vigie.storage.postgres.replicas.database import DatabaseWithStandbys, Place
+from vigie.storage.postgres.replicas.lag_monitor import Watch
+from vigie.storage.postgres.replicas.replica import Reached, Standby
+from vigie.storage.postgres.session import PostgresSession
 
 AGE_SECONDS = 2
 BACK_SECONDS_MAX = 20.0

@@ -16,14 +16,14 @@ from tests.house import settings_in
 from tests.stores import KINDS, store_of_tests, the_postgres_server
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.installation import opened
-from vigie.store.database import Session, Statement, StoreError
-from vigie.store.postgres import writer
-from vigie.store.postgres.connecting import shown
-from vigie.store.postgres.database import PostgresDatabase, open_postgres
-from vigie.store.postgres.schema import ADVISORY_SPACE
-from vigie.store.postgres.statement import numbered, received
-from vigie.store.postgres.urls import postgres_url
-from vigie.store.statements import migrations
+from vigie.storage.database import Session, Statement, StoreError
+from vigie.storage.postgres import writer
+from vigie.storage.postgres.connection import shown
+from vigie.storage.postgres.database import PostgresDatabase, open_postgres
+from vigie.storage.postgres.schema import ADVISORY_SPACE
+from vigie.storage.postgres.statement import numbered, received
+from vigie.storage.postgres.urls import postgres_url
+from vigie.storage.statements import migrations
 
 ENDLESS = Statement("SELECT count(*) FROM generate_series(1, 1000000000000)", {})
 SETTINGS_OF_VALUES = {"tenant_id": 1}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.store.database import LARGE_ROW_BYTES, Statement
-from vigie.store.sqlite.scans import Scans, ThreadedSnapshot
+from vigie.storage.database import LARGE_ROW_BYTES, Statement
+from vigie.storage.sqlite.scans import Scans, ThreadedSnapshot
 
 COUNT = Statement("SELECT count(*) FROM letter", {})
 LETTERS = Statement("SELECT name FROM letter ORDER BY name", {})

@@ -13,7 +13,7 @@ from vigie.identity.tokens.audiences import own_audiences
 
 PACKAGE = Path(vigie.__file__).parent
 NAMES_DECIDE_IN = ("identity", "store", "issuer_settings.py")
-FOLDS = {"store/directory.py": {"casefold"}}
+FOLDS = {"storage/directory.py": {"casefold"}}
 """UPNs that fold to the same are not both taken: stricter than looking them up by it. This may only shrink."""
 
 

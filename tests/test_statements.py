@@ -14,8 +14,8 @@ import pytest
 import vigie
 from tests.house import House
 from tests.stores import KINDS, Kind
-from vigie.store.postgres.statement import named
-from vigie.store.statements import migrations, statements
+from vigie.storage.postgres.statement import named
+from vigie.storage.statements import migrations, statements
 
 PROGRAM = Path(vigie.__file__).parent
 SQL = PROGRAM / "store" / "sql"

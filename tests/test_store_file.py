@@ -23,8 +23,8 @@ from tests.commands import done, events_in, run, served
 from tests.house import eventually
 from vigie.core.errors import StoreUnavailable
 from vigie.files.trust import UntrustedFile
-from vigie.store.database import Session
-from vigie.store.sqlite.database import SqliteDatabase, open_sqlite
+from vigie.storage.database import Session
+from vigie.storage.sqlite.database import SqliteDatabase, open_sqlite
 
 STORE = Path(".vigie/vigie.sqlite3")
 OF_CONTOSO = ("--tenant", "contoso")

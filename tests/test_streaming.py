@@ -26,7 +26,7 @@ from vigie.core.audit import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.settings import QuotaSettings, ServerSettings
-from vigie.store.sqlite.database import SNAPSHOTS_MAX
+from vigie.storage.sqlite.database import SNAPSHOTS_MAX
 from vigie.web.exchange import ClientGone, Exchange, Scope
 from vigie.web.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 

@@ -18,7 +18,7 @@ from vigie.core.incident import keep_incident
 from vigie.core.queries import PageRequest
 from vigie.installation import Installation, opened
 from vigie.settings import IncidentsSettings
-from vigie.store.statements import migrations, statements
+from vigie.storage.statements import migrations, statements
 
 LAPTOPS = Exposure(device_groups=frozenset({"laptops", 11}))
 OPEN_STUBS = IncidentsSettings(stubs="everyone")

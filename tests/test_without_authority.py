@@ -11,7 +11,7 @@ from tests.foreign_issuers import ForeignIssuer, TrustingHouse, foreign_issuer, 
 from tests.house import House, RunningHouse
 from vigie.installation import KEY_FILE_NAME
 from vigie.settings import IdentitySettings, SettingsError
-from vigie.store.kept_keys import KeptKeys
+from vigie.storage.signing_key_repository import KeptKeys
 from vigie.web.app import AUTHORITY_ROUTES, ROUTES, RouteRow
 
 # What every server answers; a new route is the authority's, or has to be added here.

@@ -25,7 +25,7 @@ from vigie.installation import Installation, now, steady_now
 from vigie.logs import log
 from vigie.settings import QuotaSettings, SettingsError
 from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
-from vigie.store.statements import statements
+from vigie.storage.statements import statements
 from vigie.web.app import ROUTES, Faces, VigieApp
 from vigie.web.defender import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
 from vigie.web.exchange import UNMATCHED_ROUTE
@@ -43,7 +43,7 @@ from vigie.web.scrapes import Scrapes
 from vigie.web.service import METRICS_PATH, ServiceFace
 
 if TYPE_CHECKING:
-    from vigie.store.postgres.watching import Watch
+    from vigie.storage.postgres.replicas.lag_monitor import Watch
 
 QUOTA_NAMES = ("get", "list", "update")
 

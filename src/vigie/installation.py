@@ -11,14 +11,14 @@ from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, wrapping_by
 from vigie.identity.keys.key_store import KeyPlace, KeysInFile, KeysInStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
 from vigie.settings import DatabaseSettings, Settings, SettingsError
-from vigie.store.copying import COPYING
-from vigie.store.database import Database, StoreError
-from vigie.store.directory import DirectoryStore
-from vigie.store.incidents import IncidentStore
-from vigie.store.kept_keys import KeptKeys
-from vigie.store.sign_ins import SignInStore
-from vigie.store.sqlite.database import open_sqlite
-from vigie.store.sqlite.file import check_whole
+from vigie.storage.database import Database, StoreError
+from vigie.storage.directory import DirectoryStore
+from vigie.storage.incidents import IncidentStore
+from vigie.storage.sign_ins import SignInStore
+from vigie.storage.signing_key_repository import KeptKeys
+from vigie.storage.sqlite.database import open_sqlite
+from vigie.storage.sqlite.file import check_whole
+from vigie.storage.transfer import COPYING
 
 KEY_FILE_NAME = "signing-keys.json"
 
@@ -108,8 +108,8 @@ async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
         return open_sqlite(settings.path, create=create)
     # Here, because not everybody has asyncpg.
     try:
-        from vigie.store.postgres.connecting import check_files
-        from vigie.store.postgres.database import open_postgres
+        from vigie.storage.postgres.connection import check_files
+        from vigie.storage.postgres.database import open_postgres
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs asyncpg: `pip install '.[postgres]'` in Vigie's source") from error
     for url in (settings.url, *settings.replicas):

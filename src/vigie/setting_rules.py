@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from vigie.meter.place import quota_place
-from vigie.store.postgres.urls import PREFIX as POSTGRES_PREFIX
-from vigie.store.postgres.urls import postgres_url
+from vigie.storage.postgres.urls import PREFIX as POSTGRES_PREFIX
+from vigie.storage.postgres.urls import postgres_url
 
 SQLITE_PREFIX = "sqlite:///"
 IN_MEMORY = "memory"

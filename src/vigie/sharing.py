@@ -8,7 +8,7 @@ from vigie.installation import Installation
 from vigie.logs import log
 from vigie.meter.memory import MemoryMeter
 from vigie.settings import QuotaSettings
-from vigie.store.incidents import IncidentStore
+from vigie.storage.incidents import IncidentStore
 from vigie.web.gate import Meter
 from vigie.web.metrics import Metrics
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from vigie.meter.positions import Positions
     from vigie.meter.valkey import ValkeyMeter
     from vigie.meter.valkey_link import ValkeyLink
-    from vigie.store.postgres.database import PostgresDatabase
-    from vigie.store.postgres.watching import Watch
+    from vigie.storage.postgres.database import PostgresDatabase
+    from vigie.storage.postgres.replicas.lag_monitor import Watch
 
 SPEND_OPERATION = "spend_quota"
 """Under this name the store of the quotas appears among what the store does."""
@@ -72,9 +72,9 @@ def assemble_incidents(installation: Installation, metrics: Metrics) -> "tuple[I
     primary = _primary_of_standbys(installation)
     if primary is None:
         return installation.incidents, None
-    from vigie.store.postgres.standby import Standby
-    from vigie.store.postgres.standbys import DatabaseWithStandbys
-    from vigie.store.postgres.watching import Watch
+    from vigie.storage.postgres.replicas.database import DatabaseWithStandbys
+    from vigie.storage.postgres.replicas.lag_monitor import Watch
+    from vigie.storage.postgres.replicas.replica import Standby
 
     settings = installation.settings.database
     standbys = [
@@ -120,7 +120,7 @@ def _primary_of_standbys(installation: Installation) -> "PostgresDatabase | None
     """The database that standbys follow, None where none are set."""
     if not installation.settings.database.replicas:
         return None
-    from vigie.store.postgres.database import PostgresDatabase
+    from vigie.storage.postgres.database import PostgresDatabase
 
     database = installation.database
     assert isinstance(database, PostgresDatabase)  # noqa: S101  the settings have been checked

@@ -11,7 +11,7 @@ from tests.commands import done
 from tests.faults.cluster import TENANT, Node, settings_file_in
 from tests.faults.load import ask
 from tests.stores import the_postgres_server
-from vigie.store.statements import migrations
+from vigie.storage.statements import migrations
 
 NODES_COUNT = 4
 

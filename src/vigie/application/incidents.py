@@ -13,9 +13,9 @@ from vigie.core.queries import PageRequest
 from vigie.core.redaction import is_in_sight
 from vigie.core.replication import Position
 from vigie.core.update import Update, updated
-from vigie.store.changes import Decision
-from vigie.store.database import Row
-from vigie.store.incidents import IncidentStore, Page, RequestKey
+from vigie.storage.changes import Decision
+from vigie.storage.database import Row
+from vigie.storage.incidents import IncidentStore, Page, RequestKey
 
 _SECONDS_PER_DAY = 86_400
 _NOT_FOUND_DETAIL = "missing, or out of the caller's sight"

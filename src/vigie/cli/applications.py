@@ -26,7 +26,7 @@ from vigie.cli.telling import WrongUsage, remark
 from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
-from vigie.store.naming import NIL_GUID, checked_guid
+from vigie.storage.directory_names import NIL_GUID, checked_guid
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 _PERMISSIONS = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)

@@ -15,7 +15,7 @@ from vigie.core.filters import parse_filter
 from vigie.core.queries import SKIP_MAX, PageRequest
 
 if TYPE_CHECKING:
-    from vigie.store.incidents import Page
+    from vigie.storage.incidents import Page
 
 _TOP = 20
 _SHOWN_OF_ALERTS = ("alertId", "severity", "status", "title")

@@ -16,7 +16,7 @@ from vigie.installation import opened as opened_installation
 from vigie.setting_rules import SQLITE_PREFIX
 from vigie.settings import Settings
 from vigie.settings_sources import example_file, load_settings
-from vigie.store.statements import schema_version
+from vigie.storage.statements import schema_version
 
 _SETTINGS_FILE_NAME = "vigie.toml"
 

@@ -18,7 +18,7 @@ from vigie.core.directory import DirectoryError
 from vigie.core.errors import InvalidQuery, Refusal, StoreUnavailable
 from vigie.files.trust import UntrustedFile
 from vigie.settings import SettingsError
-from vigie.store.database import StoreError
+from vigie.storage.database import StoreError
 
 if TYPE_CHECKING:
     from cyclopts import App

@@ -12,7 +12,7 @@ from vigie.cli.telling import CommandFailed, WrongUsage, remark
 
 if TYPE_CHECKING:
     from vigie.settings import DatabaseSettings
-    from vigie.store.copying import Shelf
+    from vigie.storage.transfer import Shelf
 
 
 async def backup(
@@ -23,7 +23,7 @@ async def backup(
 ) -> None:
     """Write a store file, as of now, to another file. Servers go on meanwhile."""
     from vigie.installation import opened
-    from vigie.store.sqlite.shelf import back_up
+    from vigie.storage.sqlite.raw_tables import back_up
 
     settings = settings_of(common)
     if settings.database.is_shared:
@@ -46,7 +46,7 @@ async def copy(
     common: Common = PLAIN,
 ) -> None:
     """Move a store between SQLite and PostgreSQL, then compare the two. No server may run on either."""
-    from vigie.store import copying
+    from vigie.storage import transfer as copying
 
     source_option = "--from" if source else "--database"
     source = source or common.database
@@ -81,12 +81,12 @@ async def _shelf(common: Common, url: str | None, option: str, *, create: bool) 
 @asynccontextmanager
 async def _shelf_of(database: "DatabaseSettings") -> AsyncIterator["Shelf"]:
     if database.is_shared:
-        from vigie.store.postgres.shelf import postgres_shelf
+        from vigie.storage.postgres.raw_tables import postgres_shelf
 
         async with postgres_shelf(database.url) as in_postgres:
             yield in_postgres
     else:
-        from vigie.store.sqlite.shelf import sqlite_shelf
+        from vigie.storage.sqlite.raw_tables import sqlite_shelf
 
         with sqlite_shelf(database.path) as in_a_file:
             yield in_a_file

@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 5
 
 async def status(*, common: Common = PLAIN) -> None:
     """Say how the installation is. It changes nothing, and asks the server at the public URL of the settings."""
-    from vigie.store.statements import schema_version
+    from vigie.storage.statements import schema_version
 
     async with opened(common, create=False) as installation:
         settings = installation.settings

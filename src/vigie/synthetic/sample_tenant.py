@@ -9,8 +9,8 @@ from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import BUILT_IN_ROLES, ClientSecret, DirectoryError, Tenant, User
 from vigie.core.incident import keep_document
 from vigie.core.redaction import trim
-from vigie.store.directory import DirectoryStore
-from vigie.store.incidents import IncidentStore
+from vigie.storage.directory import DirectoryStore
+from vigie.storage.incidents import IncidentStore
 from vigie.synthetic.generator import generate
 from vigie.synthetic.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
 

@@ -21,8 +21,8 @@ from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
 from vigie.core.update import parse_update
-from vigie.store.database import LARGE_ROW_BYTES
-from vigie.store.incidents import Page, RequestKey
+from vigie.storage.database import LARGE_ROW_BYTES
+from vigie.storage.incidents import Page, RequestKey
 from vigie.web.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
 from vigie.web.gate import Gate
 from vigie.web.large_answers import LargeAnswers

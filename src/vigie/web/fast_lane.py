@@ -23,7 +23,7 @@ from vigie.core.access import require_read
 from vigie.core.errors import BadRequest
 from vigie.core.instants import Instant
 from vigie.core.quotas import Quota
-from vigie.store.database import Row
+from vigie.storage.database import Row
 from vigie.web.defender import COMMON_HEADERS, INCIDENT_ROUTE, in_context
 from vigie.web.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding, client_request_id_of
 from vigie.web.gate import Gate, Pass

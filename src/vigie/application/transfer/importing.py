@@ -20,7 +20,7 @@ from vigie.application.transfer.incident_reader import (
 from vigie.core.audit import Deed
 from vigie.core.incident import KeptIncident, NotAnIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.store.incidents import IncidentStore, PutCount
+from vigie.storage.incidents import IncidentStore, PutCount
 
 BATCH_COUNT = 200
 """Incidents in one transaction: others who write wait for it, and a crash takes no more than these away."""

@@ -1,0 +1,164 @@
+"""Changes of incidents, inside one transaction: the row, the sights and the history always together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vigie.core import lossless
+from vigie.core.audit import Deed, added, differences, removed, replaced
+from vigie.core.incident import (
+    KeptIncident,
+    Spans,
+    SplitDocument,
+    decode_spans,
+    join_document,
+    split_document,
+)
+from vigie.core.instants import Instant
+from vigie.storage.corruption import unavailable_when_damaged
+from vigie.storage.database import Session, Values
+from vigie.storage.stubs import bequeath, inherited
+from vigie.storage.visibility import labels_on
+
+
+class IncidentRow(NamedTuple):
+    """What is kept of an incident, as the store has it."""
+
+    document: bytes
+    alerts_at: int
+    spans: bytes
+    last_update_at: Instant
+
+    def known_spans(self) -> Spans:
+        """The spans. Raises StoreUnavailable if they are damaged."""
+        with unavailable_when_damaged():
+            return decode_spans(self.spans)
+
+    def split(self) -> SplitDocument:
+        """The document in two. Raises StoreUnavailable if it is damaged."""
+        with unavailable_when_damaged():
+            return split_document(self.document, self.alerts_at, decode_spans(self.spans))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to become of the incident's own keys."""
+
+    head: dict[str, Any]
+    status: str
+    assigned_to: str | None
+
+
+Decide = Callable[[dict[str, Any], Spans, Instant], Decision]
+"""From the incident's own keys, its spans and the moment of the change. What it raises undoes the change."""
+
+
+def key_of(tenant_id: int, incident_id: int) -> dict[str, int]:
+    """How statements name one incident."""
+    return {"tenant_id": tenant_id, "incident_id": incident_id}
+
+
+async def find_row(session: Session, key: Values) -> IncidentRow | None:
+    """One incident's row."""
+    row = await session.row("find_incident", key)
+    return None if row is None else IncidentRow(*row)
+
+
+async def put(session: Session, tenant_id: int, incident: KeptIncident, deed: Deed) -> bool:
+    """Add an incident, or put it in the place of another; True when there was another.
+
+    It keeps the time that it came with. Whoever puts incidents says so by `note_seen` afterwards.
+    """
+    key = key_of(tenant_id, incident.incident_id)
+    before = await find_row(session, key)
+    incident = await inherited(session, tenant_id, incident)
+    after = IncidentRow(incident.document, incident.alerts_at, incident.spans, incident.last_update_at)
+    if before == after:
+        return True
+    await write(session, tenant_id, before, incident)
+    changes = added(incident.document) if before is None else replaced(before.split(), after.split())
+    await _record(session, key, deed, "import", changes)
+    return before is not None
+
+
+async def write(session: Session, tenant_id: int, before: IncidentRow | None, incident: KeptIncident) -> None:
+    """Write an incident in the place of what was there, and what its stubs inherit of it; history is not."""
+    key = key_of(tenant_id, incident.incident_id)
+    values = {
+        "status": incident.status,
+        "severity": incident.severity,
+        "assigned_to": incident.assigned_to,
+        "created_at": incident.created_at,
+        "last_update_at": incident.last_update_at,
+        "alerts_at": incident.alerts_at,
+        "spans": incident.spans,
+        "document": incident.document,
+        "redirect_incident_id": incident.redirect_incident_id,
+    }
+    if before is not None:
+        await session.run_many("remove_sight", _sights(key, before))
+    await session.run("put_incident", {**key, **values})
+    labels = labels_on(decode_spans(incident.spans))
+    await session.run_many("add_sight", [{**key, **values, "label": label} for label in labels])
+    if before is None or before.spans != incident.spans:
+        await bequeath(session, key, incident.spans)
+
+
+async def note_seen(session: Session, tenant_id: int, at: Instant) -> None:
+    """Note that readers may see an update of this moment: those to come are later."""
+    await session.run("advance_latest_update", {"tenant_id": tenant_id, "at": at})
+
+
+async def change(
+    session: Session, tenant_id: int, incident_id: int, before: IncidentRow, deed: Deed, decide: Decide
+) -> IncidentRow:
+    """Change an incident's own keys.
+
+    The moment of the change is the deed's, or later: after every moment that a reader can have seen in the
+    tenant, so that whoever asks for what is newer misses nothing, even when a clock steps back.
+    """
+    key = key_of(tenant_id, incident_id)
+    latest = await session.row("latest_update", key)
+    at = Instant(max(deed.at, latest[0] + 1 if latest else 0))
+    split = before.split()
+    decision = decide(split.head, before.known_spans(), at)
+    document, alerts_at = join_document(SplitDocument(decision.head, split.alerts))
+    values = {
+        "status": decision.status,
+        "assigned_to": decision.assigned_to,
+        "last_update_at": at,
+        "alerts_at": alerts_at,
+        "document": document,
+    }
+    await session.run("update_incident", {**key, **values})
+    await session.run_many("move_sight", [{**values, "at": at, **sight} for sight in _sights(key, before)])
+    await note_seen(session, tenant_id, at)
+    await _record(session, key, deed, "update", differences(split.head, decision.head))
+    return IncidentRow(document, alerts_at, before.spans, at)
+
+
+async def remove(session: Session, tenant_id: int, incident_id: int, deed: Deed) -> bool:
+    """Remove an incident; its history stays. False when there was none."""
+    key = key_of(tenant_id, incident_id)
+    before = await find_row(session, key)
+    if before is None:
+        return False
+    await session.run_many("remove_sight", _sights(key, before))
+    await session.run("remove_incident", key)
+    await bequeath(session, key, None)
+    with unavailable_when_damaged():
+        changes = removed(before.document)
+    await _record(session, key, deed, "remove", changes)
+    return True
+
+
+def _sights(key: Values, row: IncidentRow) -> list[Values]:
+    labels = labels_on(row.known_spans())
+    return [{**key, "last_update_at": row.last_update_at, "label": label} for label in labels]
+
+
+async def _record(session: Session, key: Values, deed: Deed, action: str, changes: Mapping[str, Any]) -> None:
+    who = {"actor": deed.actor, "request_id": deed.request_id, "at": deed.at}
+    await session.run(
+        "add_history", {**key, **who, "action": action, "changes": lossless.encode(changes).decode()}
+    )

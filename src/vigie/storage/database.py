@@ -1,0 +1,133 @@
+"""What a database must do for the store: answer named statements, and run changes all or not at all."""
+
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from vigie.core.replication import Position
+from vigie.storage.listing.dialect import Dialect
+
+Row = tuple[Any, ...]
+Values = Mapping[str, object]
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """The store cannot be opened or used at all; the message is one line that says what to do."""
+
+
+class StandbyFailed(Exception):
+    """A read from a standby did not come to its end; as of now, from the primary, it may."""
+
+
+class Session(Protocol):
+    """Statements by name. Inside a change, all of them or none take effect."""
+
+    async def row(self, statement: str, values: Values) -> Row | None:
+        """The first row, None when there is none."""
+
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row."""
+
+    async def run(self, statement: str, values: Values) -> int:
+        """Run a change and say how many rows it touched."""
+
+    async def run_many(self, statement: str, values: Iterable[Values]) -> None:
+        """Run a change once for each set of values."""
+
+
+Change = Callable[[Session], Coroutine[Any, Any, T]]
+"""A step of writing: it awaits nothing but the session it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement put together for one question: a text of a fixed vocabulary, and the values bound to it.
+
+    One that `is_short` reads hardly more rows than it answers, along an index: it is no scan.
+    """
+
+    text: str
+    values: Values
+    is_short: bool = False
+
+
+class Snapshot(Protocol):
+    """One view of the store for several long reads. Raises QueryTooSlow when its time is up."""
+
+    async def number(self, statement: Statement) -> int:
+        """The one number that a statement answers."""
+
+    def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
+        """What `read` makes of each row, a few at a time."""
+
+
+LARGE_ROW_BYTES = 256 * 1024
+"""What takes longer than a moment to look through, and so must not be looked through on the loop."""
+
+Observer = Callable[[str, float], None]
+"""Hears which statement was read, and how many seconds it took."""
+
+
+def unobserved(_statement: str, _seconds: float, /) -> None:
+    """The observer where nobody counts."""
+
+
+OnLost = Callable[[str], None]
+"""Hears, on any thread, why what is written would be lost from now on."""
+
+
+def unheard(_reason: str, /) -> None:
+    """Where nobody wants to hear it."""
+
+
+LookUp = Callable[..., Row | None]
+
+
+class Database(Protocol):
+    """A place for the store. Raises StoreUnavailable when it cannot answer now."""
+
+    dialect: Dialect
+    observe: Observer
+    scan_seconds_max: float
+    on_lost: OnLost
+
+    def check_place(self) -> None:
+        """Raises StoreUnavailable when what is written now would be lost; that also reaches `on_lost`."""
+
+    async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:
+        """The first row, as of now; or at least as of a position, where a standby may be asked."""
+
+    def look_up(self, statement: str, *names: str) -> LookUp:
+        """How to ask for the first row of a statement on the spot, the values in the order of these names.
+
+        Unobserved. None is no answer: there may be no row, or the database may have to make somebody wait.
+        """
+
+    def ask(self, statement: str, values: Values) -> Future[Row | None] | None:
+        """Ask for the first row without waiting here; unobserved, and others may wait for the same answer.
+
+        None where an answer that has to be waited for costs as much as `row`, or `look_up` has it on the spot.
+        """
+
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row, as of now. For answers that are known to be short."""
+
+    def snapshot(self, *, after: Position | None = None) -> AbstractAsyncContextManager[Snapshot]:
+        """One view for reads that may take long; they stop no one else.
+
+        It is as of now; or at least as of a position, where a standby may be asked. Then opening it, and all of
+        its reads, may raise StandbyFailed.
+        """
+
+    async def write(self, change: Change[T], *, may_run_again: bool = True) -> T:
+        """Run a change and return once it is durable. What it raises undoes it and comes out here.
+
+        One that draws from what can be drawn once only, or tells others how far it is, must not run again when
+        it was undone through no fault of its own.
+        """
+
+    async def close(self) -> None:
+        """Finish what was begun and let go."""

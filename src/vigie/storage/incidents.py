@@ -1,0 +1,327 @@
+"""The incidents of every tenant. Exposure is a required argument of every question about them."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from operator import itemgetter
+
+from vigie.core import lossless
+from vigie.core.access import DeviceGroupLabel, Exposure
+from vigie.core.audit import Deed, HistoryEntry
+from vigie.core.errors import StoreUnavailable
+from vigie.core.incident import KeptIncident, decode_spans, sights_of
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.queries import PageRequest
+from vigie.core.redaction import is_in_sight, visible_document
+from vigie.core.replication import Position
+from vigie.storage import changes
+from vigie.storage.changes import Decide
+from vigie.storage.corruption import NOT_AS_KEPT, visible
+from vigie.storage.database import LARGE_ROW_BYTES, Database, Row, Session, Snapshot, StandbyFailed
+from vigie.storage.device_groups import DeviceGroupsOfTenant
+from vigie.storage.listing.planner import Listing, Way
+from vigie.storage.visibility import WHOLE_TENANT
+
+_EXPORT_PAGE_COUNT = 20
+_REMOVAL_COUNT = 200
+_FORGOTTEN_COUNT = 10
+REPEATED_WITHIN_SECONDS = 86_400
+"""For how long a request that names itself is done once only."""
+
+RequestKey = bytes | None
+"""Tells a request that names itself from all others of the tenant; None for one that does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutCount:
+    """How many incidents were new, and how many took the place of an older one of the same number."""
+
+    added: int = 0
+    replaced: int = 0
+
+    def __add__(self, other: "PutCount") -> "PutCount":
+        return PutCount(added=self.added + other.added, replaced=self.replaced + other.replaced)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Incidents as JSON without `@odata.context`, in batches.
+
+    One more than the page's size if there are more and the caller left the size to us.
+
+    `count` is how many match over all pages, if that was asked for.
+    """
+
+    count: int | None
+    batches: AsyncIterator[list[bytes]]
+
+
+class IncidentStore:
+    """Reads and writes incidents in one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.look_up = database.look_up("find_incident", "tenant_id", "incident_id")
+        """What `visible_at_once` takes, where it can be had on the spot."""
+
+    async def check_readable(self) -> None:
+        """Read one row. Raises StoreUnavailable when that cannot be done."""
+        await self._database.row("newest_incident", {})
+
+    async def find_incident(
+        self,
+        tenant_id: int,
+        incident_id: int,
+        exposure: Exposure,
+        *,
+        not_before: Instant | None = None,
+        after: Position | None = None,
+    ) -> bytes | None:
+        """What this exposure may know of an incident, as JSON without `@odata.context`; None for nothing.
+
+        An incident last updated before `not_before` is past its retention, and gone. It is read as of now, or
+        from a standby that has come as far as `after`.
+        """
+        values = {"tenant_id": tenant_id, "incident_id": incident_id}
+        row = await self._database.row("find_incident", values, after=after)
+        if row is None:
+            return None
+        document, alerts_at, spans, last_update_at = row
+        if not_before is not None and last_update_at < not_before:
+            return None
+        if exposure.whole_tenant or len(document) < LARGE_ROW_BYTES:
+            return visible(document, alerts_at, spans, exposure)
+        return await asyncio.to_thread(visible, document, alerts_at, spans, exposure)
+
+    async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
+        """The device groups of which any one makes an incident visible; None among them: every reader sees it."""
+        row = await self._database.row("find_incident", changes.key_of(tenant_id, incident_id))
+        return sights_of(decode_spans(row[2])) if row else frozenset()
+
+    def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
+        """Ask for what `visible_at_once` takes; None where it need not be waited for."""
+        return self._database.ask("find_incident", {"tenant_id": tenant_id, "incident_id": incident_id})
+
+    def visible_at_once(
+        self, row: Row | None, exposure: Exposure, *, not_before: Instant | None = None
+    ) -> bytes | None:
+        """What `find_incident` would make of a row, if that can be said on the spot; None is no answer."""
+        if row is None:
+            return None
+        document, alerts_at, spans, last_update_at = row
+        if not_before is not None and last_update_at < not_before:
+            return None
+        if len(document) >= LARGE_ROW_BYTES:
+            return None
+        try:
+            return visible_document(document, alerts_at, spans, exposure)
+        # `find_incident` meets the same, and says so.
+        except NOT_AS_KEPT:
+            return None
+
+    async def put_incidents(
+        self,
+        tenant_id: int,
+        incidents: Iterable[KeptIncident],
+        deed: Deed,
+        *,
+        on_put: Callable[[PutCount], None] | None = None,
+    ) -> PutCount:
+        """Add or replace incidents, all or none of them, and create the device groups they are met in.
+
+        The incidents are drawn by the thread that writes. `on_put` hears there of each one, before anything
+        is durable.
+        """
+
+        async def change(session: Session) -> PutCount:
+            total, latest = PutCount(), Instant(0)
+            groups = await DeviceGroupsOfTenant.load(session, tenant_id)
+            for incident in incidents:
+                latest = max(latest, incident.last_update_at)
+                existed = await changes.put(session, tenant_id, incident, deed)
+                total += (count := PutCount(replaced=1) if existed else PutCount(added=1))
+                await groups.meet(incident.device_groups)
+                if on_put is not None:
+                    on_put(count)
+            await changes.note_seen(session, tenant_id, latest)
+            return total
+
+        may_run_again = isinstance(incidents, Sequence) and on_put is None
+        return await self._database.write(change, may_run_again=may_run_again)
+
+    async def update_incident(
+        self,
+        tenant_id: int,
+        incident_id: int,
+        exposure: Exposure,
+        deed: Deed,
+        decide: Decide,
+        *,
+        done: RequestKey,
+        not_before: Instant | None = None,
+    ) -> bytes | None:
+        """Change an incident that this exposure knows about, and answer what the exposure may know of it then.
+
+        None when there is nothing to know. What `decide` raises undoes everything. A request that names itself
+        by a `done` key, and was done before within its time, changes nothing again.
+        """
+
+        async def change(session: Session) -> bytes | None:
+            row = await changes.find_row(session, changes.key_of(tenant_id, incident_id))
+            if row is None or not is_in_sight(row.known_spans(), exposure):
+                return None
+            if not_before is not None and row.last_update_at < not_before:
+                return None
+            if not await _is_done_already(session, tenant_id, done, deed.at):
+                row = await changes.change(session, tenant_id, incident_id, row, deed, decide)
+            return visible(row.document, row.alerts_at, row.spans, exposure)
+
+        return await self._database.write(change)
+
+    async def remove_incident(self, tenant_id: int, incident_id: int, deed: Deed) -> bool:
+        """Remove one incident; False when there was none."""
+
+        async def change(session: Session) -> bool:
+            return await changes.remove(session, tenant_id, incident_id, deed)
+
+        return await self._database.write(change)
+
+    async def remove_incidents_before(self, tenant_id: int, before: Instant, deed: Deed) -> int:
+        """Remove all incidents last updated before a moment, a few at a time so that others can write too."""
+        values = {"tenant_id": tenant_id, "label": WHOLE_TENANT, "before": before, "count": _REMOVAL_COUNT}
+        total = 0
+
+        async def change(session: Session) -> int:
+            rows = await session.rows("some_incidents_before", values)
+            return sum(
+                [await changes.remove(session, tenant_id, incident_id, deed) for (incident_id,) in rows]
+            )
+
+        while removed := await self._database.write(change):
+            total += removed
+        return total
+
+    async def all_documents(self, tenant_id: int) -> AsyncIterator[bytes]:
+        """Every incident of a tenant, whole: for those who keep the store, never for a caller."""
+        after = 0
+        while rows := await self._database.rows(
+            "incidents_after", {"tenant_id": tenant_id, "after": after, "count": _EXPORT_PAGE_COUNT}
+        ):
+            for after, document in rows:  # noqa: B007  the next page starts behind the last row
+                yield document
+
+    async def history(self, tenant_id: int, incident_id: int) -> list[HistoryEntry]:
+        """All that has happened to an incident, oldest first, also after it is gone."""
+        rows = await self._database.rows("history", changes.key_of(tenant_id, incident_id))
+        return [_entry(row) for row in rows]
+
+    async def all_history(self, tenant_id: int) -> AsyncIterator[HistoryEntry]:
+        """All that has happened to the incidents of a tenant, by their numbers, those that are gone included."""
+        last = {"incident_id": 0, "entry": 0}
+        while rows := await self._database.rows(
+            "history_after", {"tenant_id": tenant_id, "count": _EXPORT_PAGE_COUNT, **last}
+        ):
+            for row in rows:
+                yield _entry(row)
+            last = {"incident_id": rows[-1][0], "entry": rows[-1][1]}
+
+    @asynccontextmanager
+    async def page(
+        self,
+        tenant_id: int,
+        exposure: Exposure,
+        request: PageRequest,
+        *,
+        not_before: Instant | None = None,
+        after: Position | None = None,
+    ) -> AsyncIterator[Page]:
+        """One page, read while it is sent: nothing of it is held but what is on its way.
+
+        It is read as of now, or from a standby that has come as far as `after`. A standby that fails before the
+        first incidents are there is not asked again; one that fails later cuts the page: StoreUnavailable.
+        """
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    opening = self._page(tenant_id, exposure, request, not_before, after)
+                    page = await stack.enter_async_context(opening)
+                except StandbyFailed:
+                    opening = self._page(tenant_id, exposure, request, not_before, None)
+                    page = await stack.enter_async_context(opening)
+                yield page
+        except StandbyFailed as error:
+            raise StoreUnavailable(str(error)) from error
+
+    @asynccontextmanager
+    async def _page(
+        self,
+        tenant_id: int,
+        exposure: Exposure,
+        request: PageRequest,
+        not_before: Instant | None,
+        after: Position | None,
+    ) -> AsyncIterator[Page]:
+        listing = Listing(tenant_id, exposure, request, not_before, dialect=self._database.dialect)
+
+        def visible_of(row: Row) -> bytes:
+            document, alerts_at, spans = row
+            left = visible(document, alerts_at, spans, exposure)
+            if left is None:
+                raise RuntimeError("the sights name an incident that the exposure does not know about")
+            return left
+
+        async with self._database.snapshot(after=after) as snapshot:
+            count = await snapshot.number(listing.count()) if request.count else None
+            way = await _shortest_way(snapshot, listing)
+            read = itemgetter(0) if exposure.whole_tenant else visible_of
+            batches = snapshot.batches(listing.page(way), read)
+            yield Page(count=count, batches=batches if after is None else await _begun(batches))
+
+
+async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
+    """The same batches, the first of them read already."""
+    first = await anext(batches, None)
+
+    async def all_of_them() -> AsyncIterator[list[bytes]]:
+        if first is not None:
+            yield first
+        async for batch in batches:
+            yield batch
+
+    return all_of_them()
+
+
+async def _shortest_way(snapshot: Snapshot, listing: Listing) -> Way:
+    for look in listing.looks():
+        if await snapshot.number(look.statement):
+            return look.way
+    return Way.WALK
+
+
+async def _is_done_already(session: Session, tenant_id: int, done: RequestKey, at: Instant) -> bool:
+    """Whether the request was done before; if not, it is noted as done."""
+    if done is None:
+        return False
+    since = at - REPEATED_WITHIN_SECONDS * TICKS_PER_SECOND
+    values = {"tenant_id": tenant_id, "fingerprint": done}
+    if await session.row("request_is_done", {**values, "since": since}):
+        return True
+    forgotten = {"tenant_id": tenant_id, "since": since, "count": _FORGOTTEN_COUNT}
+    await session.run("forget_requests_done", forgotten)
+    await session.run("add_request_done", {**values, "at": at})
+    return False
+
+
+def _entry(row: Row) -> HistoryEntry:
+    incident_id, entry, at, action, actor, request_id, changed = row
+    return HistoryEntry(
+        incident_id=incident_id,
+        entry=entry,
+        at=at,
+        action=action,
+        actor=actor,
+        request_id=request_id,
+        changes=lossless.decode(changed.encode()),
+    )

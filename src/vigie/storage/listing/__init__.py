@@ -1,0 +1,1 @@
+"""Lists of incidents: a page request planned as SQL over indexes."""

@@ -1,0 +1,150 @@
+"""A filter as SQL over the columns of `incident_sight`: values are bound, and only names of ours are text."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vigie.core.filters import STATUSES, And, Comparison, Expression, Not, Operator, Or, Property
+from vigie.core.instants import Instant
+from vigie.storage.listing.dialect import SQLITE, Dialect
+
+COLUMNS = {
+    Property.LAST_UPDATE_TIME: "last_update_at",
+    Property.CREATED_TIME: "created_at",
+    Property.STATUS: "status",
+    Property.ASSIGNED_TO: "assigned_to",
+}
+
+_SYMBOLS = {
+    Operator.EQ: "=",
+    Operator.NE: "<>",
+    Operator.GT: ">",
+    Operator.GE: ">=",
+    Operator.LT: "<",
+    Operator.LE: "<=",
+}
+
+Columns = Mapping[Property, str]
+Texts = frozenset[str | None]
+"""Values of a status or an assignee; None is nobody."""
+
+
+@dataclass(slots=True)
+class Bound:
+    """Values on their way into a statement: each gets a name, and the text gets the name."""
+
+    values: dict[str, object] = field(default_factory=dict)
+
+    def name(self, value: object) -> str:
+        """How the text of the statement names the value."""
+        name = f"v{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
+
+
+def conditions_of(expression: Expression | None, not_before: Instant | None) -> Iterator[Expression]:
+    """What must all be true: the parts of an `and` at the top, and the retention."""
+    if not_before is not None:
+        yield Comparison(Property.LAST_UPDATE_TIME, Operator.GE, not_before)
+    if isinstance(expression, And):
+        for part in expression.parts:
+            yield from conditions_of(part, None)
+    elif expression is not None:
+        yield expression
+
+
+def bounds_of(property_: Property, conditions: Iterable[Expression]) -> tuple[Expression, ...]:
+    """The conditions that cut a stretch, or single values, out of an order by the property."""
+    return tuple(each for each in conditions if _is_bound(property_, each))
+
+
+def properties_of(conditions: Iterable[Expression]) -> frozenset[Property]:
+    """The properties that conditions are about."""
+    found: set[Property] = set()
+    for condition in conditions:
+        match condition:
+            case Comparison(property_):
+                found.add(property_)
+            case And(parts) | Or(parts):
+                found |= properties_of(parts)
+            case Not(part):
+                found |= properties_of([part])
+    return frozenset(found)
+
+
+def values_left(property_: Property, conditions: Iterable[Expression]) -> Texts | None:
+    """The values that the conditions leave a property; None when that is not known, or is all of them."""
+    left: Texts | None = None
+    for condition in conditions:
+        values = _values_of(property_, condition)
+        if values is not None:
+            left = values if left is None else left & values
+    is_all = property_ is Property.STATUS and left == frozenset(STATUSES)
+    return None if is_all else left
+
+
+def all_of(
+    bound: Bound,
+    conditions: Iterable[Expression],
+    sought: Collection[Property] = tuple(Property),
+    *,
+    dialect: Dialect = SQLITE,
+) -> str:
+    """The conditions as SQL that is never NULL, so that `not` means what it says.
+
+    Rows are looked up by properties that are `sought`, and merely tested by the others.
+    """
+    columns = {each: name if each in sought else dialect.aside(each, name) for each, name in COLUMNS.items()}
+    return " AND ".join([_text(bound, each, columns) for each in conditions] or ["1 = 1"])
+
+
+def _is_bound(property_: Property, condition: Expression) -> bool:
+    match condition:
+        case Comparison(found, operator):
+            return found is property_ and operator is not Operator.NE
+        case Or(parts):
+            return bool(parts) and all(
+                isinstance(part, Comparison) and part.property is property_ and part.operator is Operator.EQ
+                for part in parts
+            )
+    return False
+
+
+def _values_of(property_: Property, condition: Expression) -> Texts | None:
+    match condition:
+        case And(parts):
+            return values_left(property_, parts)
+        case Or(parts):
+            alternatives = [_values_of(property_, part) for part in parts]
+            known = [values for values in alternatives if values is not None]
+            return Texts().union(*known) if len(known) == len(alternatives) else None
+        case Comparison(found, Operator.EQ, value) if found is property_:
+            return frozenset({None if value is None else str(value)})
+        case Comparison(Property.STATUS, Operator.NE, value) | Not(
+            Comparison(Property.STATUS, Operator.EQ, value)
+        ) if property_ is Property.STATUS:
+            return frozenset(STATUSES) - {str(value)}
+    return None
+
+
+def _text(bound: Bound, expression: Expression, columns: Columns) -> str:
+    match expression:
+        case And(parts):
+            return "(" + " AND ".join([_text(bound, part, columns) for part in parts] or ["1 = 1"]) + ")"
+        case Or(parts):
+            return "(" + " OR ".join([_text(bound, part, columns) for part in parts] or ["1 = 0"]) + ")"
+        case Not(part):
+            return f"(NOT {_text(bound, part, columns)})"
+        case Comparison():
+            return _comparison(bound, expression, columns[expression.property])
+
+
+def _comparison(bound: Bound, comparison: Comparison, column: str) -> str:
+    """As OData compares: null equals null alone, and is neither more nor less than anything."""
+    if comparison.value is None:
+        return f"({column} IS NULL)" if comparison.operator is Operator.EQ else f"({column} IS NOT NULL)"
+    text = f"{column} {_SYMBOLS[comparison.operator]} {bound.name(comparison.value)}"
+    if comparison.property is not Property.ASSIGNED_TO:
+        return text
+    if comparison.operator is Operator.NE:
+        return f"({column} IS NULL OR {text})"
+    return f"({column} IS NOT NULL AND {text})"

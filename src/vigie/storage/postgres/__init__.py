@@ -1,0 +1,1 @@
+"""PostgreSQL, for any number of servers at once. Needs the extra `vigie[postgres]`."""

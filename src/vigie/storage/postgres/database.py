@@ -1,0 +1,122 @@
+"""The database of several servers: read on pooled connections, scanned on others, written by one more thread."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from time import perf_counter
+from typing import TypeVar
+
+import asyncpg
+
+from vigie.core.replication import Position, position_of
+from vigie.storage.database import Change, LookUp, Observer, OnLost, Row, Values, unheard, unobserved
+from vigie.storage.listing.dialect import POSTGRES
+from vigie.storage.postgres.batched_lookup import Gathering
+from vigie.storage.postgres.connection import open_pool
+from vigie.storage.postgres.read_pool import READERS_MAX, Readers
+from vigie.storage.postgres.scans import SCANS_MAX, ConnectionSnapshot, Scans
+from vigie.storage.postgres.schema import migrate
+from vigie.storage.postgres.writer import Writer
+
+T = TypeVar("T")
+
+_READ_SECONDS_MAX = 5.0
+_READ_TRIES_MAX = 3
+
+
+class PostgresDatabase:
+    """One database, spoken to from one event loop and the thread of its writer."""
+
+    dialect = POSTGRES
+
+    def __init__(self, url: str, readers: asyncpg.Pool, scanners: asyncpg.Pool) -> None:
+        self._url = url
+        self._readers = readers
+        self._scanners = scanners
+        self._reader = Readers(readers, seconds_max=_READ_SECONDS_MAX, tries_max=_READ_TRIES_MAX)
+        self._points = Gathering(self._reader.fetch_incidents)
+        self._writer: Writer | None = None
+        self.observe: Observer = unobserved
+        self.scan_seconds_max = 10.0
+        self.on_lost: OnLost = unheard
+
+    def check_place(self) -> None:
+        """Nothing to check: a database that is gone says so itself."""
+
+    async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:  # noqa: ARG002  this is the primary
+        """The first row, as of now."""
+        started_seconds = perf_counter()
+        if statement == "find_incident":
+            found = await self._points.find(*numbers_of(values))
+        else:
+            found = await self._reader.read(lambda session: session.row(statement, values))
+        self.observe(statement, perf_counter() - started_seconds)
+        return found
+
+    def look_up(self, _statement: str, *_names: str) -> LookUp:
+        """Nothing is there on the spot: whoever asks has to wait for the answer of another process."""
+        return _nothing_at_once
+
+    def ask(self, statement: str, values: Values) -> asyncio.Future[Row | None] | None:
+        """Ask for a single incident, with others that are asked for at the same moment."""
+        if statement != "find_incident":
+            return None
+        return self._points.ask(*numbers_of(values))
+
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row, as of now."""
+        started_seconds = perf_counter()
+        found = await self._reader.read(lambda session: session.rows(statement, values))
+        self.observe(statement, perf_counter() - started_seconds)
+        return found
+
+    def snapshot(self, *, after: Position | None = None) -> AbstractAsyncContextManager[ConnectionSnapshot]:  # noqa: ARG002  this is the primary
+        """One view for reads that may take long; each has a connection to itself."""
+        return Scans(self._scanners, self.scan_seconds_max).snapshot()
+
+    async def position(self) -> Position:
+        """How far the database has come now: behind all that was committed before this was asked.
+
+        Raises StoreUnavailable, also of a primary that is none any more.
+        """
+        found = await self._reader.read(lambda session: session.row("current_position", {}))
+        assert found is not None  # noqa: S101  one row, whatever there is
+        return position_of(*found)
+
+    async def write(self, change: Change[T], *, may_run_again: bool = True) -> T:
+        """Run a change and return once it is durable. What it raises undoes it and comes out here."""
+        if self._writer is None:
+            self._writer = Writer(self._url)
+        return await self._writer.run(change, may_run_again=may_run_again)
+
+    async def close(self) -> None:
+        """Finish the changes that wait and let go of the connections."""
+        if self._writer is not None:
+            await self._writer.stop()
+        await self._points.close()
+        await self._readers.close()
+        await self._scanners.close()
+
+
+def _nothing_at_once(*_values: object) -> Row | None:
+    return None
+
+
+def numbers_of(values: Values) -> tuple[int, int]:
+    """The tenant and the number of an incident that is asked for."""
+    tenant_id, incident_id = values["tenant_id"], values["incident_id"]
+    assert isinstance(tenant_id, int)  # noqa: S101
+    assert isinstance(incident_id, int)  # noqa: S101
+    return tenant_id, incident_id
+
+
+async def open_postgres(url: str, *, create: bool) -> PostgresDatabase:
+    """Open the store in a database, brought up to this version. Raises StoreError, saying what to do.
+
+    With `create`, an empty database becomes a store; without, that is an error.
+    """
+    await migrate(url, create=create)
+    readers, scanners = (
+        await open_pool(url, connections_max=READERS_MAX),
+        await open_pool(url, connections_max=SCANS_MAX),
+    )
+    return PostgresDatabase(url, readers, scanners)

@@ -1,0 +1,281 @@
+"""Reads of many rows: in one snapshot on a connection of their own, within a stated time, long ones on threads."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import chain
+from time import perf_counter
+from typing import Any, TypeVar
+
+from vigie.core.errors import QueryTooSlow, StoreUnavailable
+from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement
+from vigie.storage.sqlite.failures import unavailable_when_it_fails
+
+T = TypeVar("T")
+
+_STEPS_BETWEEN_LOOKS = 10_000
+_LOOK_AT_LOG_SECONDS = 0.25
+_BATCH_BYTES = 64 * 1024
+# To hand over to a thread and back costs as much as to read two batches.
+_HANDED_BYTES = 4 * _BATCH_BYTES
+
+
+class Scans:
+    """A few threads that read, and more snapshots than threads: one that waits for its client needs none.
+
+    Whoever finds no snapshot free waits for one, as long as a scan may take. When they `must_let_go`, those that
+    are open are stopped: they keep the log of the store from beginning anew.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        must_let_go: Callable[[], bool],
+        readers: int,
+        snapshots_max: int,
+        seconds_max: float,
+    ) -> None:
+        self._connect = connect
+        self._must_let_go = must_let_go
+        self._open: set[ThreadedSnapshot] = set()
+        self._is_looking = False
+        self._readers = readers
+        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="vigie-scan")
+        self._free = asyncio.Semaphore(snapshots_max)
+        self._connections: list[sqlite3.Connection] = []
+        self._seconds_max = seconds_max
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["ThreadedSnapshot"]:
+        """One view of the store for several statements. It is let go of however the block ends.
+
+        Raises StoreUnavailable when none gets free in time.
+        """
+        await self._wait()
+        try:
+            with unavailable_when_it_fails():
+                connection = self._connections.pop() if self._connections else self._connect()
+            snapshot = ThreadedSnapshot(self._threads, connection, self._seconds_max)
+            try:
+                snapshot.watch()
+                self._open.add(snapshot)
+                self._look_later()
+                yield snapshot
+            finally:
+                self._open.discard(snapshot)
+                snapshot.end()
+                self._give_back(connection)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Let go of the connections; no scan may be under way."""
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def _look_later(self) -> None:
+        if self._open and not self._is_looking:
+            self._is_looking = True
+            asyncio.get_running_loop().call_later(_LOOK_AT_LOG_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._is_looking = False
+        if self._open and self._must_let_go():
+            for snapshot in self._open:
+                snapshot.stop()
+        self._look_later()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds_max):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"no snapshot was free for {self._seconds_max:g} s") from error
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        # Each holds pages in memory: more of them than threads are for a busy moment only.
+        if len(self._connections) < self._readers:
+            self._connections.append(connection)
+        else:
+            connection.close()
+
+
+class ThreadedSnapshot:
+    """One reader, looking at the store as it was when the first statement began.
+
+    Its time runs while it reads, not while it waits for a thread or for whoever uses what it has read.
+    """
+
+    def __init__(
+        self, threads: ThreadPoolExecutor, connection: sqlite3.Connection, seconds_max: float
+    ) -> None:
+        self._connection = connection
+        self._threads = threads
+        self._seconds_max = seconds_max
+        self._seconds_left = seconds_max
+        self._deadline_seconds = 0.0
+        self._is_abandoned = False
+        self._is_reading = False
+        self._is_stopped = False
+        self._cursor: sqlite3.Cursor | None = None
+
+    def watch(self) -> None:
+        """Start the watch over its time; the snapshot begins with its first statement."""
+        self._connection.set_progress_handler(self._must_stop, _STEPS_BETWEEN_LOOKS)
+
+    def stop(self) -> None:
+        """Let go of the snapshot, whoever uses it: the next read, or the one under way, raises QueryTooSlow."""
+        self._is_stopped = True
+        if not self._is_reading:
+            self._let_go()
+
+    def end(self) -> None:
+        """Let go of the snapshot; nothing may be under way."""
+        self._connection.set_progress_handler(None, 0)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # A statement that has not been read to its end would keep the old view open, through the rollback.
+        if self._cursor is not None:
+            self._cursor.close()
+        self._connection.rollback()
+
+    async def number(self, statement: Statement) -> int:
+        """The one number that a statement answers."""
+        row = await self._run(lambda: self._connection.execute(statement.text, statement.values).fetchone())
+        return int(row[0])
+
+    async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
+        """What `read` makes of each row, in batches of about 64 KiB; the rows behind them stay in the store.
+
+        `read` runs on the thread that reads: for a short statement that is the loop's own, which reads a batch
+        sooner than it hands one over, until it meets a large row. One statement at a time is read so.
+        """
+        self._cursor = cursor = self._connection.cursor()
+        rows = _Rows(cursor, read, is_on_loop=statement.is_short)
+
+        def begin() -> list[list[bytes]]:
+            cursor.execute(statement.text, statement.values)
+            # One at first, so that the answer begins before more is read.
+            return [rows.batch()]
+
+        batches = await self._run_for(rows, begin)
+        while batches[-1] or rows.is_interrupted:
+            for batch in filter(None, batches):
+                yield batch
+            batches = await self._run_for(rows, rows.next_batches)
+        for batch in batches[:-1]:
+            yield batch
+
+    async def _run_for(self, rows: "_Rows", step: Callable[[], T]) -> T:
+        return await (self._run_here(step) if rows.is_on_loop else self._run(step))
+
+    async def _run_here(self, step: Callable[[], T]) -> T:
+        """Run a step on the loop's thread, once others have had their turn."""
+        await asyncio.sleep(0)
+        with self._within_time():
+            return self._timed(step)
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        """Run a step on a thread. Whoever is cancelled meanwhile stops the step, and waits until it has ended."""
+        with self._within_time():
+            work = self._threads.submit(self._timed, step)
+            running = asyncio.wrap_future(work)
+            self._is_reading = True
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                self._is_abandoned = True
+                work.cancel()
+                await _settled(running)
+                raise
+            finally:
+                self._is_reading = False
+
+    @contextmanager
+    def _within_time(self) -> Iterator[None]:
+        try:
+            self._check_not_stopped()
+            with unavailable_when_it_fails():
+                yield
+            self._check_not_stopped()
+        except StoreUnavailable as error:
+            self._check_not_stopped()
+            if self._seconds_left <= 0:
+                raise QueryTooSlow(f"a scan took longer than {self._seconds_max:g} s") from error
+            raise
+
+    def _check_not_stopped(self) -> None:
+        if self._is_stopped:
+            raise QueryTooSlow("a scan kept the log of the store from beginning anew, and was stopped")
+
+    def _timed(self, step: Callable[[], T]) -> T:
+        started_seconds = perf_counter()
+        self._deadline_seconds = started_seconds + self._seconds_left
+        try:
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN")
+            return step()
+        finally:
+            self._seconds_left -= perf_counter() - started_seconds
+
+    def _must_stop(self) -> bool:
+        return self._is_abandoned or self._is_stopped or perf_counter() > self._deadline_seconds
+
+
+async def _settled(running: asyncio.Future[Any]) -> None:
+    """Wait for the end of a step, also when the waiter is cancelled again: its connection is still in use."""
+    while not running.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({running})
+
+
+class _Rows:
+    """The rows of one statement that are still to come, in batches; an empty one is the end.
+
+    On the loop a large row is fetched and left for a thread to go on with. The document stands first in a row.
+    """
+
+    def __init__(self, cursor: sqlite3.Cursor, read: Callable[[Row], bytes], *, is_on_loop: bool) -> None:
+        self._cursor = cursor
+        self._read = read
+        self._left: Row | None = None
+        self.is_on_loop = is_on_loop
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a large row was met: what is empty now is not the end."""
+        return self._left is not None
+
+    def next_batches(self) -> list[list[bytes]]:
+        """One on the loop; on a thread as many as are handed over at once, the last of them empty at the end."""
+        if self.is_on_loop:
+            return [self.batch()]
+        batches: list[list[bytes]] = []
+        size = 0
+        while size < _HANDED_BYTES and (not batches or batches[-1]):
+            batches.append(self.batch())
+            size += sum(map(len, batches[-1]))
+        return batches
+
+    def batch(self) -> list[bytes]:
+        """The next rows, as `read` has made them."""
+        batch: list[bytes] = []
+        size = 0
+        for row in self._rows():
+            if self.is_on_loop and len(row[0]) >= LARGE_ROW_BYTES:
+                self._left, self.is_on_loop = row, False
+                break
+            batch.append(piece := self._read(row))
+            size += len(piece)
+            if size >= _BATCH_BYTES:
+                break
+        return batch
+
+    def _rows(self) -> Iterator[Row]:
+        left, self._left = self._left, None
+        return self._cursor if left is None else chain((left,), self._cursor)

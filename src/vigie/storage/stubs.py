@@ -1,0 +1,45 @@
+"""What a stub is visible by: what the incident is visible by that it leads to, over as many others as there are.
+
+It is written into the stub itself and into its sights whenever either end of a redirect is written, so that reading
+follows no redirect. Redirects that lead nowhere, or around in a circle, make nothing visible.
+"""
+
+from dataclasses import replace
+
+from vigie.core.incident import KeptIncident, decode_spans, inheriting, sights_of
+from vigie.storage.corruption import unavailable_when_damaged
+from vigie.storage.database import Session, Values
+from vigie.storage.visibility import labels_on
+
+
+async def inherited(session: Session, tenant_id: int, incident: KeptIncident) -> KeptIncident:
+    """An incident about to be written; a stub with what it inherits as the database is now."""
+    if incident.redirect_incident_id is None:
+        return incident
+    key = {"tenant_id": tenant_id, "incident_id": incident.incident_id}
+    row = await session.row("end_of_redirects", {**key, "target": incident.redirect_incident_id})
+    with unavailable_when_damaged():
+        visibility = sights_of(decode_spans(row[0])) if row else ()
+    return replace(incident, spans=inheriting(incident.spans, visibility))
+
+
+async def bequeath(session: Session, key: Values, spans: bytes | None) -> None:
+    """Let all stubs that lead to an incident be visible as it is from now on; None: it is there no more."""
+    if await session.row("stub_leading_to", key) is None:
+        return
+    stubs = await session.rows("stubs_leading_to", key)
+    visibility = () if spans is None else sights_of(decode_spans(spans))
+    removed: list[Values] = []
+    added: list[Values] = []
+    changed: list[Values] = []
+    for incident_id, status, assigned_to, created_at, last_update_at, before in stubs:
+        row = {**key, "incident_id": incident_id, "last_update_at": last_update_at}
+        more = {"status": status, "assigned_to": assigned_to, "created_at": created_at}
+        with unavailable_when_damaged():
+            after = inheriting(before, visibility)
+        removed += [{**row, "label": label} for label in labels_on(decode_spans(before))]
+        added += [{**row, **more, "label": label} for label in labels_on(decode_spans(after))]
+        changed.append({**row, "spans": after})
+    await session.run_many("remove_sight", removed)
+    await session.run_many("add_sight", added)
+    await session.run_many("put_spans", changed)

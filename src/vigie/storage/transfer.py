@@ -1,0 +1,191 @@
+"""Moving a whole store from one database to another: table by table in the order of keys, then compared."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from vigie.core.incident import decode_spans
+from vigie.storage.database import Row, StoreError
+from vigie.storage.visibility import labels_on
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, and the columns that its rows are found by and come in the order of."""
+
+    name: str
+    key: tuple[str, ...]
+
+
+SIGHTS = Table("incident_sight", ("tenant_id", "label", "last_update_at", "incident_id"))
+INCIDENTS = Table("incident", ("tenant_id", "incident_id"))
+HISTORY = Table("history", ("tenant_id", "incident_id", "entry"))
+INSTALLATION = Table("installation", ("name",))
+
+TABLES = (
+    Table("tenant", ("tenant_id",)),
+    Table("application", ("tenant_id", "client_id")),
+    Table("client_secret", ("tenant_id", "client_id", "sha256")),
+    Table("application_certificate", ("tenant_id", "client_id", "sha256")),
+    Table("redirect_uri", ("tenant_id", "client_id", "uri")),
+    Table("assertion_seen", ("tenant_id", "fingerprint")),
+    Table("role", ("tenant_id", "name")),
+    Table("account", ("tenant_id", "object_id")),
+    Table("password", ("tenant_id", "object_id")),
+    Table("password_attempt", ("tenant_id", "name_sha256")),
+    Table("authorization_code", ("tenant_id", "sha256")),
+    Table("device_code", ("tenant_id", "sha256")),
+    Table("token_family", ("tenant_id", "family_id")),
+    Table("device_group", ("tenant_id", "group_id")),
+    Table("assignment", ("tenant_id", "assignment_id")),
+    Table("assignment_device_group", ("tenant_id", "assignment_id", "group_id")),
+    INCIDENTS,
+    HISTORY,
+    Table("request_done", ("tenant_id", "fingerprint")),
+    Table("latest_update", ("tenant_id",)),
+)
+"""What is copied row by row, each table behind those it refers to. Sights are made anew from their incidents."""
+
+COPYING = "copying"
+"""The name under which an unfinished copy says of itself that it is one."""
+
+OTHERS_SECONDS_MAX = 2.0
+"""How long somebody who is about to let go of a store is waited for."""
+
+
+Rows = tuple[Table, Sequence[str], Sequence[Row]]
+"""Rows of a table, and what their columns are."""
+
+
+class Shelf(Protocol):
+    """One database from which, or to which, rows are copied as they are."""
+
+    async def check_alone(self) -> None:
+        """Raise StoreError if somebody else has the store open: what is changed now would be in one store alone."""
+
+    async def columns(self, table: Table) -> tuple[str, ...]:
+        """The columns that count."""
+
+    async def count(self, table: Table) -> int:
+        """How many rows there are."""
+
+    async def last(self, table: Table) -> Row | None:
+        """The greatest key, None when there is no row."""
+
+    def rows(self, table: Table, columns: Sequence[str], after: Row | None) -> AsyncIterator[list[Row]]:
+        """The rows behind a key in the order of keys, some at a time; all of them, in any order, without one."""
+
+    async def put(self, rows: Sequence[Rows]) -> None:
+        """Add rows, all or none. Those of the installation take the place of others."""
+
+    async def finish(self) -> None:
+        """Forget that this was a copy under way, and go on numbering tenants behind those that came."""
+
+
+Watch = Callable[[int], object]
+"""Hears of rows that were copied or compared."""
+
+
+async def rows_to_move(source: Shelf) -> int:
+    """How many rows a copy and its comparison go through."""
+    return 2 * sum([await source.count(table) for table in TABLES])
+
+
+async def copy(source: Shelf, target: Shelf, watch: Watch) -> int:
+    """Copy what is not there yet, and say how many rows that was.
+
+    Raises StoreError if the target is a store of its own, the source is not whole, or either is in use.
+    """
+    await _check_alone(source, target)
+    if await is_unfinished(source):
+        raise StoreError("the store to copy from is an unfinished copy itself")
+    await _begin(target)
+    copied = 0
+    for table in TABLES:
+        columns = await source.columns(table)
+        after = await target.last(table)
+        if after is not None:
+            watch(await target.count(table))
+        async for rows in source.rows(table, columns, after or ()):
+            batch: list[Rows] = [(table, columns, rows)]
+            if table is INCIDENTS:
+                batch.append((SIGHTS, *_sights(columns, rows)))
+            await target.put(batch)
+            copied += len(rows)
+            watch(len(rows))
+    return copied
+
+
+async def compare(source: Shelf, target: Shelf, watch: Watch) -> dict[str, int]:
+    """How many rows each table has, the same on both sides and with the same content. Raises StoreError if not."""
+    counts = {}
+    for table in (*TABLES, SIGHTS):
+        columns = await source.columns(table)
+        one, other = [await _sum_of(shelf, table, columns) for shelf in (source, target)]
+        if one != other:
+            raise StoreError(
+                f"the copy is not what it was made from: {table.name} has {other[0]} rows and digest {other[1]:x}, "
+                f"instead of {one[0]} and {one[1]:x}; stop all servers on both, and copy into a new store"
+            )
+        counts[table.name] = one[0]
+        watch(one[0] if table is not SIGHTS else 0)
+    # What was changed behind the comparison was told to somebody as done.
+    await _check_alone(source, target)
+    columns = await source.columns(INSTALLATION)
+    async for rows in source.rows(INSTALLATION, columns, None):
+        await target.put([(INSTALLATION, columns, rows)])
+    await target.finish()
+    return counts
+
+
+def in_use(place: str) -> StoreError:
+    """What is raised for a store that somebody else has open."""
+    return StoreError(
+        f"a server or another command uses the store at {place}; stop all servers on it, then copy again"
+    )
+
+
+async def _check_alone(*shelves: Shelf) -> None:
+    for shelf in shelves:
+        await shelf.check_alone()
+
+
+async def is_unfinished(shelf: Shelf) -> bool:
+    """Whether a copy into it was begun and has not been compared yet."""
+    # To its end: a reading that is left open keeps the shelf busy.
+    names = [row async for rows in shelf.rows(INSTALLATION, ("name",), None) for row in rows]
+    return (COPYING,) in names
+
+
+async def _begin(target: Shelf) -> None:
+    if await is_unfinished(target):
+        return
+    if await target.last(TABLES[0]) is not None:
+        raise StoreError("there are tenants in the store to copy to; name one that is new")
+    await target.put([(INSTALLATION, ("name", "value"), [(COPYING, "under way")])])
+
+
+def _sights(columns: Sequence[str], incidents: Sequence[Row]) -> tuple[Sequence[str], list[Row]]:
+    """What brings incidents in sight: a row for each label."""
+    shared = ("tenant_id", "incident_id", "last_update_at", "created_at", "status", "assigned_to")
+    places = [columns.index(name) for name in shared]
+    spans_at = columns.index("spans")
+    rows = [
+        (label, *(row[place] for place in places))
+        for row in incidents
+        for label in labels_on(decode_spans(row[spans_at]))
+    ]
+    return ("label", *shared), rows
+
+
+async def _sum_of(shelf: Shelf, table: Table, columns: Sequence[str]) -> tuple[int, int]:
+    """How many rows there are, and a digest that does not depend on their order."""
+    count = digest = 0
+    async for rows in shelf.rows(table, columns, None):
+        count += len(rows)
+        for row in rows:
+            digest += int.from_bytes(hashlib.sha256(msgspec.msgpack.encode(row)).digest()[:16])
+    return count, digest % 2**128

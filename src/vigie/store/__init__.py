@@ -1,1 +1,0 @@
-"""What Vigie remembers: incidents and the directory, in SQLite."""

@@ -1,1 +1,0 @@
-"""The store in PostgreSQL, for any number of servers at once. Needs the extra `vigie[postgres]`."""
