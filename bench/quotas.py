@@ -27,10 +27,10 @@ from tests.valkey import RunningValkey
 
 from vigie.core.quotas import minute_and_hour
 from vigie.installation import steady_now
-from vigie.meter.memory import MemoryMeter
-from vigie.meter.place import quota_place
-from vigie.meter.valkey import ValkeyMeter
-from vigie.meter.valkey_link import ValkeyLink
+from vigie.ratelimit.address import quota_place
+from vigie.ratelimit.memory import MemoryMeter
+from vigie.ratelimit.valkey import ValkeyMeter
+from vigie.ratelimit.valkey_connection import ValkeyLink
 
 OF_CONTOSO = ("--tenant", "contoso")
 SERVERS_COUNT = 3

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.quotas import Quota, Window, overdraft
-from vigie.meter.memory import MemoryMeter
+from vigie.ratelimit.memory import MemoryMeter
 
 QUOTA = Quota(name="get", windows=(Window(calls=2, seconds=3), Window(calls=4, seconds=10)))
 ANA, BEN = (1, "ana"), (1, "ben")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vigie.issuer_settings import ApplicationMarkSettings
-from vigie.meter.place import QuotaPlace
+from vigie.ratelimit.address import QuotaPlace
 from vigie.settings import Settings, SettingsError
 from vigie.settings_sources import Setting, every_issuer_setting, every_setting, example_file, load_settings
 

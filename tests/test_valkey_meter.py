@@ -19,10 +19,10 @@ from tests.valkey import RunningValkey
 from vigie.core.errors import QuotaStoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.quotas import Overdraft, minute_and_hour
-from vigie.meter.memory import CallerKey, MemoryMeter
-from vigie.meter.place import quota_place
-from vigie.meter.valkey import ASKED_AT_ONCE_MAX, PROBE_SECONDS_MAX, ValkeyMeter
-from vigie.meter.valkey_link import ValkeyLink
+from vigie.ratelimit.address import quota_place
+from vigie.ratelimit.memory import CallerKey, MemoryMeter
+from vigie.ratelimit.valkey import ASKED_AT_ONCE_MAX, PROBE_SECONDS_MAX, ValkeyMeter
+from vigie.ratelimit.valkey_connection import ValkeyLink
 
 DOCS = Path(__file__).parent.parent / "docs"
 QUOTA = minute_and_hour("get", per_minute=10, per_hour=100)

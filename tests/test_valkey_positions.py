@@ -20,11 +20,11 @@ from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour
 from vigie.core.replication import Position, position_of
-from vigie.meter.memory import CallerKey, MemoryMeter
-from vigie.meter.place import quota_place
-from vigie.meter.positions import DIGITS, KEEP, Positions
-from vigie.meter.valkey import SPEND, ValkeyMeter
-from vigie.meter.valkey_link import ValkeyLink
+from vigie.ratelimit.address import quota_place
+from vigie.ratelimit.memory import CallerKey, MemoryMeter
+from vigie.ratelimit.read_your_writes import DIGITS, KEEP, Positions
+from vigie.ratelimit.valkey import SPEND, ValkeyMeter
+from vigie.ratelimit.valkey_connection import ValkeyLink
 
 DOCS = Path(__file__).parent.parent / "docs"
 SECOND = 1_000_000

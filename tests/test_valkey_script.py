@@ -9,8 +9,8 @@ from redis import Redis
 
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour, overdraft
-from vigie.meter.memory import MemoryMeter
-from vigie.meter.valkey import SPEND, TICKS_PER_MICROSECOND
+from vigie.ratelimit.memory import MemoryMeter
+from vigie.ratelimit.valkey import SPEND, TICKS_PER_MICROSECOND
 
 SECOND = 1_000_000
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND

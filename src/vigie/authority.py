@@ -21,7 +21,7 @@ from vigie.identity.throttling import AttemptLimits
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.refresh_tokens import FamilyLives
 from vigie.installation import Installation
-from vigie.meter.memory import MemoryMeter
+from vigie.ratelimit.memory import MemoryMeter
 from vigie.settings import IdentitySettings
 
 _SECONDS_PER_DAY = 86_400

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from vigie.meter.place import quota_place
+from vigie.ratelimit.address import quota_place
 from vigie.storage.postgres.urls import PREFIX as POSTGRES_PREFIX
 from vigie.storage.postgres.urls import postgres_url
 

@@ -10,7 +10,7 @@ import msgspec
 from vigie import setting_rules as rules
 from vigie.files.trust import check_public, read_private, read_public
 from vigie.issuer_settings import IssuerSettings, what_does_not_go_together
-from vigie.meter.place import QuotaPlace, quota_place
+from vigie.ratelimit.address import QuotaPlace, quota_place
 from vigie.setting_rules import IN_MEMORY, SQLITE_PREFIX, Section
 from vigie.storage.postgres.urls import PREFIX as POSTGRES_PREFIX
 from vigie.storage.postgres.urls import postgres_url

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from vigie.installation import Installation
 from vigie.logs import log
-from vigie.meter.memory import MemoryMeter
+from vigie.ratelimit.memory import MemoryMeter
 from vigie.settings import QuotaSettings
 from vigie.storage.incidents import IncidentStore
 from vigie.web.gate import Meter
 from vigie.web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from vigie.meter.positions import Positions
-    from vigie.meter.valkey import ValkeyMeter
-    from vigie.meter.valkey_link import ValkeyLink
+    from vigie.ratelimit.read_your_writes import Positions
+    from vigie.ratelimit.valkey import ValkeyMeter
+    from vigie.ratelimit.valkey_connection import ValkeyLink
     from vigie.storage.postgres.database import PostgresDatabase
     from vigie.storage.postgres.replicas.lag_monitor import Watch
 
@@ -43,8 +43,8 @@ def assemble_counting(installation: Installation, metrics: Metrics) -> Counting:
     if place is None:
         return Counting(meter=MemoryMeter(), store=nullcontext())
     # Here, because the library is an extra, and half as large as everything else together.
-    from vigie.meter.positions import Positions
-    from vigie.meter.valkey_link import ValkeyLink
+    from vigie.ratelimit.read_your_writes import Positions
+    from vigie.ratelimit.valkey_connection import ValkeyLink
 
     link = ValkeyLink(
         place,
@@ -96,7 +96,7 @@ def assemble_incidents(installation: Installation, metrics: Metrics) -> "tuple[I
 
 
 def _meter_of_all(link: "ValkeyLink", store: str, settings: QuotaSettings, metrics: Metrics) -> "ValkeyMeter":
-    from vigie.meter.valkey import ValkeyMeter
+    from vigie.ratelimit.valkey import ValkeyMeter
 
     meter = ValkeyMeter(
         link,

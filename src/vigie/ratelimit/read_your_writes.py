@@ -23,9 +23,9 @@ from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota
 from vigie.core.replication import Position
-from vigie.meter.memory import CallerKey
-from vigie.meter.valkey import ValkeyMeter, key_of, refusal_in
-from vigie.meter.valkey_link import Answer, LinkBroken, Question, Script, ValkeyLink
+from vigie.ratelimit.memory import CallerKey
+from vigie.ratelimit.valkey import ValkeyMeter, key_of, refusal_in
+from vigie.ratelimit.valkey_connection import Answer, LinkBroken, Question, Script, ValkeyLink
 
 KEEP = Script("positions.lua")
 DIGITS = 29

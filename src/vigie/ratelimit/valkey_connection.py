@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from vigie.meter.place import QuotaPlace
+from vigie.ratelimit.address import QuotaPlace
 
 Answer = list[int | bytes]
 """What a script returns: it says itself what that means."""
@@ -27,7 +27,7 @@ class Script:
     """A text that the server runs, and the name under which it remembers it."""
 
     def __init__(self, file_name: str) -> None:
-        self.text = files("vigie.meter").joinpath(file_name).read_bytes()
+        self.text = files("vigie.ratelimit").joinpath(file_name).read_bytes()
         self.name = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 

@@ -10,8 +10,8 @@ from typing import Self
 from vigie.core.errors import QuotaStoreUnavailable
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota
-from vigie.meter.memory import CallerKey, MemoryMeter
-from vigie.meter.valkey_link import Answer, LinkBroken, Question, Script, ValkeyLink
+from vigie.ratelimit.memory import CallerKey, MemoryMeter
+from vigie.ratelimit.valkey_connection import Answer, LinkBroken, Question, Script, ValkeyLink
 
 TICKS_PER_MICROSECOND = 10
 ASKED_AT_ONCE_MAX = 100

@@ -1,1 +1,0 @@
-"""Who has called how often: the quotas' memory."""
