@@ -38,6 +38,7 @@ from vigie.identity.sign_in.passwords import hash_password
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
 from vigie.identity.tokens.issuance import application_token_request
 from vigie.installation import Installation, opened
+from vigie.observability.log_writer import LogWriter, written_log
 from vigie.server import bound, serving
 from vigie.settings import (
     IdentitySettings,
@@ -52,7 +53,6 @@ from vigie.settings import (
     UpdateSettings,
 )
 from vigie.storage.signing_key_repository import KeptKeys
-from vigie.web.log_writer import LogWriter, written_log
 
 INCIDENTS_API = "https://api.security.microsoft.com"
 READ_ALL = "Incident.Read.All"

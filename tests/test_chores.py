@@ -13,8 +13,8 @@ from vigie.chores import chores
 from vigie.core.errors import IssuerUnavailable
 from vigie.identity.federation.tokens import ForeignTokens
 from vigie.installation import now, opened
-from vigie.web.log_writer import LogWriter
-from vigie.web.request_log import RequestLog
+from vigie.observability.access_log import RequestLog
+from vigie.observability.log_writer import LogWriter
 
 
 class Overrun(ForeignTokens):

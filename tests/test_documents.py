@@ -19,6 +19,7 @@ from tests.commands import run
 from tests.test_streaming import GROWTH_BYTES_MAX
 from vigie import __version__
 from vigie.cli.main import COMMANDS
+from vigie.observability.metrics import Metrics
 from vigie.settings_sources import every_setting
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.postgres.scans import SCANS_MAX
@@ -26,7 +27,6 @@ from vigie.storage.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX
 from vigie.storage.statements import migrations
 from vigie.web.defender import LISTS_AT_ONCE_MAX
 from vigie.web.large_answers import ALL_BYTES_MAX, CALLER_BYTES_MAX
-from vigie.web.metrics import Metrics
 from vigie.web.problems import PROBLEMS
 from vigie.web.protocol import Reason
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.web.log_console import console_lines
+from vigie.observability.console_log import console_lines
 
 TIME = "2026-02-11T07:41:09.306Z"
 

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import pytest
 import structlog
 
-from vigie.logs import logging_to
-from vigie.web.log_writer import LogWriter
+from vigie.observability.event_log import logging_to
+from vigie.observability.log_writer import LogWriter
 
 
 class Heard:
@@ -260,7 +260,7 @@ def test_when_it_is_over_all_is_as_it_was(heard: Heard) -> None:
 def test_structlog_comes_without_rich_and_leaves_rich_to_others() -> None:
     script = """
 import sys
-from vigie.logs import logging_to_stderr
+from vigie.observability.event_log import logging_to_stderr
 import structlog
 with logging_to_stderr("info", "json"):
     structlog.get_logger().info("started")

@@ -16,8 +16,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from tests.house import Clock, RunningHouse
 from tests.valkey import free_port
-from vigie.settings import MetricsSettings
-from vigie.web.metrics import (
+from vigie.observability.metrics import (
     ISSUER_FETCHES,
     OTHER,
     REQUEST_SECONDS,
@@ -28,7 +27,8 @@ from vigie.web.metrics import (
     Metrics,
     form_for,
 )
-from vigie.web.scrapes import Scrapes
+from vigie.observability.metrics_cache import Scrapes
+from vigie.settings import MetricsSettings
 
 ROUTES = ("/api/incidents", "/api/incidents/{incident_id}")
 QUOTAS = ("get_incident", "list_incidents")
@@ -333,7 +333,7 @@ def test_the_form_follows_the_accept_header(accept: str, answered: str) -> None:
 
 
 def test_the_library_is_not_imported_before_somebody_asks() -> None:
-    script = "import sys, vigie.web.metrics; sys.exit('prometheus_client' in sys.modules)"
+    script = "import sys, vigie.observability.metrics; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 

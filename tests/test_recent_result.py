@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.house import Clock
-from vigie.web.recent_result import RecentResult
+from vigie.observability.cached_result import RecentResult
 
 
 class Slow:

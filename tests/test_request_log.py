@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from tests.house import eventually
 from vigie.core.instants import TICKS_PER_SECOND, Instant, parse_instant
-from vigie.web.log_writer import EVENTS_WAITING_MAX, WAITING_LINES_MAX, LogWriter, log_time
-from vigie.web.request_log import (
+from vigie.observability.access_log import (
     CONNECTION_LINES_PER_SECOND,
     DETAIL_LENGTH_MAX,
     PATH_LENGTH_MAX,
@@ -29,6 +28,7 @@ from vigie.web.request_log import (
     Wording,
     redacted,
 )
+from vigie.observability.log_writer import EVENTS_WAITING_MAX, WAITING_LINES_MAX, LogWriter, log_time
 
 NOW = parse_instant("2026-02-11T07:41:09.3066667Z")
 JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
@@ -365,7 +365,7 @@ def test_more_is_written_at_once_to_a_file(tmp_path: Path) -> None:
 
 
 def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vigie.web.log_writer._WRITE_EVERY_SECONDS", 3600)
+    monkeypatch.setattr("vigie.observability.log_writer._WRITE_EVERY_SECONDS", 3600)
     disk = Disk(room=10_000_000)
     log = a_log(disk, enabled=True)  # type: ignore[arg-type]
     log.writer.start()
@@ -628,7 +628,7 @@ def test_what_was_left_out_is_said_once_a_second_and_at_the_end(monkeypatch: pyt
     stream = io.BytesIO()
     log = a_log(stream, enabled=True)
     seconds = iter([10.1, 10.3, 11.2, 11.4])
-    monkeypatch.setattr("vigie.web.request_log.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("vigie.observability.access_log.monotonic", lambda: next(seconds))
     said = []
     for _ in range(3):
         record_connections(log, CONNECTION_LINES_PER_SECOND + 1)

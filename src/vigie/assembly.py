@@ -22,7 +22,11 @@ from vigie.identity.keys.key_store import LiveKeys, live_keys
 from vigie.identity.sign_in.service import SignIn
 from vigie.identity.sign_in.signed_state import Sealer
 from vigie.installation import Installation, now, steady_now
-from vigie.logs import log
+from vigie.observability.access_log import RequestIds, RequestLog
+from vigie.observability.cached_result import AGE_SECONDS_MAX, RecentResult
+from vigie.observability.event_log import log
+from vigie.observability.metrics import Metrics
+from vigie.observability.metrics_cache import Scrapes
 from vigie.settings import QuotaSettings, SettingsError
 from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
 from vigie.storage.statements import statements
@@ -32,14 +36,10 @@ from vigie.web.exchange import UNMATCHED_ROUTE
 from vigie.web.fast_lane import FastLane
 from vigie.web.gate import Gate
 from vigie.web.login import ISSUED, LoginFace
-from vigie.web.metrics import Metrics
 from vigie.web.origin import Origins
 from vigie.web.pages.face import PagesFace
 from vigie.web.problems import TOKEN_PROBLEMS
 from vigie.web.protocol import Reason
-from vigie.web.recent_result import AGE_SECONDS_MAX, RecentResult
-from vigie.web.request_log import RequestIds, RequestLog
-from vigie.web.scrapes import Scrapes
 from vigie.web.service import METRICS_PATH, ServiceFace
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from vigie.identity.federation.tokens import ForeignTokens
 from vigie.identity.keys.key_ring import KeyFileError, KeyRing
 from vigie.identity.keys.key_store import LiveKeys
 from vigie.installation import Installation
-from vigie.logs import log
-from vigie.web.request_log import RequestIds
+from vigie.observability.access_log import RequestIds
+from vigie.observability.event_log import log
 
 if TYPE_CHECKING:
     from vigie.tls.contexts import LiveContext

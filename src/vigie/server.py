@@ -18,15 +18,15 @@ from vigie.assembly import Parts, assemble
 from vigie.chores import chores
 from vigie.core.errors import BadRequest
 from vigie.installation import Installation, now, public_url_of
+from vigie.observability.access_log import RequestLog
+from vigie.observability.cached_result import AGE_SECONDS_MAX
+from vigie.observability.log_writer import LogWriter
+from vigie.observability.metrics_cache import Scrapes
 from vigie.settings import Settings
 from vigie.web.exchange import UNMATCHED_ROUTE
 from vigie.web.fast_lane import fast_lane_protocol
-from vigie.web.log_writer import LogWriter
 from vigie.web.problems import PROBLEMS
 from vigie.web.protocol import Limits, Reason, limited_protocol
-from vigie.web.recent_result import AGE_SECONDS_MAX
-from vigie.web.request_log import RequestLog
-from vigie.web.scrapes import Scrapes
 from vigie.web.service import MetricsApp
 
 if TYPE_CHECKING:

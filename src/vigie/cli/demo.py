@@ -16,7 +16,7 @@ from vigie.cli.deeds import deed_of
 from vigie.cli.frame import PLAIN, Common, WholeNumber, emit
 from vigie.cli.showing import Answer, Exchange, shown, token_form, what_to_try
 from vigie.cli.telling import WrongUsage, remark
-from vigie.logs import logging_to_stderr
+from vigie.observability.event_log import logging_to_stderr
 from vigie.server import bound, serving, until_stopped
 from vigie.setting_rules import SQLITE_PREFIX
 from vigie.settings_sources import settings_by_flags

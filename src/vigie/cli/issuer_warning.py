@@ -4,7 +4,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from vigie.logs import log
+from vigie.observability.event_log import log
 from vigie.setting_rules import SQLITE_PREFIX
 from vigie.settings_sources import find_settings_file
 

@@ -14,9 +14,9 @@ from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 if TYPE_CHECKING:
     from vigie.installation import Installation
+    from vigie.observability.log_writer import LogWriter
     from vigie.server import Serving
     from vigie.settings import Settings
-    from vigie.web.log_writer import LogWriter
 
 _PLAIN_HTTP = (
     "secrets and tokens cross the network unencrypted; use --tls auto or a certificate, or name the proxy "
@@ -108,7 +108,7 @@ async def _serve(settings: "Settings", options: ServeOptions) -> None:
     # The logs first, because they keep structlog from loading Rich.
     from vigie import __version__, server
     from vigie.installation import opened
-    from vigie.logs import log, logging_to_stderr
+    from vigie.observability.event_log import log, logging_to_stderr
 
     with logging_to_stderr(settings.logging.level, settings.logging.format) as writer:
         with server.bound(settings) as listeners:

@@ -13,7 +13,7 @@ from cryptography import x509
 from vigie.core.instants import Instant
 from vigie.files.trust import UntrustedFile, read_private, read_public
 from vigie.identity.keys.key_ring import KeyFileError
-from vigie.logs import log
+from vigie.observability.event_log import log
 from vigie.settings import SettingsError
 from vigie.tls.issuing import to_datetime
 

@@ -14,7 +14,7 @@ from vigie.core.instants import Instant
 from vigie.files.trust import read_private, read_public
 from vigie.files.writing import new_file, sweep
 from vigie.identity.keys.key_ring import KeyFileError
-from vigie.logs import log
+from vigie.observability.event_log import log
 from vigie.tls.issuing import (
     Authority,
     Certified,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from vigie.core.instants import Instant
 from vigie.identity.keys.key_ring import KeyFileError
-from vigie.logs import log
+from vigie.observability.event_log import log
 from vigie.setting_rules import is_certifiable
 from vigie.settings import Settings, SettingsError
 from vigie.tls.contexts import CertificateFiles, LiveContext

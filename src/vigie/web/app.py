@@ -11,6 +11,8 @@ from starlette.routing import Route, Router
 
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
+from vigie.observability.access_log import RequestIds, RequestLog
+from vigie.observability.metrics import Metrics
 from vigie.web.defender import (
     BODY_HEADERS,
     INCIDENT_ROUTE,
@@ -20,7 +22,6 @@ from vigie.web.defender import (
 )
 from vigie.web.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.web.login import LoginFace
-from vigie.web.metrics import Metrics
 from vigie.web.origin import Origins
 from vigie.web.pacing import Kind, paces
 from vigie.web.pages.face import PagesFace
@@ -28,7 +29,6 @@ from vigie.web.pages.layout import STYLE_PATH
 from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
 from vigie.web.problems import DEFECT, error_body, problem_of
 from vigie.web.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
-from vigie.web.request_log import RequestIds, RequestLog
 from vigie.web.service import METRICS_PATH, ServiceFace
 
 _SLASHES = re.compile(rb"//+")

@@ -5,14 +5,15 @@ from asyncio import to_thread
 import msgspec
 
 from vigie.core.errors import StoreUnavailable
+from vigie.observability.cached_result import RecentResult
+from vigie.observability.metrics import form_for
+from vigie.observability.metrics_cache import Scrapes
 from vigie.web.csdl import metadata_document, service_document
 from vigie.web.exchange import Exchange, Receive, Scope, Send, chosen_coding
 from vigie.web.landing import landing_document, landing_page, wants_page
-from vigie.web.metrics import form_for
 from vigie.web.pacing import Kind
 from vigie.web.pages.languages import texts_for
 from vigie.web.problems import JSON_TYPE
-from vigie.web.recent_result import RecentResult
 from vigie.web.reference import (
     openapi_json,
     openapi_yaml,
@@ -21,7 +22,6 @@ from vigie.web.reference import (
     renderer,
     shown_document,
 )
-from vigie.web.scrapes import Scrapes
 
 METRICS_PATH = "/metrics"
 ODATA_VERSION = (b"odata-version", b"4.0")

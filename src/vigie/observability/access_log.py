@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.web.log_writer import LogWriter, WriteLine, counting_line, log_time
+from vigie.observability.log_writer import LogWriter, WriteLine, counting_line, log_time
 
 PATH_LENGTH_MAX = 200
 DETAIL_LENGTH_MAX = 500

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 
 from vigie.core.instants import Instant
-from vigie.web.metrics import Form, Metrics
-from vigie.web.recent_result import AGE_SECONDS_MAX, RecentResult
+from vigie.observability.cached_result import AGE_SECONDS_MAX, RecentResult
+from vigie.observability.metrics import Form, Metrics
 
 
 class Scrapes:

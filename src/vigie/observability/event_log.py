@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vigie.core.instants import Instant, instant_from_unix
-from vigie.web.log_console import console_lines
-from vigie.web.log_writer import LogWriter, log_time, written_log
-from vigie.web.request_log import redacted
+from vigie.observability.access_log import redacted
+from vigie.observability.console_log import console_lines
+from vigie.observability.log_writer import LogWriter, log_time, written_log
 
 
 @contextmanager

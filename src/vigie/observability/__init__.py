@@ -1,0 +1,1 @@
+"""Access log, event log and metrics."""
