@@ -19,6 +19,8 @@ from tests.commands import run
 from tests.test_streaming import GROWTH_BYTES_MAX
 from vigie import __version__
 from vigie.cli.main import COMMANDS
+from vigie.http.protocol import Reason
+from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX
 from vigie.observability.metrics import Metrics
 from vigie.settings_sources import every_setting
 from vigie.storage.database import LARGE_ROW_BYTES
@@ -26,9 +28,7 @@ from vigie.storage.postgres.scans import SCANS_MAX
 from vigie.storage.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX
 from vigie.storage.statements import migrations
 from vigie.web.defender import LISTS_AT_ONCE_MAX
-from vigie.web.large_answers import ALL_BYTES_MAX, CALLER_BYTES_MAX
 from vigie.web.problems import PROBLEMS
-from vigie.web.protocol import Reason
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.house import INCIDENTS_API, READ_ALL, Answer, House
 from tests.multipart import post_multipart
 from tests.signing_in import SCOPE, Program, a_public_program
-from vigie.web.forms import FORM_FIELDS_MAX, read_fields
+from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
 
 MULTIPART = "multipart/form-data; boundary=x"
 

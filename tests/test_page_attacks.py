@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 from tests.house import PASSWORD, House, RunningHouse
 from tests.shown_page import ShownPage
 from tests.visitor import BACK, SAME_SITE, Asking, Visitor, asking
+from vigie.http.forwarded import is_protected
 from vigie.settings import LoggingSettings
-from vigie.web.origin import is_protected
 from vigie.web.pages.html import element, filled, fragment
 from vigie.web.pages.texts import ENGLISH
 from vigie.web.pages.urls import form_targets, in_ascii, with_fields

@@ -13,8 +13,8 @@ import pytest
 import vigie
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
+from vigie.http.protocol import Reason
 from vigie.web.problems import DEFECT, PAGE_PROBLEMS, PROBLEMS, TOKEN_PROBLEMS, error_body, problem_of
-from vigie.web.protocol import Reason
 
 ERRORS = Path(__file__).parent.parent / "docs" / "errors.md"
 HEADING = re.compile(r"^### (\w+) · (\d{3}) · (\w+)$", re.MULTILINE)

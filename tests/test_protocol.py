@@ -21,7 +21,7 @@ import pytest
 import uvicorn
 import uvloop
 
-from vigie.web.protocol import LimitedProtocol, Limits, OpenConnections, limited_protocol
+from vigie.http.protocol import LimitedProtocol, Limits, OpenConnections, limited_protocol
 
 MIB = 1024 * 1024
 A_GET = b"GET / HTTP/1.1\r\nhost: vigie\r\n\r\n"

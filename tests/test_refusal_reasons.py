@@ -18,9 +18,9 @@ from tests.house import House, RunningHouse
 from tests.updating import WRITE_ALL, update
 from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.core.instants import Instant
+from vigie.http.protocol import Limits
 from vigie.settings import LoggingSettings
 from vigie.web.problems import PROBLEMS
-from vigie.web.protocol import Limits
 
 WORDS = "Zaphod"
 """What callers say here wherever they can say something."""

@@ -25,10 +25,10 @@ from tests.many_incidents import fill
 from vigie.core.audit import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
+from vigie.http.exchange import ClientGone, Exchange, Scope
+from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.settings import QuotaSettings, ServerSettings
 from vigie.storage.sqlite.database import SNAPSHOTS_MAX
-from vigie.web.exchange import ClientGone, Exchange, Scope
-from vigie.web.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 
 MIB = 1024 * 1024
 PAGE_BYTES_MIN = 130 * MIB

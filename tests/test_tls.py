@@ -39,13 +39,13 @@ from tests.handshakes import (
     server_context,
 )
 from tests.house import Clock, House, RunningHouse, eventually
+from vigie.http.protocol import Reason
+from vigie.http.tls_listener import Door, DoorLimits
 from vigie.settings import ServerSettings, Settings, SettingsError, TlsSettings
 from vigie.settings_sources import load_settings
-from vigie.tls.door import Door, DoorLimits
 from vigie.tls.issuing import issue
 from vigie.tls.securing import LocalAuthority, machine_name, secure
 from vigie.tls.trusting import how_to_trust
-from vigie.web.protocol import Reason
 
 CURL = shutil.which("curl")
 

@@ -13,6 +13,9 @@ from vigie.authority import assemble_authority
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import minute_and_hour
+from vigie.http.exchange import UNMATCHED_ROUTE
+from vigie.http.forwarded import Origins
+from vigie.http.protocol import Reason
 from vigie.identity.authenticator import Callers
 from vigie.identity.federation.jwks_cache import Fetched, IssuerKeys
 from vigie.identity.federation.tokens import ForeignTokens
@@ -32,14 +35,11 @@ from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
 from vigie.storage.statements import statements
 from vigie.web.app import ROUTES, Faces, VigieApp
 from vigie.web.defender import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
-from vigie.web.exchange import UNMATCHED_ROUTE
 from vigie.web.fast_lane import FastLane
 from vigie.web.gate import Gate
 from vigie.web.login import ISSUED, LoginFace
-from vigie.web.origin import Origins
 from vigie.web.pages.face import PagesFace
 from vigie.web.problems import TOKEN_PROBLEMS
-from vigie.web.protocol import Reason
 from vigie.web.service import METRICS_PATH, ServiceFace
 
 if TYPE_CHECKING:

@@ -17,20 +17,20 @@ import uvicorn
 from vigie.assembly import Parts, assemble
 from vigie.chores import chores
 from vigie.core.errors import BadRequest
+from vigie.http.exchange import UNMATCHED_ROUTE
+from vigie.http.protocol import Limits, Reason, limited_protocol
 from vigie.installation import Installation, now, public_url_of
 from vigie.observability.access_log import RequestLog
 from vigie.observability.cached_result import AGE_SECONDS_MAX
 from vigie.observability.log_writer import LogWriter
 from vigie.observability.metrics_cache import Scrapes
 from vigie.settings import Settings
-from vigie.web.exchange import UNMATCHED_ROUTE
 from vigie.web.fast_lane import fast_lane_protocol
 from vigie.web.problems import PROBLEMS
-from vigie.web.protocol import Limits, Reason, limited_protocol
 from vigie.web.service import MetricsApp
 
 if TYPE_CHECKING:
-    from vigie.tls.door import Door, Spoken
+    from vigie.http.tls_listener import Door, Spoken
     from vigie.tls.securing import Secured
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
@@ -139,7 +139,7 @@ def _handshakes_max(settings: Settings) -> int:
     if not settings.tls.is_on:
         return 0
     # Here, because whoever serves plain HTTP does without all of this.
-    from vigie.tls.door import HANDSHAKES_MAX
+    from vigie.http.tls_listener import HANDSHAKES_MAX
 
     return HANDSHAKES_MAX
 
@@ -217,7 +217,7 @@ def _record_answer(
 
 
 def _door(secured: "Secured", write_seconds: float, on_refused: Callable[[str], None]) -> "Door":
-    from vigie.tls.door import Door, DoorLimits
+    from vigie.http.tls_listener import Door, DoorLimits
 
     return Door(lambda: secured.live.context, DoorLimits(close_seconds=write_seconds), on_refused)
 

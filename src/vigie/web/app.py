@@ -11,6 +11,9 @@ from starlette.routing import Route, Router
 
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
+from vigie.http.anonymous_throttle import Kind, paces
+from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
+from vigie.http.forwarded import Origins
 from vigie.observability.access_log import RequestIds, RequestLog
 from vigie.observability.metrics import Metrics
 from vigie.web.defender import (
@@ -20,10 +23,7 @@ from vigie.web.defender import (
     DefenderFace,
     incident_segment,
 )
-from vigie.web.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.web.login import LoginFace
-from vigie.web.origin import Origins
-from vigie.web.pacing import Kind, paces
 from vigie.web.pages.face import PagesFace
 from vigie.web.pages.layout import STYLE_PATH
 from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH

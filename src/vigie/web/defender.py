@@ -21,14 +21,14 @@ from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
 from vigie.core.update import parse_update
+from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
+from vigie.http.response_budget import LargeAnswers
+from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.incidents import Page, RequestKey
-from vigie.web.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
 from vigie.web.gate import Gate
-from vigie.web.large_answers import LargeAnswers
 from vigie.web.problems import JSON_TYPE
 from vigie.web.query_options import parse_page_request, query_of_next_page, refuse_query_options
-from vigie.web.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 
 INCIDENT_ROUTE = "/api/incidents/{id}"
 INCIDENT_METHODS = ("GET", "HEAD", "PATCH")

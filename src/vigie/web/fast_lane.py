@@ -23,14 +23,14 @@ from vigie.core.access import require_read
 from vigie.core.errors import BadRequest
 from vigie.core.instants import Instant
 from vigie.core.quotas import Quota
+from vigie.http.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding, client_request_id_of
+from vigie.http.forwarded import Origins
+from vigie.http.protocol import LimitedProtocol, Limits, within_limits
 from vigie.observability.access_log import RequestIds, RequestLog, Wording
 from vigie.observability.metrics import Metrics
 from vigie.storage.database import Row
 from vigie.web.defender import COMMON_HEADERS, INCIDENT_ROUTE, in_context
-from vigie.web.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding, client_request_id_of
 from vigie.web.gate import Gate, Pass
-from vigie.web.origin import Origins
-from vigie.web.protocol import LimitedProtocol, Limits, within_limits
 
 _PATH = "/api/incidents/"
 _ASKS = b"GET " + _PATH.encode()

@@ -10,9 +10,9 @@ from vigie.core.errors import InvalidToken, QuotaExceeded, Refusal, StoreUnavail
 from vigie.core.instants import Instant
 from vigie.core.quotas import Overdraft, Quota
 from vigie.core.replication import Position
+from vigie.http.exchange import ClientGone, Exchange, Scope
 from vigie.identity.authenticator import Callers, KnownToken, key_of
 from vigie.identity.tokens.access_tokens import SignedClaims
-from vigie.web.exchange import ClientGone, Exchange, Scope
 
 TOKEN_BYTES_MAX = 16 * 1024
 

@@ -13,6 +13,9 @@ import msgspec
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
+from vigie.http.anonymous_throttle import Kind
+from vigie.http.exchange import Exchange, read_body
+from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
 from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients.authentication import (
     GUID,
@@ -27,9 +30,6 @@ from vigie.identity.grants.registry import Grants
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
-from vigie.web.exchange import Exchange, read_body
-from vigie.web.forms import FORM_FIELDS_MAX, read_fields
-from vigie.web.pacing import Kind
 from vigie.web.problems import TOKEN_PROBLEMS
 from vigie.web.token_answers import client_info, device_answer, v1_answer, v2_answer
 

@@ -10,13 +10,13 @@ from math import ceil
 from urllib.parse import urlsplit
 
 from vigie.core.errors import Refusal
+from vigie.http.anonymous_throttle import Kind
+from vigie.http.exchange import Exchange
 from vigie.identity.directory_repository import Directory
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, sign_in_needed
 from vigie.identity.sign_in.service import SignedInUser, SignIn, SignInRefused
 from vigie.identity.sign_in.signed_state import Sealer
 from vigie.identity.token_errors import TokenRefusal
-from vigie.web.exchange import Exchange
-from vigie.web.pacing import Kind
 from vigie.web.pages.answers import url_of_refusal
 from vigie.web.pages.errands import Authorization, Connecting, Errand, Errands
 from vigie.web.pages.html import Html

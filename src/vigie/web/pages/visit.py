@@ -8,8 +8,8 @@ from hashlib import sha256
 from urllib.parse import parse_qsl
 
 from vigie.core.instants import format_instant
-from vigie.web.exchange import Exchange, read_body
-from vigie.web.origin import is_protected
+from vigie.http.exchange import Exchange, read_body
+from vigie.http.forwarded import is_protected
 from vigie.web.pages.html import Html
 from vigie.web.pages.languages import texts_for
 

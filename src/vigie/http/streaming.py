@@ -9,8 +9,8 @@ from tempfile import SpooledTemporaryFile
 from time import perf_counter
 from typing import Any
 
-from vigie.web.exchange import ClientGone, Exchange, chosen_coding
-from vigie.web.protocol import write_chunk
+from vigie.http.exchange import ClientGone, Exchange, chosen_coding
+from vigie.http.protocol import write_chunk
 
 SLOWEST_BYTES_PER_SECOND = 64 * 1024
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from vigie.core.access import Caller
 from vigie.core.errors import BodyTooLarge
 from vigie.core.instants import Instant
-from vigie.web.pacing import Kind, Paces
-from vigie.web.protocol import gives_up
+from vigie.http.anonymous_throttle import Kind, Paces
+from vigie.http.protocol import gives_up
 
 Scope = dict[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

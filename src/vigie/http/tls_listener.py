@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from vigie.http.protocol import Reason
 from vigie.observability.event_log import log
-from vigie.web.protocol import Reason
 
 HANDSHAKES_MAX = 500
 

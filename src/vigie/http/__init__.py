@@ -1,0 +1,1 @@
+"""HTTP below the APIs: connections and their limits, exchanges, bodies, streaming, TLS."""
