@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from vigie.certificates.issuing import Authority, Certified, new_authority
+from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.core.instants import Instant, instant_from_unix
-from vigie.tls.contexts import CertificateFiles, secure_context
-from vigie.tls.issuing import Authority, Certified, new_authority
-from vigie.tls.names import LOOPBACK_NAMES
+from vigie.runtime.tls_context import CertificateFiles, secure_context
 
 VENDOR = frozenset({"login.microsoftonline.com", "api.security.microsoft.com"})
 NAMES = LOOPBACK_NAMES | VENDOR | {"10.1.2.3"}

@@ -27,14 +27,14 @@ from tests.handshakes import (
     server_context,
     shake_hands,
 )
+from vigie.certificates import files as keeping_module
+from vigie.certificates.files import Keeping
+from vigie.certificates.issuing import Certified, authority_from_pem, is_due, is_from, issue, new_authority
+from vigie.certificates.names import LOOPBACK_NAMES, names_among
 from vigie.core.instants import Instant
-from vigie.identity.keys.key_ring import KeyFileError
+from vigie.files.errors import KeyFileError
+from vigie.runtime.tls_context import CertificateFiles, LiveContext, secure_context
 from vigie.settings import SettingsError
-from vigie.tls import keeping as keeping_module
-from vigie.tls.contexts import CertificateFiles, LiveContext, secure_context
-from vigie.tls.issuing import Certified, authority_from_pem, is_due, is_from, issue, new_authority
-from vigie.tls.keeping import Keeping
-from vigie.tls.names import LOOPBACK_NAMES, names_among
 
 OPENSSL = shutil.which("openssl")
 needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="openssl is not on this machine")
@@ -57,7 +57,7 @@ def keeping(tmp_path: Path) -> Keeping:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys are the outside world here: a new authority takes those of the shared one, which cost a second."""
-    monkeypatch.setattr("vigie.tls.issuing.generate_private_key", lambda *_: a_key())
+    monkeypatch.setattr("vigie.certificates.issuing.generate_private_key", lambda *_: a_key())
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ def test_processes_that_start_at_once_agree_on_one_authority_and_one_certificate
     script = """
 import sys, time
 from pathlib import Path
-from vigie.tls.keeping import Keeping
+from vigie.certificates.files import Keeping
 keeping = Keeping(Path(sys.argv[1]))
 now = time.time_ns() // 100
 sys.stdin.readline()

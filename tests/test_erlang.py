@@ -11,11 +11,11 @@ from cryptography import x509
 
 from tests.commands import events_in, served
 from tests.handshakes import client_context, server_context, shake_hands
+from vigie.certificates import issuing
+from vigie.certificates.files import Keeping
+from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.installation import now
-from vigie.tls import issuing
-from vigie.tls.keeping import Keeping
-from vigie.tls.names import LOOPBACK_NAMES
-from vigie.tls.securing import machine_name
+from vigie.runtime.tls_setup import machine_name
 
 ESCRIPT = shutil.which("escript")
 CLIENT = Path(__file__).with_name("erlang_client.escript")
@@ -33,7 +33,7 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def older_authority(monkeypatch: pytest.MonkeyPatch) -> Iterator[issuing.Authority]:
     """One in the folder of the server that limits the addresses as well, as they were made before."""
     with monkeypatch.context() as patch:
-        patch.setattr("vigie.tls.issuing.host_names", lambda names: names)
+        patch.setattr("vigie.certificates.issuing.host_names", lambda names: names)
         folder = Path(".vigie")
         folder.mkdir(mode=0o700)
         yield Keeping(folder).settle(LOOPBACK_NAMES, machine_name(), now()).authority

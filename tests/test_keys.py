@@ -12,10 +12,10 @@ import pytest
 
 from tests.house import a_key_ring
 from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile
 from vigie.identity.keys.key_ring import (
     TOKEN_LIFETIME_MAX_SECONDS,
-    KeyFileError,
     KeyRing,
     SigningKey,
     load_keys,

@@ -39,13 +39,13 @@ from tests.handshakes import (
     server_context,
 )
 from tests.house import Clock, House, RunningHouse, eventually
+from vigie.certificates.issuing import issue
+from vigie.cli.trust_help import how_to_trust
 from vigie.http.protocol import Reason
 from vigie.http.tls_listener import Door, DoorLimits
+from vigie.runtime.tls_setup import LocalAuthority, machine_name, secure
 from vigie.settings import ServerSettings, Settings, SettingsError, TlsSettings
 from vigie.settings_sources import load_settings
-from vigie.tls.issuing import issue
-from vigie.tls.securing import LocalAuthority, machine_name, secure
-from vigie.tls.trusting import how_to_trust
 
 CURL = shutil.which("curl")
 
@@ -487,7 +487,7 @@ def test_files_that_somebody_else_renews_are_taken_over(tmp_path: Path) -> None:
 def test_a_server_whose_authority_was_replaced_serves_on_and_fights_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigie.tls.issuing.generate_private_key", lambda *_: a_key())
+    monkeypatch.setattr("vigie.certificates.issuing.generate_private_key", lambda *_: a_key())
 
     with a_secured_house(tmp_path) as running:
         old = client_context(an_authority().root)

@@ -10,18 +10,19 @@ from vigie.assembly import Parts
 from vigie.core.audit import Deed
 from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
+from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile
 from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
 from vigie.identity.federation.tokens import ForeignTokens
-from vigie.identity.keys.key_ring import KeyFileError, KeyRing
+from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
 from vigie.installation import Installation
 from vigie.observability.access_log import RequestIds
 from vigie.observability.event_log import log
 
 if TYPE_CHECKING:
-    from vigie.tls.contexts import LiveContext
-    from vigie.tls.securing import Secured
+    from vigie.runtime.tls_context import LiveContext
+    from vigie.runtime.tls_setup import Secured
 
 _RETENTION_EVERY_SECONDS = 60.0
 

@@ -31,7 +31,7 @@ from vigie.web.service import MetricsApp
 
 if TYPE_CHECKING:
     from vigie.http.tls_listener import Door, Spoken
-    from vigie.tls.securing import Secured
+    from vigie.runtime.tls_setup import Secured
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
 _KEEP_ALIVE_SECONDS = 60
@@ -147,7 +147,7 @@ def _handshakes_max(settings: Settings) -> int:
 def _secured(installation: Installation, url: str) -> "Secured | None":
     if not installation.settings.tls.is_on:
         return None
-    from vigie.tls.securing import secure
+    from vigie.runtime.tls_setup import secure
 
     return secure(installation.settings, url, now())
 

@@ -264,7 +264,7 @@ def _verdict(error: Exception, command: str) -> tuple[int, str]:
             return FAILED, f"{error.filename}: {reason}" if error.filename else reason
         case _ if _is("vigie.server", "AddressUnavailable", error):
             return WRONG_USAGE, str(error)
-        case _ if _is("vigie.identity.keys.key_ring", "KeyFileError", error):
+        case _ if _is("vigie.files.errors", "KeyFileError", error):
             return FAILED, str(error)
         case _:
             reason = f"{type(error).__name__}: {error}"

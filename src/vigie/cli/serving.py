@@ -150,7 +150,7 @@ async def _require_no_sample(installation: "Installation") -> None:
 def _tell(running: "Serving", writer: "LogWriter", *, says_json: bool) -> None:
     authority = running.secured.authority if running.secured else None
     if sys.stderr.isatty() and authority:
-        from vigie.tls.trusting import how_to_trust
+        from vigie.cli.trust_help import how_to_trust
 
         for line in how_to_trust(authority):
             writer.put_text(one_line(line))

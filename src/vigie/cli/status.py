@@ -54,8 +54,8 @@ async def _issuer(installation: "Installation") -> str | None:
 
 async def _keys(installation: "Installation") -> dict[str, object] | None:
     """Where the keys are and which one signs; the reason why nobody can tell; None where none are used."""
+    from vigie.files.errors import KeyFileError
     from vigie.files.trust import UntrustedFile
-    from vigie.identity.keys.key_ring import KeyFileError
     from vigie.identity.keys.key_store import find_ring
     from vigie.installation import now
 

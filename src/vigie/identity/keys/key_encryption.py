@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from vigie.files.errors import KeyFileError
 from vigie.files.trust import read_private
-from vigie.identity.keys.key_ring import KeyFileError
 
 SECRET_BYTES_MIN = 32
 HOW_TO_MAKE_A_SECRET = "(umask 077; openssl rand -base64 48 > vigie-keys.secret)"  # noqa: S105  how, not what

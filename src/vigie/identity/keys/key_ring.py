@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+from vigie.files.errors import KeyFileError
 from vigie.files.trust import read_private
 from vigie.files.writing import new_file, sweep
 
@@ -24,10 +25,6 @@ TOKEN_LIFETIME_MAX_SECONDS = 86_400
 
 _KEY_BITS = 2048
 _PADDING, _HASH = PKCS1v15(), SHA256()
-
-
-class KeyFileError(Exception):
-    """The key file cannot be used; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,12 @@ from typing import NoReturn
 
 from cryptography import x509
 
+from vigie.certificates.issuing import to_datetime
 from vigie.core.instants import Instant
+from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile, read_private, read_public
-from vigie.identity.keys.key_ring import KeyFileError
 from vigie.observability.event_log import log
 from vigie.settings import SettingsError
-from vigie.tls.issuing import to_datetime
 
 # Forward secrecy and authenticated encryption; TLS 1.3 has nothing else anyway.
 _CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"

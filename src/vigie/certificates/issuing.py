@@ -16,8 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from vigie.certificates.names import (
+    constraints_to,
+    host_names,
+    names_among,
+    names_permitted_by,
+    subject_names,
+)
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.tls.names import constraints_to, host_names, names_among, names_permitted_by, subject_names
 
 _AUTHORITY_LASTS = timedelta(days=3652)
 # Browsers take no more than 398 days.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vigie.tls.securing import LocalAuthority
+from vigie.runtime.tls_setup import LocalAuthority
 
 
 def how_to_trust(authority: LocalAuthority) -> Iterator[str]:

@@ -10,12 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from vigie.core.instants import Instant
-from vigie.files.trust import read_private, read_public
-from vigie.files.writing import new_file, sweep
-from vigie.identity.keys.key_ring import KeyFileError
-from vigie.observability.event_log import log
-from vigie.tls.issuing import (
+from vigie.certificates.issuing import (
     Authority,
     Certified,
     authority_from_pem,
@@ -25,7 +20,12 @@ from vigie.tls.issuing import (
     issue,
     new_authority,
 )
-from vigie.tls.names import listed
+from vigie.certificates.names import listed
+from vigie.core.instants import Instant
+from vigie.files.errors import KeyFileError
+from vigie.files.trust import read_private, read_public
+from vigie.files.writing import new_file, sweep
+from vigie.observability.event_log import log
 
 AUTHORITY_FILE_NAME = "ca-key.pem"
 PUBLIC_FILE_NAME = "ca.pem"

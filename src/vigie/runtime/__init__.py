@@ -1,0 +1,1 @@
+"""The composition root: components built from settings, started, watched and stopped."""
