@@ -6,7 +6,7 @@ PORT = 8400
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 # Installing the program makes openapi.json of these.
-DESCRIPTION := src/vigie/web/openapi.yaml $(wildcard building/*.py)
+DESCRIPTION := src/vigie/api/operations/openapi.yaml $(wildcard building/*.py)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
@@ -88,4 +88,4 @@ build: $(UV)  ## build the wheel and the source archive into dist/
 	$(UV) build --out-dir dist
 
 clean:  ## remove what was installed and built (never a store)
-	rm -rf .venv .tools .bench dist build src/vigie/web/openapi.json
+	rm -rf .venv .tools .bench dist build src/vigie/api/operations/openapi.json

@@ -18,11 +18,11 @@ from urllib.parse import urlencode
 from tests.client_filters import CLIENT_QUERIES, ClientQuery
 from tests.many_incidents import fill, moments_in
 
+from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.installation import Installation, opened
 from vigie.settings import DatabaseSettings, Settings
-from vigie.web.query_options import parse_page_request
 
 EXPOSURES = {"whole": WHOLE_TENANT, "half": Exposure(device_groups=frozenset({11}))}
 

@@ -14,6 +14,6 @@ class DescriptionHook(BuildHookInterface[BuilderConfig]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Make it. Nothing of what hatchling knows about the build matters to it."""
-        web = Path(self.root) / "src" / "vigie" / "web"
-        document = yaml.safe_load((web / "openapi.yaml").read_bytes())
-        (web / "openapi.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+        folder = Path(self.root) / "src" / "vigie" / "api" / "operations"
+        document = yaml.safe_load((folder / "openapi.yaml").read_bytes())
+        (folder / "openapi.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")

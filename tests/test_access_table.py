@@ -7,8 +7,8 @@ import pytest
 
 from tests.builders import an_alert, an_incident
 from tests.house import House
-from vigie.web.app import ROUTES
-from vigie.web.defender import INCIDENT_METHODS, INCIDENT_ROUTE, LIST_METHODS, LIST_ROUTE
+from vigie.api.app import ROUTES
+from vigie.api.defender.handlers import INCIDENT_METHODS, INCIDENT_ROUTE, LIST_METHODS, LIST_ROUTE
 
 
 @dataclass(frozen=True, slots=True)

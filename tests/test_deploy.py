@@ -14,11 +14,11 @@ import yaml
 
 from tests.commands import PROGRAM
 from tests.house import RunningHouse
+from vigie.api.app import ROUTES
 from vigie.cli.main import COMMANDS
 from vigie.identity.keys.key_encryption import wrapping_by
 from vigie.settings import Settings
 from vigie.settings_sources import every_setting, load_settings
-from vigie.web.app import ROUTES
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

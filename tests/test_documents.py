@@ -18,6 +18,8 @@ import pytest
 from tests.commands import run
 from tests.test_streaming import GROWTH_BYTES_MAX
 from vigie import __version__
+from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
+from vigie.api.error_responses import PROBLEMS
 from vigie.cli.main import COMMANDS
 from vigie.http.protocol import Reason
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX
@@ -27,8 +29,6 @@ from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.postgres.scans import SCANS_MAX
 from vigie.storage.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX
 from vigie.storage.statements import migrations
-from vigie.web.defender import LISTS_AT_ONCE_MAX
-from vigie.web.problems import PROBLEMS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -258,7 +258,11 @@ def test_a_readme_says_of_the_end_of_the_api_what_is_known_and_no_more(readme: P
 
 
 def test_no_other_document_speaks_of_the_end_of_the_api() -> None:
-    others = [*(set(DOCUMENTS) - set(READMES)), *PROGRAM.rglob("*.py"), PROGRAM / "web" / "openapi.yaml"]
+    others = [
+        *(set(DOCUMENTS) - set(READMES)),
+        *PROGRAM.rglob("*.py"),
+        PROGRAM / "api" / "operations" / "openapi.yaml",
+    ]
 
     assert [
         file for file in others if re.search(r"MC1220762|February 2027|février 2027", text_of(file))

@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 
 from tests.builders import a_deed, a_redirected_stub, an_alert, an_incident
 from tests.house import Clock, House, RunningHouse, eventually
+from vigie.api.fast_path import fast_lane_protocol
 from vigie.assembly import Parts, assemble
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits, limited_protocol
@@ -30,7 +31,6 @@ from vigie.installation import opened
 from vigie.observability.access_log import RequestLog
 from vigie.observability.log_writer import LogWriter
 from vigie.settings import QuotaSettings
-from vigie.web.fast_lane import fast_lane_protocol
 
 DATE = (b"date", b"Tue, 24 Nov 2026 09:28:00 GMT")
 ANSWERED_IN_SECONDS = 20

@@ -14,11 +14,11 @@ import pytest
 from tests.below import without_table
 from tests.builders import an_incident
 from tests.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
+from vigie.api.error_responses import TOKEN_PROBLEMS
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
 from vigie.installation import now
-from vigie.web.problems import TOKEN_PROBLEMS
 
 UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"
 

@@ -79,7 +79,7 @@ def test_who_reads_a_large_incident_too_slowly_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All that is given is then `write_seconds`.
-    monkeypatch.setattr("vigie.web.defender.SLOWEST_BYTES_PER_SECOND", 10**12)
+    monkeypatch.setattr("vigie.api.defender.handlers.SLOWEST_BYTES_PER_SECOND", 10**12)
     with RunningHouse(tmp_path, server=ServerSettings(port=0, write_seconds=1)) as running:
         house = House(running)
         house.takes(an_incident(an_alert(description="x" * LARGE_BYTES), incidentId=1))

@@ -12,9 +12,15 @@ from tests.builders import an_incident
 from tests.house import INCIDENTS_API, Answer, Clock, House, RunningHouse
 from tests.updating import WRITE_ALL
 from tests.valkey import free_port
+from vigie.api.app import ROUTES
+from vigie.api.defender.handlers import (
+    INCIDENT_METHODS,
+    INCIDENT_ROUTE,
+    LIST_METHODS,
+    LIST_ROUTE,
+    incident_segment,
+)
 from vigie.settings import LoggingSettings, MetricsSettings, QuotaSettings
-from vigie.web.app import ROUTES
-from vigie.web.defender import INCIDENT_METHODS, INCIDENT_ROUTE, LIST_METHODS, LIST_ROUTE, incident_segment
 
 CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "title": str.title, "swapped": str.swapcase}
 EVERY_ROUTE = sorted(

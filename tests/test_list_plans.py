@@ -14,12 +14,12 @@ import pytest
 from tests.client_filters import ASSIGNEE, CLIENT_QUERIES, CREATION, LAST_UPDATE, STATUS, ClientQuery
 from tests.house import settings_in
 from tests.many_incidents import fill, moments_in
+from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.installation import opened
 from vigie.storage.database import Statement
 from vigie.storage.listing.planner import Listing, Way
-from vigie.web.query_options import parse_page_request
 
 EXPOSURES = {
     "the whole tenant": WHOLE_TENANT,

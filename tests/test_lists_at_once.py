@@ -9,7 +9,7 @@ import pytest
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse, eventually
 from tests.two_callers import Callers, two_applications, two_users_of_one_application
-from vigie.web.defender import LISTS_AT_ONCE_MAX
+from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
 
 # More than the system takes for a client that reads nothing.
 LARGE = "x" * 400_000

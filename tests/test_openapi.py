@@ -17,10 +17,10 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.builders import an_alert, an_incident
 from tests.house import INCIDENTS_API, House, RunningHouse
+from vigie.api.defender.handlers import UPDATE_BYTES_MAX
+from vigie.api.oauth.endpoints import FORM_BYTES_MAX
+from vigie.api.operations.reference import openapi_yaml
 from vigie.settings import IdentitySettings, QuotaSettings
-from vigie.web.defender import UPDATE_BYTES_MAX
-from vigie.web.login import FORM_BYTES_MAX
-from vigie.web.reference import openapi_yaml
 
 Client = dict[str, str]
 

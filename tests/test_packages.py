@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "src/vigie/"
-DOCUMENT = "vigie/web/openapi.json"
+DOCUMENT = "vigie/api/operations/openapi.json"
 """The only file of the program that is made, and not kept."""
 
 
@@ -82,7 +82,7 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path)
 
 def test_the_wheel_has_its_document_in_json_too(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        in_json, in_yaml = archive.read(DOCUMENT), archive.read("vigie/web/openapi.yaml")
+        in_json, in_yaml = archive.read(DOCUMENT), archive.read("vigie/api/operations/openapi.yaml")
 
     assert json.loads(in_json) == yaml.safe_load(in_yaml)
 

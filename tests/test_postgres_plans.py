@@ -14,6 +14,7 @@ from tests.client_filters import ASSIGNEE, CLIENT_QUERIES, CREATION, LAST_UPDATE
 from tests.house import settings_in
 from tests.many_incidents import fill
 from tests.stores import store_of_tests
+from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.instants import Instant, format_instant
 from vigie.installation import opened
@@ -22,7 +23,6 @@ from vigie.storage.listing.dialect import POSTGRES
 from vigie.storage.listing.planner import Listing, Way
 from vigie.storage.postgres.scans import beginning
 from vigie.storage.postgres.statement import numbered
-from vigie.web.query_options import parse_page_request
 
 T = TypeVar("T")
 

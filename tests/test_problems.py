@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import vigie
+from vigie.api.error_responses import DEFECT, PAGE_PROBLEMS, PROBLEMS, TOKEN_PROBLEMS, error_body, problem_of
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.http.protocol import Reason
-from vigie.web.problems import DEFECT, PAGE_PROBLEMS, PROBLEMS, TOKEN_PROBLEMS, error_body, problem_of
 
 ERRORS = Path(__file__).parent.parent / "docs" / "errors.md"
 HEADING = re.compile(r"^### (\w+) · (\d{3}) · (\w+)$", re.MULTILINE)

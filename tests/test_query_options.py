@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.client_filters import CLIENT_QUERIES, ClientQuery
+from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
 from vigie.core.errors import InvalidQuery
 from vigie.core.filters import And, Comparison, Operator, Property, parse_filter
 from vigie.core.instants import parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
-from vigie.web.query_options import parse_page_request, query_of_next_page, refuse_query_options
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 

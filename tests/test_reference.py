@@ -17,9 +17,13 @@ import schemathesis
 import yaml
 from jsonschema_rs import Draft202012Validator
 
-import vigie.web
+import vigie.api.operations
 from tests.captured import CAPTURED
 from vigie import __version__
+from vigie.api.defender.query_options import OPTIONS
+from vigie.api.error_responses import JSON_TYPE, PROBLEMS, TOKEN_PROBLEMS
+from vigie.api.operations.code_samples import ORIGIN
+from vigie.api.operations.reference import openapi_json, openapi_yaml, renderer, shown_document
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
 from vigie.core.classification import (
     CLASSIFICATION_ALIASES,
@@ -32,10 +36,6 @@ from vigie.core.errors import BodyTooLarge, IncidentNotFound, Refusal, RouteNotF
 from vigie.core.filters import STATUSES
 from vigie.core.incident import IncidentShape, NotAnIncident, keep_document
 from vigie.core.update import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
-from vigie.web.code_samples import ORIGIN
-from vigie.web.problems import JSON_TYPE, PROBLEMS, TOKEN_PROBLEMS
-from vigie.web.query_options import OPTIONS
-from vigie.web.reference import openapi_json, openapi_yaml, renderer, shown_document
 
 API: dict[str, Any] = yaml.safe_load(openapi_yaml())
 OPERATIONS = {
@@ -54,7 +54,7 @@ LEAST_INCIDENT = {
     "alerts": [{}],
 }
 
-VENDORED = Path(vigie.web.__file__).parent / "vendored"
+VENDORED = Path(vigie.api.operations.__file__).parent / "vendored"
 
 
 def every_object(node: object) -> Iterator[dict[str, Any]]:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.builders import an_incident
 from tests.house import House, RunningHouse
 from tests.updating import WRITE_ALL, update
+from vigie.api.error_responses import PROBLEMS
 from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits
 from vigie.settings import LoggingSettings
-from vigie.web.problems import PROBLEMS
 
 WORDS = "Zaphod"
 """What callers say here wherever they can say something."""

@@ -8,6 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vigie import __version__
+from vigie.api.app import ROUTES, Faces, VigieApp
+from vigie.api.defender.handlers import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
+from vigie.api.error_responses import TOKEN_PROBLEMS
+from vigie.api.fast_path import FastLane
+from vigie.api.gate import Gate
+from vigie.api.oauth.endpoints import ISSUED, LoginFace
+from vigie.api.operations.handlers import METRICS_PATH, ServiceFace
 from vigie.application.incidents import Casework
 from vigie.authority import assemble_authority
 from vigie.core.errors import StoreUnavailable
@@ -33,14 +40,7 @@ from vigie.observability.metrics_cache import Scrapes
 from vigie.settings import QuotaSettings, SettingsError
 from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
 from vigie.storage.statements import statements
-from vigie.web.app import ROUTES, Faces, VigieApp
-from vigie.web.defender import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
-from vigie.web.fast_lane import FastLane
-from vigie.web.gate import Gate
-from vigie.web.login import ISSUED, LoginFace
 from vigie.web.pages.face import PagesFace
-from vigie.web.problems import TOKEN_PROBLEMS
-from vigie.web.service import METRICS_PATH, ServiceFace
 
 if TYPE_CHECKING:
     from vigie.storage.postgres.replicas.lag_monitor import Watch

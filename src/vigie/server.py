@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from vigie.api.error_responses import PROBLEMS
+from vigie.api.fast_path import fast_lane_protocol
+from vigie.api.operations.handlers import MetricsApp
 from vigie.assembly import Parts, assemble
 from vigie.chores import chores
 from vigie.core.errors import BadRequest
@@ -25,9 +28,6 @@ from vigie.observability.cached_result import AGE_SECONDS_MAX
 from vigie.observability.log_writer import LogWriter
 from vigie.observability.metrics_cache import Scrapes
 from vigie.settings import Settings
-from vigie.web.fast_lane import fast_lane_protocol
-from vigie.web.problems import PROBLEMS
-from vigie.web.service import MetricsApp
 
 if TYPE_CHECKING:
     from vigie.http.tls_listener import Door, Spoken

@@ -4,13 +4,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vigie.api.gate import Meter
 from vigie.installation import Installation
 from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
 from vigie.ratelimit.memory import MemoryMeter
 from vigie.settings import QuotaSettings
 from vigie.storage.incidents import IncidentStore
-from vigie.web.gate import Meter
 
 if TYPE_CHECKING:
     from vigie.ratelimit.read_your_writes import Positions

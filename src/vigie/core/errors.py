@@ -2,7 +2,7 @@
 
 `message` is for the caller; `detail` is for the log and never leaves. Where nothing more is known, it is the
 message without what the caller had `said`. Which status a refusal becomes is decided in one table,
-`web/problems.py`.
+`api/error_responses.py`.
 """
 
 import re

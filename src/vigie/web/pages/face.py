@@ -9,6 +9,7 @@ from functools import partial
 from math import ceil
 from urllib.parse import urlsplit
 
+from vigie.api.error_responses import PAGE_PROBLEMS
 from vigie.core.errors import Refusal
 from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange
@@ -44,7 +45,6 @@ from vigie.web.pages.views import (
     sign_in_page,
 )
 from vigie.web.pages.visit import FORM_BYTES_MAX, REQUEST_BYTES_MAX, UnreadableForm, Visit
-from vigie.web.problems import PAGE_PROBLEMS
 
 _CODE_STEP, _PASSWORD_STEP, _CONSENT_STEP = "code", "password", "consent"
 _USER_CODE_LENGTH_MAX = 64

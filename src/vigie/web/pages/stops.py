@@ -1,11 +1,11 @@
 """Where it does not go on: what stops somebody, and the page that says so."""
 
+from vigie.api.error_responses import PAGE_PROBLEMS, TOKEN_PROBLEMS, problem_of
 from vigie.core.errors import Refusal
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
 from vigie.web.pages.answers import fields_of_refusal, send_answer
 from vigie.web.pages.views import Frame, stopped_page
 from vigie.web.pages.visit import UnreadableForm, Visit
-from vigie.web.problems import PAGE_PROBLEMS, TOKEN_PROBLEMS, problem_of
 
 
 class StalePage(Exception):

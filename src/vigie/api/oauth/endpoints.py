@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
+from vigie.api.error_responses import TOKEN_PROBLEMS
+from vigie.api.oauth.responses import client_info, device_answer, v1_answer, v2_answer
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
@@ -30,8 +32,6 @@ from vigie.identity.grants.registry import Grants
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
-from vigie.web.problems import TOKEN_PROBLEMS
-from vigie.web.token_answers import client_info, device_answer, v1_answer, v2_answer
 
 ISSUED = "issued"
 FORM_BYTES_MAX = 64 * 1024

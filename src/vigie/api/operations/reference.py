@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from vigie.web.code_samples import ORIGIN, code_samples
+from vigie.api.operations.code_samples import ORIGIN, code_samples
 from vigie.web.pages.html import Html, element
 
 RENDERER_PATH = "/reference/redoc.js"
@@ -48,13 +48,13 @@ _SHEET_OF_REDOC = "QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc="
 @cache
 def openapi_yaml() -> bytes:
     """The document as it is kept."""
-    return files("vigie.web").joinpath("openapi.yaml").read_bytes()
+    return files("vigie.api.operations").joinpath("openapi.yaml").read_bytes()
 
 
 @cache
 def openapi_json() -> bytes:
     """The same in JSON, as `building/hook.py` has made it."""
-    return files("vigie.web").joinpath("openapi.json").read_bytes()
+    return files("vigie.api.operations").joinpath("openapi.json").read_bytes()
 
 
 def shown_document(origin: str) -> bytes:
@@ -65,7 +65,7 @@ def shown_document(origin: str) -> bytes:
 @cache
 def renderer(*, packed: bool) -> bytes:
     """Redoc as it was published, compressed with gzip or not."""
-    packed_bytes = files("vigie.web").joinpath("vendored", "redoc.standalone.js.gz").read_bytes()
+    packed_bytes = files("vigie.api.operations").joinpath("vendored", "redoc.standalone.js.gz").read_bytes()
     return packed_bytes if packed else gzip.decompress(packed_bytes)
 
 

@@ -13,6 +13,9 @@ from hashlib import sha256
 
 import msgspec
 
+from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
+from vigie.api.error_responses import JSON_TYPE
+from vigie.api.gate import Gate
 from vigie.application.incidents import Casework
 from vigie.core.access import Caller, Principal, require_read, require_write
 from vigie.core.audit import Deed, actor_of
@@ -26,9 +29,6 @@ from vigie.http.response_budget import LargeAnswers
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.incidents import Page, RequestKey
-from vigie.web.gate import Gate
-from vigie.web.problems import JSON_TYPE
-from vigie.web.query_options import parse_page_request, query_of_next_page, refuse_query_options
 
 INCIDENT_ROUTE = "/api/incidents/{id}"
 INCIDENT_METHODS = ("GET", "HEAD", "PATCH")

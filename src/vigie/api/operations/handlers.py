@@ -4,17 +4,9 @@ from asyncio import to_thread
 
 import msgspec
 
-from vigie.core.errors import StoreUnavailable
-from vigie.http.anonymous_throttle import Kind
-from vigie.http.exchange import Exchange, Receive, Scope, Send, chosen_coding
-from vigie.observability.cached_result import RecentResult
-from vigie.observability.metrics import form_for
-from vigie.observability.metrics_cache import Scrapes
-from vigie.web.csdl import metadata_document, service_document
-from vigie.web.landing import landing_document, landing_page, wants_page
-from vigie.web.pages.languages import texts_for
-from vigie.web.problems import JSON_TYPE
-from vigie.web.reference import (
+from vigie.api.defender.metadata import metadata_document, service_document
+from vigie.api.error_responses import JSON_TYPE
+from vigie.api.operations.reference import (
     openapi_json,
     openapi_yaml,
     reference_page,
@@ -22,6 +14,14 @@ from vigie.web.reference import (
     renderer,
     shown_document,
 )
+from vigie.core.errors import StoreUnavailable
+from vigie.http.anonymous_throttle import Kind
+from vigie.http.exchange import Exchange, Receive, Scope, Send, chosen_coding
+from vigie.observability.cached_result import RecentResult
+from vigie.observability.metrics import form_for
+from vigie.observability.metrics_cache import Scrapes
+from vigie.web.landing import landing_document, landing_page, wants_page
+from vigie.web.pages.languages import texts_for
 
 METRICS_PATH = "/metrics"
 ODATA_VERSION = (b"odata-version", b"4.0")

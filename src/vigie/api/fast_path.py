@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, cast
 
+from vigie.api.defender.handlers import COMMON_HEADERS, INCIDENT_ROUTE, in_context
+from vigie.api.gate import Gate, Pass
 from vigie.application.incidents import Casework
 from vigie.core.access import require_read
 from vigie.core.errors import BadRequest
@@ -29,8 +31,6 @@ from vigie.http.protocol import LimitedProtocol, Limits, within_limits
 from vigie.observability.access_log import RequestIds, RequestLog, Wording
 from vigie.observability.metrics import Metrics
 from vigie.storage.database import Row
-from vigie.web.defender import COMMON_HEADERS, INCIDENT_ROUTE, in_context
-from vigie.web.gate import Gate, Pass
 
 _PATH = "/api/incidents/"
 _ASKS = b"GET " + _PATH.encode()

@@ -9,6 +9,17 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
+from vigie.api.defender.handlers import (
+    BODY_HEADERS,
+    INCIDENT_ROUTE,
+    LIST_ROUTE,
+    DefenderFace,
+    incident_segment,
+)
+from vigie.api.error_responses import DEFECT, error_body, problem_of
+from vigie.api.oauth.endpoints import LoginFace
+from vigie.api.operations.handlers import METRICS_PATH, ServiceFace
+from vigie.api.operations.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
 from vigie.http.anonymous_throttle import Kind, paces
@@ -16,20 +27,9 @@ from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.http.forwarded import Origins
 from vigie.observability.access_log import RequestIds, RequestLog
 from vigie.observability.metrics import Metrics
-from vigie.web.defender import (
-    BODY_HEADERS,
-    INCIDENT_ROUTE,
-    LIST_ROUTE,
-    DefenderFace,
-    incident_segment,
-)
-from vigie.web.login import LoginFace
 from vigie.web.pages.face import PagesFace
 from vigie.web.pages.layout import STYLE_PATH
 from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
-from vigie.web.problems import DEFECT, error_body, problem_of
-from vigie.web.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
-from vigie.web.service import METRICS_PATH, ServiceFace
 
 _SLASHES = re.compile(rb"//+")
 _EXCHANGE = "vigie.exchange"

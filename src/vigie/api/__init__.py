@@ -1,0 +1,1 @@
+"""The APIs: paths, headers, envelopes and error responses. They translate and do not decide."""

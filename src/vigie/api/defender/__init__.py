@@ -1,0 +1,1 @@
+"""The Microsoft Defender XDR incidents API."""
