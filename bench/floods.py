@@ -30,7 +30,7 @@ from tests.house import to_base64
 
 from bench.serving import Target, cpu_seconds, memory_mib, pin, served
 from vigie.api.operations.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
-from vigie.web.pages.layout import STYLE_PATH
+from vigie.ui.layout import STYLE_PATH
 
 BYTES_READ = 64 * 1024
 

@@ -23,7 +23,7 @@ from tests.visitor import Visitor, asking
 from vigie.api.app import ROUTES
 from vigie.http.anonymous_throttle import HELD_MAX, HELD_SECONDS, READY_HELD_SECONDS, Pace
 from vigie.settings import IdentitySettings, QuotaSettings, ServerSettings, TlsSettings
-from vigie.web.pages.layout import STYLE_PATH
+from vigie.ui.layout import STYLE_PATH
 
 FLOODERS = 20
 # Of pages it is a quarter.

@@ -15,10 +15,10 @@ from tests.shown_page import ShownPage
 from tests.visitor import BACK, SAME_SITE, Asking, Visitor, asking
 from vigie.http.forwarded import is_protected
 from vigie.settings import LoggingSettings
-from vigie.web.pages.html import element, filled, fragment
-from vigie.web.pages.texts import ENGLISH
-from vigie.web.pages.urls import form_targets, in_ascii, with_fields
-from vigie.web.pages.views import (
+from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX
+from vigie.ui.html import element, filled, fragment
+from vigie.ui.sign_in.urls import form_targets, in_ascii, with_fields
+from vigie.ui.sign_in.views import (
     CONSENT_PATH,
     DEVICE_PATH,
     PASSWORD_PATH,
@@ -32,7 +32,7 @@ from vigie.web.pages.views import (
     sign_in_page,
     stopped_page,
 )
-from vigie.web.pages.visit import FORM_BYTES_MAX, REQUEST_BYTES_MAX
+from vigie.ui.texts import ENGLISH
 
 ATTACK = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></input>{user}{0.__class__}\r\nX-Evil: 1"
 FRAME = Frame(texts=ENGLISH, host=f"vigie.example{ATTACK}")

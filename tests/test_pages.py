@@ -14,10 +14,10 @@ from tests.house import INCIDENTS_API, Clock, House, RunningHouse
 from tests.shown_page import ShownPage
 from tests.visitor import Asking, Visitor, asking
 from vigie.core.access import DELEGATED_PERMISSIONS
-from vigie.web.pages.languages import texts_for
-from vigie.web.pages.layout import STYLE_PATH, style
-from vigie.web.pages.texts import ENGLISH, FRENCH, LANGUAGES, Texts
-from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH, Asked, Frame, consent_page
+from vigie.ui.languages import texts_for
+from vigie.ui.layout import STYLE_PATH, style
+from vigie.ui.sign_in.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH, Asked, Frame, consent_page
+from vigie.ui.texts import ENGLISH, FRENCH, LANGUAGES, Texts
 
 CSP = "content-security-policy"
 

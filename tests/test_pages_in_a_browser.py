@@ -15,8 +15,8 @@ from tests.signing_in import Program
 from tests.visitor import Asking, asking
 from vigie.core.directory import User
 from vigie.settings import IdentitySettings
-from vigie.web.pages.texts import ENGLISH, LANGUAGES
-from vigie.web.pages.views import DEVICE_PATH
+from vigie.ui.sign_in.views import DEVICE_PATH
+from vigie.ui.texts import ENGLISH, LANGUAGES
 
 pytestmark = needs_chromium
 

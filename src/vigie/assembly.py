@@ -40,7 +40,7 @@ from vigie.observability.metrics_cache import Scrapes
 from vigie.settings import QuotaSettings, SettingsError
 from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
 from vigie.storage.statements import statements
-from vigie.web.pages.face import PagesFace
+from vigie.ui.sign_in.handlers import PagesFace
 
 if TYPE_CHECKING:
     from vigie.storage.postgres.replicas.lag_monitor import Watch

@@ -27,9 +27,9 @@ from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.http.forwarded import Origins
 from vigie.observability.access_log import RequestIds, RequestLog
 from vigie.observability.metrics import Metrics
-from vigie.web.pages.face import PagesFace
-from vigie.web.pages.layout import STYLE_PATH
-from vigie.web.pages.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
+from vigie.ui.layout import STYLE_PATH
+from vigie.ui.sign_in.handlers import PagesFace
+from vigie.ui.sign_in.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
 
 _SLASHES = re.compile(rb"//+")
 _EXCHANGE = "vigie.exchange"

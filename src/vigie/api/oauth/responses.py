@@ -8,7 +8,7 @@ import msgspec
 from vigie.core.oauth_records import OFFLINE_ACCESS
 from vigie.identity.grants.device_code import POLL_SECONDS, IssuedDeviceCode
 from vigie.identity.tokens.issuance import IssuedToken
-from vigie.web.pages.views import DEVICE_PATH
+from vigie.ui.sign_in.views import DEVICE_PATH
 
 
 def v2_answer(issued: IssuedToken) -> dict[str, object]:

@@ -20,8 +20,8 @@ from vigie.http.exchange import Exchange, Receive, Scope, Send, chosen_coding
 from vigie.observability.cached_result import RecentResult
 from vigie.observability.metrics import form_for
 from vigie.observability.metrics_cache import Scrapes
-from vigie.web.landing import landing_document, landing_page, wants_page
-from vigie.web.pages.languages import texts_for
+from vigie.ui.landing import landing_document, landing_page, wants_page
+from vigie.ui.languages import texts_for
 
 METRICS_PATH = "/metrics"
 ODATA_VERSION = (b"odata-version", b"4.0")

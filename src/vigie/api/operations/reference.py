@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from vigie.api.operations.code_samples import ORIGIN, code_samples
-from vigie.web.pages.html import Html, element
+from vigie.ui.html import Html, element
 
 RENDERER_PATH = "/reference/redoc.js"
 SHOWN_DOCUMENT_PATH = "/reference/openapi.json"

@@ -9,9 +9,9 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.directory_repository import Directory
 from vigie.identity.sign_in.service import SignedInUser
 from vigie.identity.sign_in.signed_state import Sealer
-from vigie.web.pages.errands import Errand, digest_of
-from vigie.web.pages.views import Asked
-from vigie.web.pages.visit import Visit
+from vigie.ui.browser_request import Visit
+from vigie.ui.sign_in.flow_state import Errand, digest_of
+from vigie.ui.sign_in.views import Asked
 
 TICKET_SECONDS = 600
 """How long somebody may think about what an application asks for."""

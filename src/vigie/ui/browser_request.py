@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from vigie.core.instants import format_instant
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.forwarded import is_protected
-from vigie.web.pages.html import Html
-from vigie.web.pages.languages import texts_for
+from vigie.ui.html import Html
+from vigie.ui.languages import texts_for
 
 FIELDS_MAX = 100
 REQUEST_BYTES_MAX = 32 * 1024

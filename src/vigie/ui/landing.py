@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vigie import __version__
-from vigie.web.pages.html import Child, Html, element
-from vigie.web.pages.layout import heading, page
-from vigie.web.pages.texts import Texts
+from vigie.ui.html import Child, Html, element
+from vigie.ui.layout import heading, page
+from vigie.ui.texts import Texts
 
 _WEIGHTED = re.compile(r"\s*([a-z]+/[a-z+.-]+)\s*(?:;[^,]*?q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.IGNORECASE)
 

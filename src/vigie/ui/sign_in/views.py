@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vigie.web.pages.html import Child, Html, element, filled, fragment
-from vigie.web.pages.layout import field, form, heading, page, problem
-from vigie.web.pages.texts import Texts
-from vigie.web.pages.urls import target_named
+from vigie.ui.html import Child, Html, element, filled, fragment
+from vigie.ui.layout import field, form, heading, page, problem
+from vigie.ui.sign_in.urls import target_named
+from vigie.ui.texts import Texts
 
 PASSWORD_PATH = "/signin/password"  # noqa: S105
 CONSENT_PATH = "/signin/consent"

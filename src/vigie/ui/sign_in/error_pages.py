@@ -3,9 +3,9 @@
 from vigie.api.error_responses import PAGE_PROBLEMS, TOKEN_PROBLEMS, problem_of
 from vigie.core.errors import Refusal
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
-from vigie.web.pages.answers import fields_of_refusal, send_answer
-from vigie.web.pages.views import Frame, stopped_page
-from vigie.web.pages.visit import UnreadableForm, Visit
+from vigie.ui.browser_request import UnreadableForm, Visit
+from vigie.ui.sign_in.authorization_responses import fields_of_refusal, send_answer
+from vigie.ui.sign_in.views import Frame, stopped_page
 
 
 class StalePage(Exception):

@@ -3,8 +3,8 @@
 from functools import cache
 from importlib.resources import files
 
-from vigie.web.pages.html import Child, Html, element, filled, fragment
-from vigie.web.pages.texts import Texts
+from vigie.ui.html import Child, Html, element, filled, fragment
+from vigie.ui.texts import Texts
 
 STYLE_PATH = "/signin.css"
 
@@ -32,7 +32,7 @@ _MARK = element(
 @cache
 def style() -> bytes:
     """The style sheet that every page asks for as `STYLE_PATH`."""
-    return files("vigie.web.pages").joinpath("pages.css").read_bytes()
+    return files("vigie.ui").joinpath("pages.css").read_bytes()
 
 
 def page(texts: Texts, title: str, *children: Child, host: str, is_error: bool = False) -> Html:

@@ -10,12 +10,12 @@ from vigie.identity.sign_in.authorization_requests import (
     refused_by_user,
 )
 from vigie.identity.sign_in.service import DeviceRequest, SignedInUser, SignIn
-from vigie.web.pages.answers import send_answer
-from vigie.web.pages.errands import Authorization, Connecting, Errand
-from vigie.web.pages.stops import StalePage, show_refused_authorization
-from vigie.web.pages.urls import form_targets, target_named
-from vigie.web.pages.views import Asked, Frame, device_done_page
-from vigie.web.pages.visit import SELF, Visit
+from vigie.ui.browser_request import SELF, Visit
+from vigie.ui.sign_in.authorization_responses import send_answer
+from vigie.ui.sign_in.error_pages import StalePage, show_refused_authorization
+from vigie.ui.sign_in.flow_state import Authorization, Connecting, Errand
+from vigie.ui.sign_in.urls import form_targets, target_named
+from vigie.ui.sign_in.views import Asked, Frame, device_done_page
 
 
 class Subject(Protocol):

@@ -2,7 +2,7 @@
 
 import re
 
-from vigie.web.pages.texts import ENGLISH, LANGUAGES, Texts
+from vigie.ui.texts import ENGLISH, LANGUAGES, Texts
 
 _WISH = re.compile(
     r"\s*([a-zA-Z]{1,8}|\*)(?:-[a-zA-Z0-9-]{1,60})?\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?"

@@ -6,7 +6,7 @@ import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.sign_in.signed_state import Sealer
-from vigie.web.pages.visit import Visit
+from vigie.ui.browser_request import Visit
 
 ERRAND_SECONDS = 3600
 """How long a page may stay open."""

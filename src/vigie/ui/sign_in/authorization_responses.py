@@ -1,9 +1,9 @@
 """What an application gets in answer to its request, by way of the browser."""
 
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, Redirection
-from vigie.web.pages.urls import form_targets, in_ascii, with_fields
-from vigie.web.pages.views import HANDING_OVER_SCRIPT, Frame, handing_over_page
-from vigie.web.pages.visit import Visit
+from vigie.ui.browser_request import Visit
+from vigie.ui.sign_in.urls import form_targets, in_ascii, with_fields
+from vigie.ui.sign_in.views import HANDING_OVER_SCRIPT, Frame, handing_over_page
 
 
 async def send_answer(visit: Visit, frame: Frame, to: Redirection, fields: dict[str, str]) -> None:

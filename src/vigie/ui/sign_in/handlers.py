@@ -18,11 +18,12 @@ from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, 
 from vigie.identity.sign_in.service import SignedInUser, SignIn, SignInRefused
 from vigie.identity.sign_in.signed_state import Sealer
 from vigie.identity.token_errors import TokenRefusal
-from vigie.web.pages.answers import url_of_refusal
-from vigie.web.pages.errands import Authorization, Connecting, Errand, Errands
-from vigie.web.pages.html import Html
-from vigie.web.pages.layout import SEND_ONCE_SCRIPT, style
-from vigie.web.pages.stops import (
+from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX, UnreadableForm, Visit
+from vigie.ui.html import Html
+from vigie.ui.layout import SEND_ONCE_SCRIPT, style
+from vigie.ui.sign_in.authorization_responses import url_of_refusal
+from vigie.ui.sign_in.consent_session import Tickets
+from vigie.ui.sign_in.error_pages import (
     ForeignForm,
     OpenToOthers,
     StalePage,
@@ -32,9 +33,9 @@ from vigie.web.pages.stops import (
     show_trouble,
     show_unreadable,
 )
-from vigie.web.pages.subjects import AskingApplication, Subject, subject_of
-from vigie.web.pages.tickets import Tickets
-from vigie.web.pages.views import (
+from vigie.ui.sign_in.flow_state import Authorization, Connecting, Errand, Errands
+from vigie.ui.sign_in.flows import AskingApplication, Subject, subject_of
+from vigie.ui.sign_in.views import (
     ALLOW,
     OTHER_ACCOUNT,
     REFUSE,
@@ -44,7 +45,6 @@ from vigie.web.pages.views import (
     device_page,
     sign_in_page,
 )
-from vigie.web.pages.visit import FORM_BYTES_MAX, REQUEST_BYTES_MAX, UnreadableForm, Visit
 
 _CODE_STEP, _PASSWORD_STEP, _CONSENT_STEP = "code", "password", "consent"
 _USER_CODE_LENGTH_MAX = 64
