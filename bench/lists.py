@@ -19,10 +19,10 @@ from tests.client_filters import CLIENT_QUERIES, ClientQuery
 from tests.many_incidents import fill, moments_in
 
 from vigie.api.defender.query_options import parse_page_request
+from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
-from vigie.installation import Installation, opened
-from vigie.settings import DatabaseSettings, Settings
+from vigie.runtime.installation import Installation, opened
 
 EXPOSURES = {"whole": WHOLE_TENANT, "half": Exposure(device_groups=frozenset({11}))}
 

@@ -16,11 +16,11 @@ from tests.postgres_server import PostgresServer, find_binaries
 from tests.stores import a_secret_in
 
 from bench.processes import BenchError
+from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core import lossless
 from vigie.core.audit import Deed, added
 from vigie.core.incident import KeptIncident, decode_spans, keep_document, sights_of
-from vigie.installation import opened
-from vigie.settings import DatabaseSettings, Settings
+from vigie.runtime.installation import opened
 from vigie.storage.postgres.raw_tables import postgres_shelf
 from vigie.storage.sqlite.raw_tables import sqlite_shelf
 from vigie.storage.transfer import HISTORY, INCIDENTS, SIGHTS, Rows, Shelf

@@ -26,11 +26,11 @@ from tests.commands import done, served
 from tests.valkey import RunningValkey
 
 from vigie.core.quotas import minute_and_hour
-from vigie.installation import steady_now
 from vigie.ratelimit.address import quota_place
 from vigie.ratelimit.memory import MemoryMeter
 from vigie.ratelimit.valkey import ValkeyMeter
 from vigie.ratelimit.valkey_connection import ValkeyLink
+from vigie.runtime.installation import steady_now
 
 OF_CONTOSO = ("--tenant", "contoso")
 SERVERS_COUNT = 3

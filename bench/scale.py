@@ -28,7 +28,7 @@ from bench.millions import APPLICATION, TENANT, Millions, in_a_file, in_postgres
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.instants import Instant, format_instant
 from vigie.core.queries import PageRequest
-from vigie.installation import Installation, opened
+from vigie.runtime.installation import Installation, opened
 
 LARGE = {"sqlite": 1_000_000, "postgres": 2_000_000}
 SMALL = 10_000

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.processes import BenchError, clean_environment
+from vigie.config.settings import DatabaseSettings, KeysSettings, Settings
 from vigie.core.access import DeviceGroupLabel, RolePermission
 from vigie.core.incident import Spans, decode_spans
-from vigie.installation import KEY_FILE_NAME, opened
-from vigie.settings import DatabaseSettings, KeysSettings, Settings
+from vigie.runtime.installation import KEY_FILE_NAME, opened
 from vigie.storage.statements import migrations
 
 ROOT = Path(__file__).parent.parent

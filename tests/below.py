@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from tests.stores import the_postgres_server
-from vigie.settings import DatabaseSettings
+from vigie.config.settings import DatabaseSettings
 from vigie.storage.postgres.statement import received
 
 

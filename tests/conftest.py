@@ -15,7 +15,7 @@ from tests.skips import (
     pytest_terminal_summary,
 )
 from tests.valkey import RunningValkey
-from vigie.settings import ServerSettings
+from vigie.config.settings import ServerSettings
 
 __all__ = ["pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary"]
 

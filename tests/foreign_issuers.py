@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
 from tests.house import Answer, Clock, House, RunningHouse, to_base64
+from vigie.config.issuer_settings import ApplicationMarkSettings, IssuerSettings, RoleSettings
+from vigie.config.settings import IdentitySettings, QuotaSettings
 from vigie.core.directory import Tenant, User
-from vigie.issuer_settings import ApplicationMarkSettings, IssuerSettings, RoleSettings
-from vigie.settings import IdentitySettings, QuotaSettings
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/jwks"

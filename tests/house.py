@@ -27,20 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.builders import Document, a_deed, to_json
 from tests.stores import database_in, keys_in
-from vigie.core.access import CallerKind
-from vigie.core.directory import Application, Tenant, User
-from vigie.core.incident import keep_incident
-from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.oauth_records import Password
-from vigie.identity.keys.key_encryption import wrapping_by
-from vigie.identity.keys.key_ring import KeyRing, SigningKey, new_key, save_keys, text_of
-from vigie.identity.sign_in.passwords import hash_password
-from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
-from vigie.identity.tokens.issuance import application_token_request
-from vigie.installation import Installation, opened
-from vigie.observability.log_writer import LogWriter, written_log
-from vigie.server import bound, serving
-from vigie.settings import (
+from vigie.config.settings import (
     IdentitySettings,
     IncidentsSettings,
     LoggingSettings,
@@ -52,6 +39,19 @@ from vigie.settings import (
     TlsSettings,
     UpdateSettings,
 )
+from vigie.core.access import CallerKind
+from vigie.core.directory import Application, Tenant, User
+from vigie.core.incident import keep_incident
+from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.oauth_records import Password
+from vigie.identity.keys.key_encryption import wrapping_by
+from vigie.identity.keys.key_ring import KeyRing, SigningKey, new_key, save_keys, text_of
+from vigie.identity.sign_in.passwords import hash_password
+from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
+from vigie.identity.tokens.issuance import application_token_request
+from vigie.observability.log_writer import LogWriter, written_log
+from vigie.runtime.installation import Installation, opened
+from vigie.runtime.server import bound, serving
 from vigie.storage.signing_key_repository import KeptKeys
 
 INCIDENTS_API = "https://api.security.microsoft.com"
@@ -282,8 +282,8 @@ def _clocks_of_the_server(clock: Clock | None) -> Iterator[None]:
     """Time is the outside world: a server takes its clocks by name when it is put together."""
     with ExitStack() as stack:
         if clock is not None:
-            for name in ("assembly.now", "assembly.steady_now", "server.now"):
-                stack.enter_context(patch(f"vigie.{name}", clock.now))
+            for name in ("container.now", "container.steady_now", "server.now"):
+                stack.enter_context(patch(f"vigie.runtime.{name}", clock.now))
         yield
 
 

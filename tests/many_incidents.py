@@ -11,7 +11,7 @@ from tests.builders import GROUP_NUMBERS, Document
 from vigie.core.audit import Deed
 from vigie.core.incident import KeptIncident, keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
-from vigie.installation import Installation
+from vigie.runtime.installation import Installation
 
 NEWEST = parse_instant("2026-06-30T12:00:00Z")
 RARE_COUNT = 150

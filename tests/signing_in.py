@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 import jwt
 
 from tests.house import INCIDENTS_API, PASSWORD, Answer, House, a_name
-from vigie.authority import Authority, assemble_authority
 from vigie.core.directory import Application, User
 from vigie.identity.sign_in.authorization_requests import AuthorizationRequest
 from vigie.identity.sign_in.service import SignedInUser, SignIn
-from vigie.installation import steady_now
+from vigie.runtime.authorization_server import Authority, assemble_authority
+from vigie.runtime.installation import steady_now
 
 BACK = "http://localhost/back"
 SCOPE = f"{INCIDENTS_API}/Incident.Read offline_access openid profile"

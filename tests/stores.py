@@ -14,7 +14,7 @@ from typing import Literal
 import pytest
 
 from tests.postgres_server import PostgresServer, a_postgres_server, find_binaries
-from vigie.settings import DatabaseSettings, KeysSettings
+from vigie.config.settings import DatabaseSettings, KeysSettings
 
 Kind = Literal["sqlite", "postgres"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgres")

@@ -25,7 +25,7 @@ from tests.builders import an_incident, to_json
 from tests.commands import PROGRAM, done, environment, run, run_program
 from vigie.application.transfer.importing import BATCH_COUNT
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
-from vigie.installation import now
+from vigie.runtime.installation import now
 from vigie.synthetic.generator import generate_lines
 
 CONTOSO = ("--tenant", "contoso")

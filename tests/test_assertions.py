@@ -23,13 +23,13 @@ from tests.builders import an_incident, json_values
 from tests.client_certificates import Certified, a_key, certified, claims_for, padded
 from tests.commands import done, run
 from tests.house import INCIDENTS_API, READ_ALL, Answer, Clock, House, RunningHouse, a_name, to_base64
+from vigie.config.settings import IdentitySettings
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_TYPE
 from vigie.identity.clients.certificates import read_certificate
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, own_audiences
-from vigie.installation import now
-from vigie.settings import IdentitySettings
+from vigie.runtime.installation import now
 
 V1, V2 = "/oauth2/token", "/oauth2/v2.0/token"
 GRAPH = "https://graph.microsoft.com"

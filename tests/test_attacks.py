@@ -19,7 +19,7 @@ from tests.builders import an_incident
 from tests.house import READ_ALL, Answer, House, from_base64, signature_of, to_base64
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.keys.key_ring import SigningKey, new_key
-from vigie.installation import now
+from vigie.runtime.installation import now
 
 Forgery = Callable[[House], str]
 

@@ -20,7 +20,7 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.authenticator import Callers, key_of
 from vigie.identity.directory_repository import Directory
 from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
-from vigie.installation import now, opened
+from vigie.runtime.installation import now, opened
 
 
 class Lookup:

@@ -31,10 +31,10 @@ from vigie.certificates import files as keeping_module
 from vigie.certificates.files import Keeping
 from vigie.certificates.issuing import Certified, authority_from_pem, is_due, is_from, issue, new_authority
 from vigie.certificates.names import LOOPBACK_NAMES, names_among
+from vigie.config.settings import SettingsError
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
 from vigie.runtime.tls_context import CertificateFiles, LiveContext, secure_context
-from vigie.settings import SettingsError
 
 OPENSSL = shutil.which("openssl")
 needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="openssl is not on this machine")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.house import settings_in
-from vigie.assembly import assemble
-from vigie.chores import chores
 from vigie.core.errors import IssuerUnavailable
 from vigie.identity.federation.tokens import ForeignTokens
-from vigie.installation import now, opened
 from vigie.observability.access_log import RequestLog
 from vigie.observability.log_writer import LogWriter
+from vigie.runtime.background_tasks import chores
+from vigie.runtime.container import assemble
+from vigie.runtime.installation import now, opened
 
 
 class Overrun(ForeignTokens):
@@ -35,7 +35,7 @@ class Overrun(ForeignTokens):
 def test_issuers_are_asked_again_after_one_could_not_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vigie.chores.FETCH_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("vigie.runtime.background_tasks.FETCH_EVERY_SECONDS", 0.01)
 
     async def until_asked_twice() -> None:
         overrun = Overrun()

@@ -13,7 +13,7 @@ import pytest
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse
 from tests.updating import WRITE_ALL, update
-from vigie.settings import LoggingSettings
+from vigie.config.settings import LoggingSettings
 
 SENT = "48f6b1c2-e5d7-4a30-b9f8-27c3d06a1e54"
 LARGE = 300_000

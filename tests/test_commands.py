@@ -24,14 +24,14 @@ from tests.client_certificates import certified
 from tests.commands import PROGRAM, Ended, done, environment, run, run_program, served
 from vigie.cli.frame import Common
 from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
+from vigie.config.settings import Settings
+from vigie.config.sources import example_file
 from vigie.core.access import APPLICATION_PERMISSIONS
 from vigie.core.incident import keep_incident
 from vigie.core.lockout import LockOut, digest_of_name
 from vigie.identity.keys.key_ring import load_keys
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
-from vigie.installation import now, opened
-from vigie.settings import Settings
-from vigie.settings_sources import example_file
+from vigie.runtime.installation import now, opened
 from vigie.storage.statements import migrations
 from vigie.storage.transfer import COPYING
 

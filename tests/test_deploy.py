@@ -16,9 +16,9 @@ from tests.commands import PROGRAM
 from tests.house import RunningHouse
 from vigie.api.app import ROUTES
 from vigie.cli.main import COMMANDS
+from vigie.config.settings import Settings
+from vigie.config.sources import every_setting, load_settings
 from vigie.identity.keys.key_encryption import wrapping_by
-from vigie.settings import Settings
-from vigie.settings_sources import every_setting, load_settings
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

@@ -15,10 +15,10 @@ from tests.signing_in import (
     a_public_program,
     claims_of,
 )
+from vigie.config.settings import IdentitySettings
 from vigie.core.oauth_records import DeviceDecision
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
 from vigie.identity.sign_in.service import SignInRefused
-from vigie.settings import IdentitySettings
 
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 XSOAR_SCOPE = "offline_access https://security.microsoft.com/mtp/.default"

@@ -21,10 +21,10 @@ from vigie import __version__
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
 from vigie.api.error_responses import PROBLEMS
 from vigie.cli.main import COMMANDS
+from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX
 from vigie.observability.metrics import Metrics
-from vigie.settings_sources import every_setting
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.postgres.scans import SCANS_MAX
 from vigie.storage.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX

@@ -14,7 +14,7 @@ from tests.handshakes import client_context, server_context, shake_hands
 from vigie.certificates import issuing
 from vigie.certificates.files import Keeping
 from vigie.certificates.names import LOOPBACK_NAMES
-from vigie.installation import now
+from vigie.runtime.installation import now
 from vigie.runtime.tls_setup import machine_name
 
 ESCRIPT = shutil.which("escript")

@@ -39,7 +39,7 @@ from vigie.core.audit import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.redaction import trim
-from vigie.installation import opened
+from vigie.runtime.installation import opened
 from vigie.synthetic.generator import generate
 
 UPN = "ada@contoso.example"

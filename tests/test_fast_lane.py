@@ -24,13 +24,13 @@ from uvicorn.server import ServerState
 from tests.builders import a_deed, a_redirected_stub, an_alert, an_incident
 from tests.house import Clock, House, RunningHouse, eventually
 from vigie.api.fast_path import fast_lane_protocol
-from vigie.assembly import Parts, assemble
+from vigie.config.settings import QuotaSettings
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits, limited_protocol
-from vigie.installation import opened
 from vigie.observability.access_log import RequestLog
 from vigie.observability.log_writer import LogWriter
-from vigie.settings import QuotaSettings
+from vigie.runtime.container import Parts, assemble
+from vigie.runtime.installation import opened
 
 DATE = (b"date", b"Tue, 24 Nov 2026 09:28:00 GMT")
 ANSWERED_IN_SECONDS = 20
@@ -116,7 +116,10 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
         unhurried = msgspec.structs.replace(running.settings.server, anonymous_answers_per_second=10**9)
         settings = msgspec.structs.replace(running.settings, server=unhurried)
         installation = await stack.enter_async_context(opened(settings, create=False))
-        with patch("vigie.assembly.now", wall.now), patch("vigie.assembly.steady_now", steady.now):
+        with (
+            patch("vigie.runtime.container.now", wall.now),
+            patch("vigie.runtime.container.steady_now", steady.now),
+        ):
             parts = await assemble(installation, running.url, log)
         on_refused = parts.metrics.connection_refusals.count
         kind = (

@@ -28,7 +28,7 @@ from tests.foreign_issuers import (
     trusting,
 )
 from tests.house import to_base64
-from vigie.issuer_settings import ApplicationMarkSettings
+from vigie.config.issuer_settings import ApplicationMarkSettings
 
 GOOD, UNKNOWN, FORBIDDEN = 404, 401, 403
 

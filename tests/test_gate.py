@@ -11,9 +11,9 @@ import pytest
 
 from tests.builders import an_incident
 from tests.house import READ_ALL, Answer, Clock, House, RunningHouse
+from vigie.config.settings import QuotaSettings, ServerSettings
 from vigie.core.errors import BadRequest
 from vigie.http.forwarded import Origins
-from vigie.settings import QuotaSettings, ServerSettings
 
 GRAPH = "https://graph.microsoft.com"
 SENT_MAX_BYTES = 16 * 1024

@@ -15,10 +15,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse, eventually
+from vigie.config.settings import LoggingSettings
 from vigie.core.instants import Instant
 from vigie.http.anonymous_throttle import Kind, Pace, Paces, paces
 from vigie.http.exchange import Exchange
-from vigie.settings import LoggingSettings
 
 LARGE = "x" * 300_000
 PIPELINED = 18

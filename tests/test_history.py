@@ -31,13 +31,13 @@ from tests.commands import done, run
 from tests.house import Clock, House, RunningHouse, eventually
 from tests.updating import JSON, WRITE, WRITE_ALL, at_once, update, writer_of
 from vigie.application.transfer.history_lines import history_line, is_history_line
+from vigie.config.settings import RetentionSettings
 from vigie.core import lossless
 from vigie.core.access import Caller, CallerKind
 from vigie.core.audit import HistoryEntry, actor_of, added, differences, removed, replaced
 from vigie.core.incident import SplitDocument, keep_incident
 from vigie.core.instants import Instant
-from vigie.installation import now
-from vigie.settings import RetentionSettings
+from vigie.runtime.installation import now
 from vigie.storage.statements import statements
 
 CONTOSO = ("--tenant", "contoso")

@@ -31,7 +31,7 @@ from vigie.application.transfer.importing import BATCH_COUNT, STRICT_REFUSALS_MA
 from vigie.core.audit import Deed
 from vigie.core.directory import DeviceGroup, Tenant
 from vigie.core.instants import Instant
-from vigie.installation import Installation, opened
+from vigie.runtime.installation import Installation, opened
 from vigie.synthetic.generator import generate
 
 DEED = Deed(actor="test", request_id="", at=Instant(17_000_000_000_000_000))

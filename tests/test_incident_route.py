@@ -28,11 +28,11 @@ from tests.builders import (
 from tests.captured import CAPTURED
 from tests.house import Answer, Clock, House, RunningHouse
 from vigie.api.defender.handlers import in_context
+from vigie.config.settings import QuotaSettings, RetentionSettings
 from vigie.core.access import Exposure
 from vigie.core.incident import keep_incident
 from vigie.core.instants import format_instant, parse_instant
 from vigie.core.redaction import visible_document
-from vigie.settings import QuotaSettings, RetentionSettings
 
 CONTEXT = "/api/$metadata#Incidents/$entity"
 UNKNOWN = 987_654_321

@@ -26,12 +26,12 @@ from tests.foreign_issuers import (
     trusting,
 )
 from tests.house import INCIDENTS_API, Clock, House, RunningHouse, eventually
+from vigie.config.issuer_settings import ApplicationMarkSettings, IssuerSettings
+from vigie.config.settings import TlsSettings
 from vigie.core.errors import IssuerUnavailable
 from vigie.identity.federation.http_client import BYTES_MAX, fetch
 from vigie.identity.federation.jwks_cache import STALE_SECONDS, WAITING_MAX, Fetched, IssuerKeys
 from vigie.identity.federation.oidc_discovery import KEYS_READ_MAX, NotPublished, read_discovery, read_key_set
-from vigie.issuer_settings import ApplicationMarkSettings, IssuerSettings
-from vigie.settings import TlsSettings
 
 GOOD, UNKNOWN = 404, 401
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.builders import an_alert, an_incident
 from tests.foreign_issuers import ForeignIssuer, TrustingHouse, foreign_issuer
-from vigie.issuer_settings import IssuerSettings
-from vigie.settings_sources import load_settings
+from vigie.config.issuer_settings import IssuerSettings
+from vigie.config.sources import load_settings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "identity.md"
 TENANT = "0c4b1f6e-5e0b-4d5c-9d8e-6f5b1a2c3d4e"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from vigie.config.issuer_settings import IssuerSettings
+from vigie.config.settings import Settings, SettingsError
+from vigie.config.sources import Setting, every_issuer_setting, load_settings
 from vigie.identity.federation.trusted_issuers import PERMISSIONS
-from vigie.issuer_settings import IssuerSettings
-from vigie.settings import Settings, SettingsError
-from vigie.settings_sources import Setting, every_issuer_setting, load_settings
 
 LEAST: dict[str, object] = {
     "issuer": "https://login.example",

@@ -14,11 +14,11 @@ import pytest
 from tests.builders import an_alert, an_incident
 from tests.house import House, RunningHouse, eventually
 from tests.two_callers import Callers, two_applications, two_users_of_one_application
+from vigie.config.settings import ServerSettings
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.http.exchange import Exchange
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX, LargeAnswers
-from vigie.settings import ServerSettings
 
 MIB = 1024 * 1024
 LARGE_BYTES = 10 * MIB

@@ -20,7 +20,7 @@ from vigie.api.defender.handlers import (
     LIST_ROUTE,
     incident_segment,
 )
-from vigie.settings import LoggingSettings, MetricsSettings, QuotaSettings
+from vigie.config.settings import LoggingSettings, MetricsSettings, QuotaSettings
 
 CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "title": str.title, "swapped": str.swapcase}
 EVERY_ROUTE = sorted(

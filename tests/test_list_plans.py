@@ -17,7 +17,7 @@ from tests.many_incidents import fill, moments_in
 from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
-from vigie.installation import opened
+from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
 from vigie.storage.listing.planner import Listing, Way
 

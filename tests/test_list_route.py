@@ -11,13 +11,13 @@ from tests.builders import Document, a_redirected_stub, an_alert, an_incident
 from tests.client_filters import ZERO_TRUST_ASSESSMENT, ZERO_TRUST_ASSESSMENT_WITHOUT_GRADES
 from tests.house import INCIDENTS_API, Answer, Clock, House, RunningHouse
 from tests.naive_lists import listed
+from vigie.config.settings import QuotaSettings, RetentionSettings
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.audit import Deed
 from vigie.core.filters import parse_filter
 from vigie.core.incident import keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.core.queries import PageRequest
-from vigie.settings import QuotaSettings, RetentionSettings
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
 SOMEBODY = Deed(actor="tests", request_id="", at=NOON)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders import an_incident
 from tests.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
-from vigie.settings import LoggingSettings
+from vigie.config.settings import LoggingSettings
 
 DISCOVERY = ("/v2.0/.well-known/openid-configuration", "/.well-known/openid-configuration")
 UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"

@@ -28,10 +28,10 @@ from tests.builders import an_incident
 from tests.client_certificates import Certified, a_key, certified, padded
 from tests.house import INCIDENTS_API, House, RunningHouse, a_name
 from tests.resolving import leads_here
+from vigie.config.settings import IdentitySettings, TlsSettings
 from vigie.core.directory import Application
 from vigie.identity.clients.certificates import read_certificate
-from vigie.installation import now
-from vigie.settings import IdentitySettings, TlsSettings
+from vigie.runtime.installation import now
 
 SCOPE = f"{INCIDENTS_API}/.default"
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from tests.house import Clock, RunningHouse
 from tests.valkey import free_port
+from vigie.config.settings import MetricsSettings
 from vigie.observability.metrics import (
     ISSUER_FETCHES,
     OTHER,
@@ -28,7 +29,6 @@ from vigie.observability.metrics import (
     form_for,
 )
 from vigie.observability.metrics_cache import Scrapes
-from vigie.settings import MetricsSettings
 
 ROUTES = ("/api/incidents", "/api/incidents/{incident_id}")
 QUOTAS = ("get_incident", "list_incidents")

@@ -17,7 +17,7 @@ from tests.commands import done, run, run_program, served
 from tests.faults.load import ask
 from tests.postgres_server import PostgresServer
 from tests.stores import a_secret_in, the_postgres_server
-from vigie.settings import DatabaseSettings
+from vigie.config.settings import DatabaseSettings
 from vigie.storage import transfer as copying
 from vigie.storage.database import StoreError
 from vigie.storage.postgres.raw_tables import postgres_shelf

@@ -13,9 +13,9 @@ import yaml
 from tests.builders import Document, a_redirected_stub, an_alert, an_incident
 from tests.house import House, RunningHouse
 from vigie.api.operations.reference import openapi_yaml
+from vigie.config.settings import UpdateSettings
 from vigie.core.classification import DETERMINATION_ALIASES, DETERMINATIONS
 from vigie.core.filters import STATUSES
-from vigie.settings import UpdateSettings
 from vigie.synthetic.generator import generate
 
 ROOTS = ("/api", "/api/", "/api/v1.0", "/api/v1.0/")

@@ -24,7 +24,7 @@ from tests.builders import an_alert, an_incident
 from tests.commands import first_line_of
 from tests.foreign_issuers import DOMAIN, OTHER_DOMAIN, SOC_ROLES, TrustingHouse
 from tests.house import Clock, eventually
-from vigie.issuer_settings import ApplicationMarkSettings, IssuerSettings
+from vigie.config.issuer_settings import ApplicationMarkSettings, IssuerSettings
 
 FOLDER = Path(__file__).parent / "oidc_provider"
 AUDIENCE = "https://vigie.contoso.example"

@@ -20,7 +20,7 @@ from tests.house import INCIDENTS_API, House, RunningHouse
 from vigie.api.defender.handlers import UPDATE_BYTES_MAX
 from vigie.api.oauth.endpoints import FORM_BYTES_MAX
 from vigie.api.operations.reference import openapi_yaml
-from vigie.settings import IdentitySettings, QuotaSettings
+from vigie.config.settings import IdentitySettings, QuotaSettings
 
 Client = dict[str, str]
 

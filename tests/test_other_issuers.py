@@ -23,9 +23,9 @@ from tests.foreign_issuers import (
     trusting,
 )
 from tests.house import READ_ALL, RunningHouse, eventually
+from vigie.config.issuer_settings import ApplicationMarkSettings, RoleSettings
+from vigie.config.settings import IdentitySettings, SettingsError
 from vigie.core.access import RolePermission
-from vigie.issuer_settings import ApplicationMarkSettings, RoleSettings
-from vigie.settings import IdentitySettings, SettingsError
 
 GOOD, UNKNOWN, FORBIDDEN = 404, 401, 403
 """How a call for an incident that is not there is answered to whoever may read, proves nothing, may not."""

@@ -21,8 +21,8 @@ from tests.builders import an_incident
 from tests.house import INCIDENTS_API, READ_ALL, House, RunningHouse, a_name, eventually
 from tests.visitor import Visitor, asking
 from vigie.api.app import ROUTES
+from vigie.config.settings import IdentitySettings, QuotaSettings, ServerSettings, TlsSettings
 from vigie.http.anonymous_throttle import HELD_MAX, HELD_SECONDS, READY_HELD_SECONDS, Pace
-from vigie.settings import IdentitySettings, QuotaSettings, ServerSettings, TlsSettings
 from vigie.ui.layout import STYLE_PATH
 
 FLOODERS = 20

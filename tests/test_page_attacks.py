@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 from tests.house import PASSWORD, House, RunningHouse
 from tests.shown_page import ShownPage
 from tests.visitor import BACK, SAME_SITE, Asking, Visitor, asking
+from vigie.config.settings import LoggingSettings
 from vigie.http.forwarded import is_protected
-from vigie.settings import LoggingSettings
 from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX
 from vigie.ui.html import element, filled, fragment
 from vigie.ui.sign_in.urls import form_targets, in_ascii, with_fields

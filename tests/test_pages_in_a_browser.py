@@ -13,8 +13,8 @@ from tests.house import PASSWORD, House, RunningHouse, a_name
 from tests.listening import Listening, listening
 from tests.signing_in import Program
 from tests.visitor import Asking, asking
+from vigie.config.settings import IdentitySettings
 from vigie.core.directory import User
-from vigie.settings import IdentitySettings
 from vigie.ui.sign_in.views import DEVICE_PATH
 from vigie.ui.texts import ENGLISH, LANGUAGES
 

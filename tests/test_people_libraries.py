@@ -23,10 +23,10 @@ from tests.client_certificates import a_key, certified
 from tests.house import INCIDENTS_API, House, RunningHouse, a_name, eventually
 from tests.resolving import leads_here
 from tests.signing_in import BACK, Program, claims_of
+from vigie.config.settings import TlsSettings
 from vigie.core.directory import User
 from vigie.identity.clients.certificates import read_certificate
-from vigie.installation import now
-from vigie.settings import TlsSettings
+from vigie.runtime.installation import now
 
 READ = f"{INCIDENTS_API}/Incident.Read"
 DEFAULT = f"{INCIDENTS_API}/.default"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.builders import Document, a_redirected_stub, an_alert, an_incident
 from tests.house import Clock, House, RunningHouse
 from tests.updating import WRITE, WRITE_ALL, update
+from vigie.config.settings import QuotaSettings
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
-from vigie.settings import QuotaSettings
 
 PAGE_SIZE = 100
 INCIDENT_COUNT = 230

@@ -14,7 +14,7 @@ from tests.commands import done, run, served
 from tests.house import eventually
 from tests.postgres_server import PostgresServer
 from tests.stores import a_secret_in, the_postgres_server
-from vigie.settings import DatabaseSettings
+from vigie.config.settings import DatabaseSettings
 from vigie.storage.statements import migrations
 
 HOW_TO = "make one: (umask 077; openssl rand -base64 48 > vigie-keys.secret)"

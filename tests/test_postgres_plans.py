@@ -17,7 +17,7 @@ from tests.stores import store_of_tests
 from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.instants import Instant, format_instant
-from vigie.installation import opened
+from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
 from vigie.storage.listing.dialect import POSTGRES
 from vigie.storage.listing.planner import Listing, Way

@@ -26,8 +26,8 @@ from tests.postgres_server import PostgresServer, a_postgres_server, a_standby
 from tests.stores import NO_POSTGRES, a_secret_in, binaries
 from tests.updating import WRITE_ALL, head_of, update
 from tests.valkey import RunningValkey
+from vigie.config.settings import DatabaseSettings, KeysSettings, QuotaSettings
 from vigie.core.replication import Position
-from vigie.settings import DatabaseSettings, KeysSettings, QuotaSettings
 from vigie.storage.database import Session, StandbyFailed, Statement
 from vigie.storage.postgres.database import PostgresDatabase, open_postgres
 from vigie.storage.postgres.replicas.database import DatabaseWithStandbys, Place

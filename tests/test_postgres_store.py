@@ -15,7 +15,7 @@ from tests.below import below
 from tests.house import settings_in
 from tests.stores import KINDS, store_of_tests, the_postgres_server
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.installation import opened
+from vigie.runtime.installation import opened
 from vigie.storage.database import Session, Statement, StoreError
 from vigie.storage.postgres import writer
 from vigie.storage.postgres.connection import shown

@@ -13,8 +13,8 @@ from tests.signing_in import (
     a_public_program,
     claims_of,
 )
+from vigie.config.settings import IdentitySettings
 from vigie.identity.tokens.refresh_tokens import read_refresh_token
-from vigie.settings import IdentitySettings
 
 DAY = 86_400
 

@@ -17,10 +17,10 @@ from tests.builders import an_incident
 from tests.house import House, RunningHouse
 from tests.updating import WRITE_ALL, update
 from vigie.api.error_responses import PROBLEMS
+from vigie.config.settings import LoggingSettings
 from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits
-from vigie.settings import LoggingSettings
 
 WORDS = "Zaphod"
 """What callers say here wherever they can say something."""

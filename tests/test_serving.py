@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from vigie.cli.frame import PLAIN
 from vigie.cli.main import program
 from vigie.cli.serving import ServeOptions, plain_options
-from vigie.server import AddressUnavailable, bound
-from vigie.settings import ServerSettings, Settings
+from vigie.config.settings import ServerSettings, Settings
+from vigie.runtime.server import AddressUnavailable, bound
 
 NAMES = ("--host", "--port", "--public-url", "--tls", "--tls-name", "--tls-cert", "--tls-key", "--config")
 words = st.sampled_from(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from vigie.issuer_settings import ApplicationMarkSettings
+from vigie.config.issuer_settings import ApplicationMarkSettings
+from vigie.config.settings import Settings, SettingsError
+from vigie.config.sources import Setting, every_issuer_setting, every_setting, example_file, load_settings
 from vigie.ratelimit.address import QuotaPlace
-from vigie.settings import Settings, SettingsError
-from vigie.settings_sources import Setting, every_issuer_setting, every_setting, example_file, load_settings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 

@@ -10,10 +10,10 @@ import pytest
 import uvloop
 
 from tests.builders import a_deed, an_incident, to_json
+from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.incident import KeptIncident, keep_incident
-from vigie.installation import Installation, opened
-from vigie.settings import DatabaseSettings, Settings
+from vigie.runtime.installation import Installation, opened
 
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])

@@ -16,6 +16,7 @@ import pytest
 from tests.below import below
 from tests.house import PASSWORD, Clock, House, RunningHouse, a_name
 from tests.signing_in import Program, a_public_program
+from vigie.config.settings import IdentitySettings
 from vigie.core.directory import DirectoryError, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import Attempts, LockOut, counted
@@ -30,7 +31,6 @@ from vigie.identity.sign_in.passwords import (
     hash_password,
 )
 from vigie.identity.sign_in.service import SignedInUser, SignInRefused
-from vigie.settings import IdentitySettings
 
 DAY = 86_400
 TEXT = "Error validating credentials due to invalid username or password."
@@ -542,7 +542,7 @@ def test_names_of_the_user_and_the_organisation_do_not_count(password: str) -> N
 
 
 def test_a_server_does_not_load_the_lists_of_common_passwords() -> None:
-    loads = "import sys, vigie.cli.main, vigie.server, vigie.identity.sign_in.passwords; sys.exit('zxcvbn' in sys.modules)"
+    loads = "import sys, vigie.cli.main, vigie.runtime.server, vigie.identity.sign_in.passwords; sys.exit('zxcvbn' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loads], check=False).returncode == 0
 

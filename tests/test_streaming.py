@@ -22,12 +22,12 @@ from tests.builders import Document, a_device, an_alert, an_incident
 from tests.commands import served
 from tests.house import Answer, House, RunningHouse, eventually
 from tests.many_incidents import fill
+from vigie.config.settings import QuotaSettings, ServerSettings
 from vigie.core.audit import Deed
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.http.exchange import ClientGone, Exchange, Scope
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
-from vigie.settings import QuotaSettings, ServerSettings
 from vigie.storage.sqlite.database import SNAPSHOTS_MAX
 
 MIB = 1024 * 1024

@@ -13,11 +13,11 @@ from tests.builders import Document, a_deed, a_redirected_stub, an_alert, an_inc
 from tests.commands import done, run
 from tests.house import Answer, House, RunningHouse, settings_in
 from tests.stores import current_kind
+from vigie.config.settings import IncidentsSettings
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.incident import keep_incident
 from vigie.core.queries import PageRequest
-from vigie.installation import Installation, opened
-from vigie.settings import IncidentsSettings
+from vigie.runtime.installation import Installation, opened
 from vigie.storage.statements import migrations, statements
 
 LAPTOPS = Exposure(device_groups=frozenset({"laptops", 11}))

@@ -41,11 +41,11 @@ from tests.handshakes import (
 from tests.house import Clock, House, RunningHouse, eventually
 from vigie.certificates.issuing import issue
 from vigie.cli.trust_help import how_to_trust
+from vigie.config.settings import ServerSettings, Settings, SettingsError, TlsSettings
+from vigie.config.sources import load_settings
 from vigie.http.protocol import Reason
 from vigie.http.tls_listener import Door, DoorLimits
 from vigie.runtime.tls_setup import LocalAuthority, machine_name, secure
-from vigie.settings import ServerSettings, Settings, SettingsError, TlsSettings
-from vigie.settings_sources import load_settings
 
 CURL = shutil.which("curl")
 

@@ -14,12 +14,12 @@ from tests.commands import done, run
 from tests.handshakes import a_certificate, public_pem
 from vigie.certificates.files import Keeping
 from vigie.certificates.names import LOOPBACK_NAMES
+from vigie.config.sources import load_settings
 from vigie.files.trust import UntrustedFile, check_private, read_private, read_public
 from vigie.identity.keys.key_encryption import wrapping_by
-from vigie.installation import now
+from vigie.runtime.installation import now
 from vigie.runtime.tls_context import CertificateFiles, secure_context
 from vigie.runtime.tls_setup import machine_name
-from vigie.settings_sources import load_settings
 
 SOMEBODY_ELSE = 65534
 SERVICE = 10001

@@ -21,7 +21,7 @@ from tests.builders import an_incident
 from tests.commands import PROGRAM, done, environment, events_in, first_line_of, run_program, served
 from tests.house import House, RunningHouse, eventually, settings_in
 from tests.valkey import RunningValkey
-from vigie.settings import QuotaSettings
+from vigie.config.settings import QuotaSettings
 
 OF_CONTOSO = ("--tenant", "contoso")
 PER_MINUTE, PER_HOUR = 12, 30

@@ -10,8 +10,8 @@ from tests.commands import run
 from tests.foreign_issuers import ForeignIssuer, TrustingHouse, foreign_issuer, trusting
 from tests.house import House, RunningHouse
 from vigie.api.app import AUTHORITY_ROUTES, ROUTES, RouteRow
-from vigie.installation import KEY_FILE_NAME
-from vigie.settings import IdentitySettings, SettingsError
+from vigie.config.settings import IdentitySettings, SettingsError
+from vigie.runtime.installation import KEY_FILE_NAME
 from vigie.storage.signing_key_repository import KeptKeys
 
 # What every server answers; a new route is the authority's, or has to be added here.

@@ -5,7 +5,7 @@ import os
 import msgspec
 
 from vigie.cli.frame import PLAIN, Common, emit_rows, settings_of
-from vigie.settings_sources import find_settings_file, settings_in_force
+from vigie.config.sources import find_settings_file, settings_in_force
 
 
 def check_config(*, common: Common = PLAIN) -> None:

@@ -9,7 +9,7 @@ from vigie.core.audit import Deed
 
 def deed_of(command: str) -> Deed:
     """What one run of a command does: everything that it changes is found again under one id."""
-    from vigie.installation import now
+    from vigie.runtime.installation import now
 
     return Deed(actor=f"{command} by {_login()}", request_id=str(uuid4()), at=now())
 

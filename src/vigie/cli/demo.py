@@ -11,15 +11,15 @@ from urllib.parse import urlencode, urlsplit
 
 from cyclopts import Parameter
 
-from vigie import installation as installations
 from vigie.cli.deeds import deed_of
 from vigie.cli.frame import PLAIN, Common, WholeNumber, emit
 from vigie.cli.showing import Answer, Exchange, shown, token_form, what_to_try
 from vigie.cli.telling import WrongUsage, remark
+from vigie.config.sources import settings_by_flags
+from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import logging_to_stderr
-from vigie.server import bound, serving, until_stopped
-from vigie.setting_rules import SQLITE_PREFIX
-from vigie.settings_sources import settings_by_flags
+from vigie.runtime import installation as installations
+from vigie.runtime.server import bound, serving, until_stopped
 from vigie.synthetic.sample_clients import READER
 from vigie.synthetic.sample_tenant import TENANT_DOMAIN, Sample, settle_sample
 

@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from vigie.cli.telling import CommandFailed, one_line, write_json
-from vigie.settings import Settings
-from vigie.settings_sources import NO_OVERRIDES, load_settings
+from vigie.config.settings import Settings
+from vigie.config.sources import NO_OVERRIDES, load_settings
 
 if TYPE_CHECKING:
     from cyclopts import Token
     from rich.console import Console
 
-    from vigie.installation import Installation
+    from vigie.runtime.installation import Installation
 
 
 # Options
@@ -98,7 +98,7 @@ async def opened(
     A command about a tenant makes none: the tenant would not be there.
     """
     # Here, because signing keys and the store cost 0.2 s that help and refusals do not need.
-    from vigie.installation import opened as opened_installation
+    from vigie.runtime.installation import opened as opened_installation
 
     async with opened_installation(settings_of(common, overrides), create=create) as installation:
         yield installation

@@ -87,7 +87,7 @@ async def list_incidents(
     )
     wanted = {each.lower() for each in severity}
     from vigie.application.incidents import Casework
-    from vigie.installation import now
+    from vigie.runtime.installation import now
 
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
@@ -112,7 +112,7 @@ async def show_incident(
 ) -> None:
     """Show one incident; with --json, the whole document as the API answers it."""
     from vigie.application.incidents import Casework
-    from vigie.installation import now
+    from vigie.runtime.installation import now
 
     check_number(incident_id)
     async with opened(common, create=False) as installation:

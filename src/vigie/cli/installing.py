@@ -11,11 +11,11 @@ from cyclopts import Parameter
 from vigie.cli.frame import PLAIN, Common, WholeNumber, emit_fields, opened
 from vigie.cli.serving import ServeOptions, serve_until_stopped
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.config.settings import Settings
+from vigie.config.sources import example_file, load_settings
+from vigie.config.validators import SQLITE_PREFIX
 from vigie.files.writing import new_file
-from vigie.installation import opened as opened_installation
-from vigie.setting_rules import SQLITE_PREFIX
-from vigie.settings import Settings
-from vigie.settings_sources import example_file, load_settings
+from vigie.runtime.installation import opened as opened_installation
 from vigie.storage.statements import schema_version
 
 _SETTINGS_FILE_NAME = "vigie.toml"

@@ -4,14 +4,14 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from vigie.config.sources import find_settings_file
+from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import log
-from vigie.setting_rules import SQLITE_PREFIX
-from vigie.settings_sources import find_settings_file
 
 if TYPE_CHECKING:
     from vigie.cli.serving import ServeOptions
-    from vigie.server import Serving
-    from vigie.settings import Settings
+    from vigie.config.settings import Settings
+    from vigie.runtime.server import Serving
 
 
 def warn_of_issuer(running: "Serving", settings: "Settings", options: "ServeOptions") -> None:

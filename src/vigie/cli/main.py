@@ -14,10 +14,10 @@ from vigie import __version__
 from vigie.cli.serving import plain_options, serve_until_stopped
 from vigie.cli.start import STOPPED
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.config.settings import SettingsError
 from vigie.core.directory import DirectoryError
 from vigie.core.errors import InvalidQuery, Refusal, StoreUnavailable
 from vigie.files.trust import UntrustedFile
-from vigie.settings import SettingsError
 from vigie.storage.database import StoreError
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _verdict(error: Exception, command: str) -> tuple[int, str]:
         case OSError():
             reason = error.strerror or str(error)
             return FAILED, f"{error.filename}: {reason}" if error.filename else reason
-        case _ if _is("vigie.server", "AddressUnavailable", error):
+        case _ if _is("vigie.runtime.server", "AddressUnavailable", error):
             return WRONG_USAGE, str(error)
         case _ if _is("vigie.files.errors", "KeyFileError", error):
             return FAILED, str(error)

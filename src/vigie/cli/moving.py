@@ -11,7 +11,7 @@ from vigie.cli.frame import PLAIN, Common, emit_fields, settings_of
 from vigie.cli.telling import CommandFailed, WrongUsage, remark
 
 if TYPE_CHECKING:
-    from vigie.settings import DatabaseSettings
+    from vigie.config.settings import DatabaseSettings
     from vigie.storage.transfer import Shelf
 
 
@@ -22,7 +22,7 @@ async def backup(
     common: Common = PLAIN,
 ) -> None:
     """Write a store file, as of now, to another file. Servers go on meanwhile."""
-    from vigie.installation import opened
+    from vigie.runtime.installation import opened
     from vigie.storage.sqlite.raw_tables import back_up
 
     settings = settings_of(common)
@@ -68,7 +68,7 @@ async def copy(
 
 @asynccontextmanager
 async def _shelf(common: Common, url: str | None, option: str, *, create: bool) -> AsyncIterator["Shelf"]:
-    from vigie.installation import opened
+    from vigie.runtime.installation import opened
 
     settings = settings_of(Common(config=common.config, database=url), database_option=option)
     # Both are brought up to this version before anything is moved.

@@ -18,7 +18,7 @@ from vigie.core.access import (
 
 if TYPE_CHECKING:
     from vigie.core.directory import Tenant
-    from vigie.installation import Installation
+    from vigie.runtime.installation import Installation
 
 AsUserOption = Annotated[
     str | None,

@@ -13,10 +13,10 @@ from vigie.cli.telling import CommandFailed, one_line, write_json
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 if TYPE_CHECKING:
-    from vigie.installation import Installation
+    from vigie.config.settings import Settings
     from vigie.observability.log_writer import LogWriter
-    from vigie.server import Serving
-    from vigie.settings import Settings
+    from vigie.runtime.installation import Installation
+    from vigie.runtime.server import Serving
 
 _PLAIN_HTTP = (
     "secrets and tokens cross the network unencrypted; use --tls auto or a certificate, or name the proxy "
@@ -98,7 +98,7 @@ def serve_until_stopped(options: ServeOptions) -> None:
     # The only command that lasts long enough to be worth another event loop.
     import uvloop
 
-    from vigie.settings_sources import load_settings
+    from vigie.config.sources import load_settings
 
     settings = load_settings(file=options.config, environ=os.environ, overrides=options.overrides)
     uvloop.run(_serve(settings, options))
@@ -106,9 +106,10 @@ def serve_until_stopped(options: ServeOptions) -> None:
 
 async def _serve(settings: "Settings", options: ServeOptions) -> None:
     # The logs first, because they keep structlog from loading Rich.
-    from vigie import __version__, server
-    from vigie.installation import opened
+    from vigie import __version__
     from vigie.observability.event_log import log, logging_to_stderr
+    from vigie.runtime import server
+    from vigie.runtime.installation import opened
 
     with logging_to_stderr(settings.logging.level, settings.logging.format) as writer:
         with server.bound(settings) as listeners:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vigie.cli.telling import one_line
-from vigie.setting_rules import SQLITE_PREFIX
+from vigie.config.validators import SQLITE_PREFIX
 from vigie.synthetic.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
 from vigie.synthetic.sample_tenant import (
     SCOPE,

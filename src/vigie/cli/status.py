@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 from vigie import __version__
 from vigie.cli.frame import PLAIN, Common, counted, emit, opened
 from vigie.cli.telling import one_line
+from vigie.config.settings import Settings, SettingsError
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.errors import QueryTooSlow
 from vigie.core.queries import PageRequest
-from vigie.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from vigie.application.incidents import Casework
     from vigie.core.directory import Tenant
-    from vigie.installation import Installation
+    from vigie.runtime.installation import Installation
 
 _ANSWER_SECONDS = 5
 
@@ -57,7 +57,7 @@ async def _keys(installation: "Installation") -> dict[str, object] | None:
     from vigie.files.errors import KeyFileError
     from vigie.files.trust import UntrustedFile
     from vigie.identity.keys.key_store import find_ring
-    from vigie.installation import now
+    from vigie.runtime.installation import now
 
     settings = installation.settings
     if not settings.identity.issues_tokens:
@@ -73,7 +73,7 @@ async def _keys(installation: "Installation") -> dict[str, object] | None:
 
 def _server(settings: Settings) -> dict[str, object]:
     """Whether a server answers at the public URL, and is ready."""
-    from vigie.installation import public_url_of
+    from vigie.runtime.installation import public_url_of
 
     url = public_url_of(settings)
     try:
@@ -116,7 +116,7 @@ async def _tenants(installation: "Installation") -> list[dict[str, object]]:
 
 async def _count(casework: "Casework", tenant: "Tenant") -> int | None:
     """How many incidents there are; None where counting them takes too long."""
-    from vigie.installation import now
+    from vigie.runtime.installation import now
 
     request = PageRequest(top=1, count=True)
     try:

@@ -11,11 +11,11 @@ from typing import NoReturn
 from cryptography import x509
 
 from vigie.certificates.issuing import to_datetime
+from vigie.config.settings import SettingsError
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile, read_private, read_public
 from vigie.observability.event_log import log
-from vigie.settings import SettingsError
 
 # Forward secrecy and authenticated encryption; TLS 1.3 has nothing else anyway.
 _CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"

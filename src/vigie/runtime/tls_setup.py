@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from vigie.certificates.files import Keeping, Settled
 from vigie.certificates.issuing import Authority
 from vigie.certificates.names import LOOPBACK_NAMES, listed, names_among
+from vigie.config.settings import Settings, SettingsError
+from vigie.config.validators import is_certifiable
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
 from vigie.observability.event_log import log
 from vigie.runtime.tls_context import CertificateFiles, LiveContext
-from vigie.setting_rules import is_certifiable
-from vigie.settings import Settings, SettingsError
 
 _RENEWAL = 'docs/tls.md, "Erlang and Elixir", says how to renew it'
 _HOW = "docs/tls.md says how, for Python, Node, curl, PowerShell and others"

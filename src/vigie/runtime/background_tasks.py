@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from vigie.application.incidents import Casework
-from vigie.assembly import Parts
 from vigie.core.audit import Deed
 from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
@@ -16,9 +15,10 @@ from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
 from vigie.identity.federation.tokens import ForeignTokens
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
-from vigie.installation import Installation
 from vigie.observability.access_log import RequestIds
 from vigie.observability.event_log import log
+from vigie.runtime.container import Parts
+from vigie.runtime.installation import Installation
 
 if TYPE_CHECKING:
     from vigie.runtime.tls_context import LiveContext

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from vigie.config.validators import Rule, Section, UserIs
 from vigie.core.letter_case import lowered
 from vigie.core.url_policy import may_be_fetched
 from vigie.identity.federation.claim_paths import is_path
@@ -19,7 +20,6 @@ from vigie.identity.federation.trusted_issuers import (
     TrustedIssuer,
     UserKey,
 )
-from vigie.setting_rules import Rule, Section, UserIs
 
 _ISSUER_PATH = "/.well-known/openid-configuration"
 

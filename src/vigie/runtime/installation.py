@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigie.config.settings import DatabaseSettings, Settings, SettingsError
 from vigie.core.instants import Instant
 from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, wrapping_by
 from vigie.identity.keys.key_store import KeyPlace, KeysInFile, KeysInStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
-from vigie.settings import DatabaseSettings, Settings, SettingsError
 from vigie.storage.database import Database, StoreError
 from vigie.storage.directory import DirectoryStore
 from vigie.storage.incidents import IncidentStore

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from vigie.config.issuer_settings import IssuerSettings
+from vigie.config.settings import DatabaseSettings, Settings, SettingsError
+from vigie.config.validators import SQLITE_PREFIX, Rule
 from vigie.files.trust import read_public
-from vigie.issuer_settings import IssuerSettings
-from vigie.setting_rules import SQLITE_PREFIX, Rule
-from vigie.settings import DatabaseSettings, Settings, SettingsError
 
 NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 NO_FLAGS: Mapping[str, str] = MappingProxyType({})

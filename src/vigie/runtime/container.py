@@ -16,7 +16,7 @@ from vigie.api.gate import Gate
 from vigie.api.oauth.endpoints import ISSUED, LoginFace
 from vigie.api.operations.handlers import METRICS_PATH, ServiceFace
 from vigie.application.incidents import Casework
-from vigie.authority import assemble_authority
+from vigie.config.settings import QuotaSettings, SettingsError
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import minute_and_hour
@@ -31,14 +31,14 @@ from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys, live_keys
 from vigie.identity.sign_in.service import SignIn
 from vigie.identity.sign_in.signed_state import Sealer
-from vigie.installation import Installation, now, steady_now
 from vigie.observability.access_log import RequestIds, RequestLog
 from vigie.observability.cached_result import AGE_SECONDS_MAX, RecentResult
 from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
 from vigie.observability.metrics_cache import Scrapes
-from vigie.settings import QuotaSettings, SettingsError
-from vigie.sharing import SPEND_OPERATION, assemble_counting, assemble_incidents
+from vigie.runtime.authorization_server import assemble_authority
+from vigie.runtime.cluster import SPEND_OPERATION, assemble_counting, assemble_incidents
+from vigie.runtime.installation import Installation, now, steady_now
 from vigie.storage.statements import statements
 from vigie.ui.sign_in.handlers import PagesFace
 

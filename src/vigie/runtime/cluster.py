@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vigie.api.gate import Meter
-from vigie.installation import Installation
+from vigie.config.settings import QuotaSettings
 from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
 from vigie.ratelimit.memory import MemoryMeter
-from vigie.settings import QuotaSettings
+from vigie.runtime.installation import Installation
 from vigie.storage.incidents import IncidentStore
 
 if TYPE_CHECKING:

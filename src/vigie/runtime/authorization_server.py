@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vigie.config.settings import IdentitySettings
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import LockOut
 from vigie.core.quotas import Quota, Window, minute_and_hour
@@ -20,9 +21,8 @@ from vigie.identity.sign_in.service import SignIn
 from vigie.identity.throttling import AttemptLimits
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.refresh_tokens import FamilyLives
-from vigie.installation import Installation
 from vigie.ratelimit.memory import MemoryMeter
-from vigie.settings import IdentitySettings
+from vigie.runtime.installation import Installation
 
 _SECONDS_PER_DAY = 86_400
 

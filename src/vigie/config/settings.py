@@ -7,11 +7,11 @@ from typing import Annotated
 
 import msgspec
 
-from vigie import setting_rules as rules
+from vigie.config import validators as rules
+from vigie.config.issuer_settings import IssuerSettings, what_does_not_go_together
+from vigie.config.validators import IN_MEMORY, SQLITE_PREFIX, Section
 from vigie.files.trust import check_public, read_private, read_public
-from vigie.issuer_settings import IssuerSettings, what_does_not_go_together
 from vigie.ratelimit.address import QuotaPlace, quota_place
-from vigie.setting_rules import IN_MEMORY, SQLITE_PREFIX, Section
 from vigie.storage.postgres.urls import PREFIX as POSTGRES_PREFIX
 from vigie.storage.postgres.urls import postgres_url
 

@@ -17,17 +17,17 @@ import uvicorn
 from vigie.api.error_responses import PROBLEMS
 from vigie.api.fast_path import fast_lane_protocol
 from vigie.api.operations.handlers import MetricsApp
-from vigie.assembly import Parts, assemble
-from vigie.chores import chores
+from vigie.config.settings import Settings
 from vigie.core.errors import BadRequest
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.http.protocol import Limits, Reason, limited_protocol
-from vigie.installation import Installation, now, public_url_of
 from vigie.observability.access_log import RequestLog
 from vigie.observability.cached_result import AGE_SECONDS_MAX
 from vigie.observability.log_writer import LogWriter
 from vigie.observability.metrics_cache import Scrapes
-from vigie.settings import Settings
+from vigie.runtime.background_tasks import chores
+from vigie.runtime.container import Parts, assemble
+from vigie.runtime.installation import Installation, now, public_url_of
 
 if TYPE_CHECKING:
     from vigie.http.tls_listener import Door, Spoken

@@ -1,1 +1,0 @@
-"""The faces: HTTP in, HTTP out. They translate and do not decide."""
