@@ -22,7 +22,7 @@ from cyclopts import Argument
 from tests.builders import a_deed, an_alert, an_incident, to_json
 from tests.client_certificates import certified
 from tests.commands import PROGRAM, Ended, done, environment, run, run_program, served
-from vigie.cli.frame import Common
+from vigie.cli.common import Common
 from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
 from vigie.config.settings import Settings
 from vigie.config.sources import example_file

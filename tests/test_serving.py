@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vigie.cli.frame import PLAIN
+from vigie.cli.common import PLAIN
 from vigie.cli.main import program
-from vigie.cli.serving import ServeOptions, plain_options
+from vigie.cli.serve import ServeOptions, plain_options
 from vigie.config.settings import ServerSettings, Settings
 from vigie.runtime.server import AddressUnavailable, bound
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vigie.cli.certificates import ApplicationReference, read_certificates
-from vigie.cli.frame import (
+from vigie.cli.common import (
     PLAIN,
     Common,
     TenantOption,
@@ -21,8 +21,8 @@ from vigie.cli.frame import (
     opened,
     require_authority,
 )
+from vigie.cli.output import WrongUsage, remark
 from vigie.cli.secret_files import SecretFileOption, read_secret
-from vigie.cli.telling import WrongUsage, remark
 from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import (
+from vigie.cli.common import (
     PLAIN,
     Common,
     TenantOption,
@@ -18,7 +18,7 @@ from vigie.cli.frame import (
     opened,
     require_authority,
 )
-from vigie.cli.telling import remark
+from vigie.cli.output import remark
 from vigie.core.directory import ClientCertificate
 from vigie.core.instants import format_instant
 

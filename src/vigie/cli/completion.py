@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import PLAIN, Common, emit_fields
-from vigie.cli.telling import WrongUsage, remark
+from vigie.cli.common import PLAIN, Common, emit_fields
+from vigie.cli.output import WrongUsage, remark
 
 if TYPE_CHECKING:
     from cyclopts import App

@@ -4,7 +4,7 @@ import os
 
 import msgspec
 
-from vigie.cli.frame import PLAIN, Common, emit_rows, settings_of
+from vigie.cli.common import PLAIN, Common, emit_rows, settings_of
 from vigie.config.sources import find_settings_file, settings_in_force
 
 

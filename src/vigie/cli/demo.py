@@ -11,10 +11,10 @@ from urllib.parse import urlencode, urlsplit
 
 from cyclopts import Parameter
 
-from vigie.cli.deeds import deed_of
-from vigie.cli.frame import PLAIN, Common, WholeNumber, emit
-from vigie.cli.showing import Answer, Exchange, shown, token_form, what_to_try
-from vigie.cli.telling import WrongUsage, remark
+from vigie.cli.audit_context import deed_of
+from vigie.cli.common import PLAIN, Common, WholeNumber, emit
+from vigie.cli.demo_output import Answer, Exchange, shown, token_form, what_to_try
+from vigie.cli.output import WrongUsage, remark
 from vigie.config.sources import settings_by_flags
 from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import logging_to_stderr

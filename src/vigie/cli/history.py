@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from vigie.cli.frame import PLAIN, Common, TenantOption, WholeNumber, emit_rows, opened
-from vigie.cli.telling import CommandFailed
+from vigie.cli.common import PLAIN, Common, TenantOption, WholeNumber, emit_rows, opened
+from vigie.cli.output import CommandFailed
 from vigie.core import lossless
 
 

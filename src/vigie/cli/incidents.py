@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.deeds import deed_of
-from vigie.cli.frame import (
+from vigie.cli.as_user import application_as_caller, user_as_caller
+from vigie.cli.audit_context import deed_of
+from vigie.cli.common import (
     PLAIN,
     Common,
     TenantOption,
@@ -20,9 +21,8 @@ from vigie.cli.frame import (
     interruptible,
     opened,
 )
-from vigie.cli.lines import writing
-from vigie.cli.readers import application_as_caller, user_as_caller
-from vigie.cli.telling import CommandFailed, WrongUsage, one_line, remark
+from vigie.cli.incident_lines import writing
+from vigie.cli.output import CommandFailed, WrongUsage, one_line, remark
 from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, Caller
 from vigie.core.directory import DirectoryError
@@ -68,7 +68,7 @@ async def import_(
     Importing an incident again replaces it. Files compressed with gzip are unpacked.
     """
     from vigie.application.transfer.importing import Import, NotTaken
-    from vigie.cli.watching import watched
+    from vigie.cli.progress import watched
 
     for name in files:
         if name.startswith("-") and name != "-":

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import PLAIN, Common, emit_fields, opened, require_authority, settings_of
-from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.cli.common import PLAIN, Common, emit_fields, opened, require_authority, settings_of
+from vigie.cli.output import CommandFailed, WrongUsage, remark
 
 
 async def set_issuer(

@@ -9,7 +9,7 @@ from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import log
 
 if TYPE_CHECKING:
-    from vigie.cli.serving import ServeOptions
+    from vigie.cli.serve import ServeOptions
     from vigie.config.settings import Settings
     from vigie.runtime.server import Serving
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie import __version__
-from vigie.cli.serving import plain_options, serve_until_stopped
+from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.serve import plain_options, serve_until_stopped
 from vigie.cli.start import STOPPED
-from vigie.cli.telling import CommandFailed, WrongUsage, remark
 from vigie.config.settings import SettingsError
 from vigie.core.directory import DirectoryError
 from vigie.core.errors import InvalidQuery, Refusal, StoreUnavailable
@@ -39,11 +39,11 @@ GROUPS = {
 
 # Each by import path: a command loads its own module and no other's.
 COMMANDS = (
-    ("init", "vigie.cli.installing:init", "Write a settings file and make the store and the signing key."),
-    ("serve", "vigie.cli.installing:serve", "Serve the incidents over HTTP until stopped."),
-    ("migrate", "vigie.cli.installing:migrate", "Bring the store up to this version."),
-    ("backup", "vigie.cli.moving:backup", "Write a store file, as of now, to another file."),
-    ("copy", "vigie.cli.moving:copy", "Move a store between SQLite and PostgreSQL."),
+    ("init", "vigie.cli.setup:init", "Write a settings file and make the store and the signing key."),
+    ("serve", "vigie.cli.setup:serve", "Serve the incidents over HTTP until stopped."),
+    ("migrate", "vigie.cli.setup:migrate", "Bring the store up to this version."),
+    ("backup", "vigie.cli.backup:backup", "Write a store file, as of now, to another file."),
+    ("copy", "vigie.cli.backup:copy", "Move a store between SQLite and PostgreSQL."),
     ("demo", "vigie.cli.demo:demo", "Serve a sample tenant and show one exchange with it."),
     ("status", "vigie.cli.status:status", "Say how the database, the keys and the server are."),
     (
@@ -51,9 +51,9 @@ COMMANDS = (
         "vigie.cli.config:check_config",
         "Check the settings, and say which count and from where.",
     ),
-    ("tenant add", "vigie.cli.directory:add_tenant", "Add a tenant."),
-    ("tenant list", "vigie.cli.directory:list_tenants", "List the tenants."),
-    ("tenant remove", "vigie.cli.directory:remove_tenant", "Remove a tenant, its incidents included."),
+    ("tenant add", "vigie.cli.tenants:add_tenant", "Add a tenant."),
+    ("tenant list", "vigie.cli.tenants:list_tenants", "List the tenants."),
+    ("tenant remove", "vigie.cli.tenants:remove_tenant", "Remove a tenant, its incidents included."),
     ("app add", "vigie.cli.applications:add_application", "Add an application and print its secret, once."),
     (
         "app set",
@@ -78,9 +78,9 @@ COMMANDS = (
         "vigie.cli.certificates:remove_certificate",
         "Take a certificate away from an application.",
     ),
-    ("role add", "vigie.cli.directory:add_role", "Add a role."),
-    ("role list", "vigie.cli.directory:list_roles", "List the roles of a tenant, the built-in ones first."),
-    ("role remove", "vigie.cli.directory:remove_role", "Remove a role and every assignment of it."),
+    ("role add", "vigie.cli.tenants:add_role", "Add a role."),
+    ("role list", "vigie.cli.tenants:list_roles", "List the roles of a tenant, the built-in ones first."),
+    ("role remove", "vigie.cli.tenants:remove_role", "Remove a role and every assignment of it."),
     ("user add", "vigie.cli.users:add_user", "Add a user, who sees nothing until a role is granted."),
     ("user list", "vigie.cli.users:list_users", "List the users of a tenant and their roles."),
     ("user grant", "vigie.cli.users:grant", "Grant a role to a user."),
@@ -94,9 +94,9 @@ COMMANDS = (
     ("user remove-password", "vigie.cli.users:remove_password", "Take a user's password away."),
     ("user unlock", "vigie.cli.users:unlock", "Let a user who is locked out try again at once."),
     ("user sign-out", "vigie.cli.users:sign_out", "End what a user has signed in to."),
-    ("device-group add", "vigie.cli.directory:add_device_group", "Add a device group."),
-    ("device-group list", "vigie.cli.directory:list_device_groups", "List the device groups of a tenant."),
-    ("device-group remove", "vigie.cli.directory:remove_device_group", "Remove a device group."),
+    ("device-group add", "vigie.cli.tenants:add_device_group", "Add a device group."),
+    ("device-group list", "vigie.cli.tenants:list_device_groups", "List the device groups of a tenant."),
+    ("device-group remove", "vigie.cli.tenants:remove_device_group", "Remove a device group."),
     ("token", "vigie.cli.tokens:token", "Print a bearer token for an application or a user."),
     ("issuer set", "vigie.cli.issuer:set_issuer", "Change the issuer of tokens to the URL that clients use."),
     ("keys rotate", "vigie.cli.tokens:rotate_keys", "Sign with a new key from now on."),

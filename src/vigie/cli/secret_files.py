@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import interruptible
-from vigie.cli.telling import CommandFailed
+from vigie.cli.common import interruptible
+from vigie.cli.output import CommandFailed
 from vigie.files.trust import read_private
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vigie import __version__
-from vigie.cli.frame import PLAIN, Common, counted, emit, opened
-from vigie.cli.telling import one_line
+from vigie.cli.common import PLAIN, Common, counted, emit, opened
+from vigie.cli.output import one_line
 from vigie.config.settings import Settings, SettingsError
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.errors import QueryTooSlow

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import (
+from vigie.cli.common import (
     PLAIN,
     Common,
     TenantOption,
@@ -17,7 +17,7 @@ from vigie.cli.frame import (
     opened,
     require_authority,
 )
-from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.cli.output import CommandFailed, WrongUsage, remark
 from vigie.core.access import DELEGATED_PERMISSIONS
 from vigie.core.instants import TICKS_PER_SECOND, format_instant
 from vigie.identity.grants.client_credentials import resource_of_scope

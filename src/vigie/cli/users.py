@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import (
+from vigie.cli.common import (
     PLAIN,
     Common,
     TenantOption,
@@ -22,7 +22,7 @@ from vigie.cli.frame import (
     opened,
     require_authority,
 )
-from vigie.cli.telling import CommandFailed, one_line, remark
+from vigie.cli.output import CommandFailed, one_line, remark
 from vigie.core.access import Assignment
 from vigie.core.directory import Tenant, User
 from vigie.core.lockout import digest_of_name

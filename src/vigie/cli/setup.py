@@ -8,9 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import PLAIN, Common, WholeNumber, emit_fields, opened
-from vigie.cli.serving import ServeOptions, serve_until_stopped
-from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.cli.common import PLAIN, Common, WholeNumber, emit_fields, opened
+from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.serve import ServeOptions, serve_until_stopped
 from vigie.config.settings import Settings
 from vigie.config.sources import example_file, load_settings
 from vigie.config.validators import SQLITE_PREFIX

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vigie.application.transfer.exporting import open_target
-from vigie.cli.frame import Common, counted, emit
-from vigie.cli.telling import one_line, remark
+from vigie.cli.common import Common, counted, emit
+from vigie.cli.output import one_line, remark
 
 
 class Lines:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.frame import PLAIN, Common, emit_fields, settings_of
-from vigie.cli.telling import CommandFailed, WrongUsage, remark
+from vigie.cli.common import PLAIN, Common, emit_fields, settings_of
+from vigie.cli.output import CommandFailed, WrongUsage, remark
 
 if TYPE_CHECKING:
     from vigie.config.settings import DatabaseSettings

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.deeds import deed_of
-from vigie.cli.frame import (
+from vigie.cli.audit_context import deed_of
+from vigie.cli.common import (
     PLAIN,
     Common,
     TenantOption,
@@ -18,7 +18,7 @@ from vigie.cli.frame import (
     emit_rows,
     opened,
 )
-from vigie.cli.telling import remark
+from vigie.cli.output import remark
 from vigie.core.access import RolePermission
 from vigie.core.directory import DeviceGroup, Role, Tenant
 from vigie.core.instants import Instant

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.cli.telling import one_line
+from vigie.cli.output import one_line
 from vigie.config.validators import SQLITE_PREFIX
 from vigie.synthetic.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient
 from vigie.synthetic.sample_tenant import (

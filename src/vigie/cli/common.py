@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.telling import CommandFailed, one_line, write_json
+from vigie.cli.output import CommandFailed, one_line, write_json
 from vigie.config.settings import Settings
 from vigie.config.sources import NO_OVERRIDES, load_settings
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.cli.telling import CommandFailed, one_line, write_json
+from vigie.cli.output import CommandFailed, one_line, write_json
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 if TYPE_CHECKING:
