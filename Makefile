@@ -54,11 +54,11 @@ imports: .venv/.dev  ## check that imports go down only
 	.venv/bin/lint-imports
 
 docs: .venv/.dev  ## check that the documents say what is true
-	.venv/bin/pytest -q tests/test_documents.py
+	.venv/bin/pytest -q tests/project/test_documents.py
 
 mutants: .venv/.dev  ## change the rules in every small way, and see that a test notices
 	.venv/bin/mutmut run
-	.venv/bin/python tests/mutants.py
+	.venv/bin/python tests/project/mutants.py
 
 .bench/peers/.installed: $(UV) bench/peers/pyproject.toml bench/peers/uv.lock
 	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.bench/peers $(UV) sync --quiet --frozen --inexact --project bench/peers --python $(PYTHON)

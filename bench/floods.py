@@ -25,8 +25,8 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from urllib.parse import urlencode
 
-from tests.foreign_issuers import foreign_issuer
-from tests.house import to_base64
+from tests.support.foreign_issuers import foreign_issuer
+from tests.support.house import to_base64
 
 from bench.serving import Target, cpu_seconds, memory_mib, pin, served
 from vigie.api.operations.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH

@@ -1,7 +1,8 @@
 """How long lists take, over stores of different sizes: `python -m bench.lists --help`, in the root of the tree.
 
-Times the filters and orders of real clients (tests/client_filters.py), for a caller who sees the whole tenant and
-for one who sees half of it: from the question to the last byte of the page, in the process and without HTTP.
+Times the filters and orders of real clients (tests/support/client_filters.py), for a caller who sees the whole
+tenant and for one who sees half of it: from the question to the last byte of the page, in the process and
+without HTTP.
 """
 
 import argparse
@@ -15,8 +16,8 @@ from pathlib import Path
 from time import perf_counter
 from urllib.parse import urlencode
 
-from tests.client_filters import CLIENT_QUERIES, ClientQuery
-from tests.many_incidents import fill, moments_in
+from tests.support.client_filters import CLIENT_QUERIES, ClientQuery
+from tests.support.many_incidents import fill, moments_in
 
 from vigie.api.defender.query_options import parse_page_request
 from vigie.config.settings import DatabaseSettings, Settings

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
-from tests.commands import done
-from tests.many_incidents import NEWEST, many_incidents
-from tests.postgres_server import PostgresServer, find_binaries
-from tests.stores import a_secret_in
+from tests.support.commands import done
+from tests.support.many_incidents import NEWEST, many_incidents
+from tests.support.postgres_server import PostgresServer, find_binaries
+from tests.support.stores import a_secret_in
 
 from bench.processes import BenchError
 from vigie.config.settings import DatabaseSettings, Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from tests.postgres_server import PostgresServer, a_postgres_server, find_binaries
+from tests.support.postgres_server import PostgresServer, a_postgres_server, find_binaries
 
 from bench.callers import tokens_file
 from bench.driver import Bench, Contender, answer_of, measure, require_same_answers

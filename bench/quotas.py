@@ -21,9 +21,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
-from tests.builders import an_incident, to_json
-from tests.commands import done, served
-from tests.valkey import RunningValkey
+from tests.support.builders import an_incident, to_json
+from tests.support.commands import done, served
+from tests.support.valkey import RunningValkey
 
 from vigie.core.quotas import minute_and_hour
 from vigie.ratelimit.address import quota_place

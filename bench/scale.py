@@ -2,7 +2,7 @@
 
 Fills a small store and a large one with generated incidents of one alert, and times the same on both by turns, so
 that what else goes on in the machine meets both alike: an incident by its number, every client filter of
-tests/client_filters.py, an update. Stores are kept in a folder, so that they are filled once.
+tests/support/client_filters.py, an update. Stores are kept in a folder, so that they are filled once.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import uvloop
-from tests.client_filters import CLIENT_QUERIES
-from tests.commands import done, served
+from tests.support.client_filters import CLIENT_QUERIES
+from tests.support.commands import done, served
 
 from bench.lists import EXPOSURES, list_once, percentile, requests_of
 from bench.millions import APPLICATION, TENANT, Millions, in_a_file, in_postgres, postgres_in

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.builders import an_alert, an_incident
-from tests.foreign_issuers import AUDIENCE, ForeignIssuer
+from tests.support.builders import an_alert, an_incident
+from tests.support.foreign_issuers import AUDIENCE, ForeignIssuer
 
 PROGRAM = Path(sys.executable).with_name("vigie")
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.foreign_issuers import foreign_issuer
+from tests.support.foreign_issuers import foreign_issuer
 
 from bench.serving import Target, memory_mib, pin, served
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
-from tests import stores
-from tests.chromium import Chromium
-from tests.house import House, RunningHouse
-from tests.skips import (
+from tests.support import stores
+from tests.support.chromium import Chromium
+from tests.support.house import House, RunningHouse
+from tests.support.skips import (
     pytest_runtest_logreport,
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
-from tests.valkey import RunningValkey
+from tests.support.valkey import RunningValkey
 from vigie.config.settings import ServerSettings
 
 __all__ = ["pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary"]

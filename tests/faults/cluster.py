@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.builders import an_alert, an_incident
-from tests.commands import PROGRAM, done, environment, first_line_of
-from tests.house import eventually
-from tests.postgres_server import PostgresServer, a_postgres_server, a_standby
-from tests.stores import NO_POSTGRES, a_secret_in, binaries
-from tests.valkey import RunningValkey, free_port
+from tests.support.builders import an_alert, an_incident
+from tests.support.commands import PROGRAM, done, environment, first_line_of
+from tests.support.house import eventually
+from tests.support.postgres_server import PostgresServer, a_postgres_server, a_standby
+from tests.support.stores import NO_POSTGRES, a_secret_in, binaries
+from tests.support.valkey import RunningValkey, free_port
 
 TENANT = "contoso.example"
 NUMBERS = tuple(range(1, 13))

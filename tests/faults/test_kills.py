@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.cluster import NUMBERS, Cluster, a_cluster
 from tests.faults.load import LOST, ask, assert_nothing_lost, comments_of, loaded, ready
-from tests.house import eventually
+from tests.support.house import eventually
 
 ENOUGH = 40
 """How many answers are waited for before and behind a fault."""

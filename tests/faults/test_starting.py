@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import done
 from tests.faults.cluster import TENANT, Node, settings_file_in
 from tests.faults.load import ask
-from tests.stores import the_postgres_server
+from tests.support.commands import done
+from tests.support.stores import the_postgres_server
 from vigie.storage.statements import migrations
 
 NODES_COUNT = 4

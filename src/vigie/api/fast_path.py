@@ -6,7 +6,7 @@ headers and wishes, so what the plain way made of them holds as long as the gate
 decimal digits. Where the store is another machine, its answer is waited for with nothing but the request in hand.
 Everything else, and whatever would be refused, hidden, compressed or large, goes the plain way:
 until the lane has decided to answer it counts nothing, spends nothing and logs nothing, and what it then counts,
-spends, logs and sends is the same. tests/test_fast_lane.py holds both ways equal.
+spends, logs and sends is the same. tests/api/test_fast_path.py holds both ways equal.
 
 The row is read before the call is counted: whoever is over the quota costs a read every other time, for the plain
 way, which refuses it, makes no habit.

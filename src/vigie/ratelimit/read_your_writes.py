@@ -27,7 +27,7 @@ from vigie.ratelimit.memory import CallerKey
 from vigie.ratelimit.valkey import ValkeyMeter, key_of, refusal_in
 from vigie.ratelimit.valkey_connection import Answer, LinkBroken, Question, Script, ValkeyLink
 
-KEEP = Script("positions.lua")
+KEEP = Script("read_your_writes.lua")
 DIGITS = 29
 """Of a position, so that as texts they are in the same order as numbers."""
 

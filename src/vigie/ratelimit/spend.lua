@@ -2,7 +2,7 @@
 -- The same arithmetic as overdraft() in core/quotas.py, on the server's clock.
 --
 -- KEYS[1]  the caller's log: a list of the moments of its admitted calls, in microseconds, oldest first
--- KEYS[2]  where positions are kept: what is known of the caller's changes, as positions.lua says
+-- KEYS[2]  where positions are kept: what is known of the caller's changes, as read_your_writes.lua says
 -- ARGV     for each window its calls and its length in microseconds; then, with KEYS[2], the name of the change
 --          that begins with this call, empty for a read, and how many microseconds a change may be under way; an
 --          odd one at the end is the time of day, which only tests hand in

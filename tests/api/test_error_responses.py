@@ -1,0 +1,118 @@
+"""Every refusal has one row in the table of problems and one heading in the documents."""
+
+import importlib
+import json
+import pkgutil
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+import vigie
+from tests.support.paths import DOCS
+from vigie.api.error_responses import DEFECT, PAGE_PROBLEMS, PROBLEMS, TOKEN_PROBLEMS, error_body, problem_of
+from vigie.core import errors as refusals
+from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
+from vigie.http.protocol import Reason
+
+ERRORS = DOCS / "errors.md"
+HEADING = re.compile(r"^### (\w+) · (\d{3}) · (\w+)$", re.MULTILINE)
+
+# Contract 6.3, "Documented error codes", and what it says of 405, 429 and 503.
+CODES_OF_THE_API = {
+    400: {"BadRequest", "ODataError", "InvalidInput", "InvalidRequestBody"},
+    401: {"Unauthorized"},
+    403: {"Forbidden", "DisabledFeature", "DisallowedOperation"},
+    404: {"NotFound", "ResourceNotFound"},
+    405: {"MethodNotAllowed"},
+    413: {"BadRequest"},
+    429: {"429"},
+    500: {"InternalServerError"},
+    503: {"ServiceUnavailable"},
+}
+
+
+def every_refusal(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+    for refusal in base.__subclasses__():
+        yield refusal
+        yield from every_refusal(refusal)
+
+
+def headings() -> list[tuple[str, int, str]]:
+    found = HEADING.findall(ERRORS.read_text(encoding="utf-8"))
+    return [(name, int(status), code) for name, status, code in found]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _every_module_of_vigie() -> None:
+    """A refusal may be written anywhere."""
+    for module in pkgutil.walk_packages(vigie.__path__, "vigie."):
+        importlib.import_module(module.name)
+
+
+def test_every_refusal_has_one_row() -> None:
+    assert Counter(every_refusal()) == Counter(list(PROBLEMS))
+
+
+def test_refusals_are_written_in_one_place() -> None:
+    assert {refusal.__module__ for refusal in every_refusal()} == {refusals.__name__}
+
+
+def test_every_row_has_a_status_and_a_code_of_the_api() -> None:
+    for problem in [*PROBLEMS.values(), DEFECT]:
+        assert problem.code in CODES_OF_THE_API[problem.status]
+
+
+def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:
+    rows = [
+        *((refusal.__name__, problem.status, problem.code) for refusal, problem in PROBLEMS.items()),
+        *((f"AADSTS{code}", status, error) for code, (status, error) in TOKEN_PROBLEMS.items()),
+        *((name, status, "page") for name, status in PAGE_PROBLEMS.items()),
+        ("Defect", DEFECT.status, DEFECT.code),
+    ]
+
+    assert Counter(headings()) == Counter(rows)
+
+
+def test_every_heading_says_when_it_comes_and_what_to_do() -> None:
+    _, *texts = re.split(r"^### ", ERRORS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    for text in texts:
+        assert len(re.findall(r"^\*\*(?:When|Do):\*\* ", text, re.MULTILINE)) == 2, text
+
+
+def test_every_reason_for_closing_a_connection_is_documented() -> None:
+    documented = re.findall(
+        r"^\| (?:\d{3}|none) \| `(\w+)` \|", ERRORS.read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+    assert Counter(documented) == Counter(reason.value for reason in Reason)
+
+
+def test_a_spent_quota_and_a_store_that_is_away_say_when_to_come_back() -> None:
+    quota = QuotaExceeded("spent", quota_name="get", retry_after_seconds=17)
+    store = StoreUnavailable("locked", retry_after_seconds=3)
+
+    assert problem_of(quota).headers(quota, "http://a.example") == (("retry-after", "17"),)
+    assert problem_of(store).headers(store, "http://a.example") == (("retry-after", "3"),)
+
+
+def test_a_refused_method_says_which_are_answered() -> None:
+    refused = MethodNotAllowed("PUT", ("GET", "HEAD"))
+
+    assert problem_of(refused).headers(refused, "http://a.example") == (("allow", "GET, HEAD"),)
+
+
+def test_what_is_for_the_log_never_leaves() -> None:
+    refused = StoreUnavailable("disk I/O error in /var/lib/vigie")
+
+    body = error_body(problem_of(refused).code, refused.message, "|a.1.")
+
+    assert json.loads(body) == {
+        "error": {
+            "code": "ServiceUnavailable",
+            "message": "The store cannot answer at the moment. Try again.",
+            "target": "|a.1.",
+        }
+    }

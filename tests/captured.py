@@ -1,7 +1,0 @@
-"""Where answers of the real service lie, captured: they belong to others and are no part of the project."""
-
-import os
-from pathlib import Path
-
-CAPTURED = Path(os.environ.get("CAPTURED_ANSWERS") or Path(__file__).parents[2] / "shared" / "data")
-"""A directory of JSON files; the tests that need them are skipped where it is not there."""

@@ -1,0 +1,409 @@
+"""What a browser brings to the authorization endpoints: what is read of it, and every trick with its address."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.house import INCIDENTS_API, House, RunningHouse, a_name
+from tests.support.sign_in_client import (
+    BACK,
+    Program,
+    a_program_with_a_secret,
+    a_public_program,
+    challenge_of,
+)
+from vigie.core.directory import DirectoryError
+from vigie.core.redirect_uris import canonical, is_registered, why_not_a_redirect_uri
+from vigie.identity.sign_in.authorization_requests import (
+    AUTHORIZATION_ERRORS,
+    AuthorizationRefused,
+    Redirection,
+    refused_by_user,
+    sign_in_needed,
+)
+from vigie.identity.token_errors import TokenRefusal
+
+UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"
+SITE = "https://app.contoso.example/signed-in"
+
+
+@pytest.fixture
+def program(house: House) -> Program:
+    return a_public_program(house)
+
+
+def refusal(program: Program, **changes: Any) -> AuthorizationRefused:
+    with pytest.raises(AuthorizationRefused) as caught:
+        program.request(**changes)
+    assert caught.value.code in AUTHORIZATION_ERRORS
+    return caught.value
+
+
+def issuer_for(program: Program) -> str:
+    """As the discovery document of the program's tenant has it."""
+    return f"{program.house.running.url}/{program.house.tenant.guid}/"
+
+
+# What is read
+
+
+def test_a_request_says_who_wants_what_and_where_the_answer_goes(program: Program) -> None:
+    request = program.request(
+        nonce="n-1", login_hint="maren@contoso.example", prompt="login", response_mode="form_post"
+    )
+
+    assert (request.tenant, request.application) == (program.house.tenant, program.application)
+    assert request.redirection == Redirection(
+        redirect_uri=BACK, response_mode="form_post", state="a state", issuer=issuer_for(program)
+    )
+    assert (request.nonce, request.login_hint, request.prompt) == ("n-1", "maren@contoso.example", "login")
+    assert (request.permissions, request.resource) == (("Incident.Read",), INCIDENTS_API)
+    assert (request.wants_refresh, request.wants_id_token, request.is_v2) == (True, True, True)
+    assert request.code_challenge == challenge_of(program.verifier)
+
+
+def test_what_is_not_said_is_none(program: Program) -> None:
+    request = program.request(state=None, prompt="whatever", scope=f"{INCIDENTS_API}/Incident.Read")
+
+    assert (request.nonce, request.login_hint, request.prompt) == (None, None, None)
+    assert (request.redirection.state, request.redirection.response_mode) == (None, "query")
+    assert (request.wants_refresh, request.wants_id_token) == (False, False)
+
+
+SCOPES = [
+    (f"{INCIDENTS_API}/.default", INCIDENTS_API, ("Incident.Read", "Incident.ReadWrite")),
+    (f"{INCIDENTS_API}/Incident.Read", INCIDENTS_API, ("Incident.Read",)),
+    (f"{INCIDENTS_API}//Incident.ReadWrite", f"{INCIDENTS_API}/", ("Incident.ReadWrite",)),
+    (
+        "offline_access https://security.microsoft.com/mtp/.default",
+        "https://security.microsoft.com/mtp",
+        ("Incident.Read", "Incident.ReadWrite"),
+    ),
+    (
+        f"openid profile offline_access {INCIDENTS_API}/Incident.Read {INCIDENTS_API}/Nothing.Known",
+        INCIDENTS_API,
+        ("Incident.Read",),
+    ),
+    ("openid profile", "https://graph.microsoft.com", ()),
+    ("https://graph.microsoft.com/.default", "https://graph.microsoft.com", ()),
+]
+
+
+@pytest.mark.parametrize(("scope", "resource", "permissions"), SCOPES)
+def test_a_scope_is_a_resource_and_what_the_application_may_ask_for_of_it(
+    house: House, scope: str, resource: str, permissions: tuple[str, ...]
+) -> None:
+    program = a_public_program(house, "Incident.Read", "Incident.ReadWrite")
+
+    request = program.request(scope=scope)
+
+    assert (request.resource, request.permissions) == (resource, permissions)
+
+
+def test_version_1_names_a_resource(house: House) -> None:
+    program = a_public_program(house)
+
+    request = program.request(is_v2=False, scope=None, resource=INCIDENTS_API)
+
+    assert (request.resource, request.permissions) == (INCIDENTS_API, ("Incident.Read",))
+    assert (request.wants_refresh, request.wants_id_token, request.is_v2) == (True, True, False)
+
+
+@pytest.mark.parametrize("reference", ["common", "Organizations"])
+def test_under_common_the_tenant_is_the_applications(program: Program, reference: str) -> None:
+    request = program.request(tenant=reference)
+
+    assert request.tenant == program.house.tenant
+    assert request.redirection.issuer is None
+
+
+# What is refused, and told to the application
+
+MISTAKES: list[tuple[int, str, dict[str, Any]]] = [
+    (900144, "invalid_request", {"response_type": None}),
+    (70005, "unsupported_response_type", {"response_type": "token"}),
+    (70005, "unsupported_response_type", {"response_type": "code id_token"}),
+    (70007, "invalid_request", {"response_mode": "web_message"}),
+    (9002313, "invalid_request", {"request": "eyJhbGciOiJub25lIn0.e30."}),
+    (9002313, "invalid_request", {"request_uri": "https://attacker.example/request"}),
+    (9002313, "invalid_request", {"nonce": "n" * 1025}),
+    (9002325, "invalid_request", {"code_challenge": None, "code_challenge_method": None}),
+    (501491, "invalid_request", {"code_challenge_method": "plain"}),
+    (501491, "invalid_request", {"code_challenge_method": None}),
+    (501491, "invalid_request", {"code_challenge_method": "s256"}),
+    (501491, "invalid_request", {"code_challenge": "x" * 42}),
+    (501491, "invalid_request", {"code_challenge": "x" * 44}),
+    (501491, "invalid_request", {"code_challenge": "é" * 43}),
+    (900144, "invalid_request", {"scope": None}),
+    (901002, "invalid_request", {"scope": None, "resource": INCIDENTS_API}),
+    (70011, "invalid_scope", {"scope": "Incident.Read"}),
+    (70011, "invalid_scope", {"scope": f"{INCIDENTS_API}/.default https://graph.microsoft.com/.default"}),
+    (70011, "invalid_scope", {"scope": "/ x/ /x"}),
+    (70011, "invalid_scope", {"scope": f"{INCIDENTS_API}/{'x' * 2048}"}),
+    (500011, "invalid_resource", {"scope": "https://unknown.example/.default"}),
+    (65001, "consent_required", {"scope": f"{INCIDENTS_API}/Incident.ReadWrite"}),
+    (65001, "consent_required", {"scope": f"{INCIDENTS_API}/Incident.Read.All"}),
+]
+
+
+@pytest.mark.parametrize(("code", "error", "changes"), MISTAKES)
+def test_what_is_wrong_is_told_to_the_application_with_its_state(
+    program: Program, code: int, error: str, changes: dict[str, Any]
+) -> None:
+    refused = refusal(program, **changes)
+
+    assert (refused.code, refused.error) == (code, error)
+    assert refused.redirect == Redirection(
+        redirect_uri=BACK, response_mode="query", state="a state", issuer=issuer_for(program)
+    )
+
+
+def test_it_is_told_in_the_mode_that_was_asked_for(program: Program) -> None:
+    refused = refusal(program, scope="nonsense", response_mode="fragment")
+
+    assert refused.redirect is not None
+    assert refused.redirect.response_mode == "fragment"
+
+
+def test_an_application_with_a_secret_may_do_without_a_challenge_but_not_name_a_method_for_none(
+    house: House,
+) -> None:
+    program = a_program_with_a_secret(house)
+
+    assert program.request(code_challenge=None, code_challenge_method=None).code_challenge is None
+    assert refusal(program, code_challenge=None).code == 501491
+
+
+def test_what_somebody_decides_is_told_to_the_application(program: Program) -> None:
+    request = program.request()
+
+    told = [
+        (each.code, each.error, each.redirect) for each in (refused_by_user(request), sign_in_needed(request))
+    ]
+
+    assert told == [
+        (65004, "access_denied", request.redirection),
+        (50058, "login_required", request.redirection),
+    ]
+
+
+# What is refused, and told to nobody else
+
+
+@pytest.mark.parametrize("client_id", [None, "", UNKNOWN_GUID, "' OR 1=1 --"])
+@pytest.mark.parametrize("tenant", [None, "common"])
+def test_an_application_that_is_not_known_is_sent_nobody(
+    program: Program, client_id: str | None, tenant: str | None
+) -> None:
+    refused = refusal(program, tenant=tenant, client_id=client_id)
+
+    assert refused.code == (700016 if client_id else 900144)
+    assert refused.redirect is None
+
+
+def test_an_application_of_another_tenant_is_not_known(program: Program) -> None:
+    elsewhere = House(program.house.running)
+
+    refused = refusal(program, tenant=elsewhere.tenant.guid)
+
+    assert (refused.code, refused.redirect) == (700016, None)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "code"), [("consumers", 50059), ("nonsense", 900023), (UNKNOWN_GUID, 90002)]
+)
+def test_a_tenant_that_is_not_known_is_refused_as_everywhere(
+    program: Program, tenant: str, code: int
+) -> None:
+    with pytest.raises(TokenRefusal) as caught:
+        program.request(tenant=tenant)
+
+    assert caught.value.code == code
+
+
+REGISTERED = (
+    SITE,
+    "https://bücher.example/cb",
+    "https://app.contoso.example/with?query=1",
+    "http://localhost/back",
+    "http://127.0.0.1:1234/cb",
+    "http://[::1]/cb",
+    "msal6f0c0a52://auth",
+    "com.contoso.app:/oauth",
+)
+
+GOOD = [
+    (SITE, SITE),
+    ("HTTPS://App.Contoso.Example/signed-in", SITE),
+    ("https://bücher.example/cb", "https://xn--bcher-kva.example/cb"),
+    ("https://xn--bcher-kva.example/cb", "https://xn--bcher-kva.example/cb"),
+    ("https://app.contoso.example/with?query=1", "https://app.contoso.example/with?query=1"),
+    ("http://localhost/back", "http://localhost/back"),
+    ("http://localhost:49152/back", "http://localhost:49152/back"),
+    ("http://127.0.0.1:8080/cb", "http://127.0.0.1:8080/cb"),
+    ("http://[::1]:8080/cb", "http://[::1]:8080/cb"),
+    ("msal6f0c0a52://auth", "msal6f0c0a52://auth"),
+    ("com.contoso.app:/oauth", "com.contoso.app:/oauth"),
+]
+
+TRICKS = [
+    "",
+    "null",
+    # Prefix and suffix.
+    f"{SITE}/",
+    f"{SITE}/more",
+    f"{SITE}.attacker.example",
+    SITE[:-1],
+    "https://app.contoso.example",
+    "https://app.contoso.example.attacker.example/signed-in",
+    "https://attacker.example/https://app.contoso.example/signed-in",
+    "https://attacker.example/?https://app.contoso.example/signed-in",
+    # Queries and fragments.
+    f"{SITE}?x=1",
+    f"{SITE}?",
+    f"{SITE}#",
+    f"{SITE}#https://attacker.example",
+    "https://app.contoso.example/with?query=2",
+    "https://app.contoso.example/with?query=1&more=2",
+    "https://app.contoso.example/with",
+    # Who is in front of the host.
+    "https://app.contoso.example@attacker.example/signed-in",
+    "https://user@app.contoso.example/signed-in",
+    "https://user:secret@app.contoso.example/signed-in",
+    "https://@app.contoso.example/signed-in",
+    # Ports and schemes.
+    "https://app.contoso.example:8443/signed-in",
+    "https://app.contoso.example:443/signed-in",
+    "https://app.contoso.example:/signed-in",
+    "https://app.contoso.example:x/signed-in",
+    "https://app.contoso.example:99999/signed-in",
+    "http://app.contoso.example/signed-in",
+    "https://localhost/back",
+    "javascript:alert(1)//app.contoso.example/signed-in",
+    "data:text/html,hello",
+    "//app.contoso.example/signed-in",
+    "/signed-in",
+    "https:/app.contoso.example/signed-in",
+    "https:app.contoso.example/signed-in",
+    "https:///app.contoso.example/signed-in",
+    # Case and encoding of the path.
+    "https://app.contoso.example/Signed-In",
+    "https://app.contoso.example/signed%2Din",
+    # Paths that are not what they seem.
+    "https://app.contoso.example/other/../signed-in",
+    "https://app.contoso.example/./signed-in",
+    "https://app.contoso.example/signed-in/..",
+    "https://app.contoso.example/other/%2e%2e/signed-in",
+    "https://app.contoso.example//signed-in",
+    "https://app.contoso.example\\signed-in",
+    "https://app.contoso.example\\@attacker.example/signed-in",
+    "https://attacker.example\\.app.contoso.example/signed-in",
+    # What parsers take away.
+    f" {SITE}",
+    f"{SITE} ",
+    f"{SITE}\n",
+    "https://app.contoso.example/signed\t-in",
+    "https://app.contoso.example\r\n/signed-in",
+    f"{SITE}\0",
+    # Hosts that look alike.
+    "https://\u0430pp.contoso.example/signed-in",
+    "https://app.contoso.example./signed-in",
+    "https://app\u3002contoso.example.attacker.example/signed-in",
+    "https://bucher.example/cb",
+    # The loopback is only itself.
+    "http://localhost.attacker.example/back",
+    "http://localhost:80@attacker.example/back",
+    "http://127.0.0.1.attacker.example/cb",
+    "http://127.0.0.2/cb",
+    "http://127.1/cb",
+    "http://2130706433/cb",
+    "http://localhost/cb",
+    "http://127.0.0.1/back",
+    "http://localhost:1234/back/more",
+    "http://localhost:1234/back?x",
+    "http://[::ffff:127.0.0.1]/cb",
+    # Schemes of one's own.
+    "msal6f0c0a52://auth.attacker",
+    "msal6f0c0a52://auth/more",
+    "msal6f0c0a53://auth",
+    "com.contoso.app:/oauth2",
+    "com.contoso.app://oauth",
+    f"https://app.contoso.example/{'x' * 2000}",
+]
+
+
+@pytest.fixture(scope="module")
+def site(running_house: RunningHouse) -> Program:
+    return a_public_program(House(running_house), redirect_uris=REGISTERED)
+
+
+@pytest.mark.parametrize(("sent", "goes_to"), GOOD)
+def test_a_registered_address_is_found_in_any_spelling_that_means_it(
+    site: Program, sent: str, goes_to: str
+) -> None:
+    assert site.request(redirect_uri=sent).redirect_uri == goes_to
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_an_address_that_is_not_registered_is_sent_nobody(site: Program, trick: str) -> None:
+    refused = refusal(site, redirect_uri=trick)
+
+    assert (refused.code, refused.error, refused.redirect) == (50011, "invalid_request", None)
+
+
+def test_so_is_no_address_at_all(site: Program) -> None:
+    refused = refusal(site, redirect_uri=None)
+
+    assert (refused.code, refused.redirect) == (50011, None)
+
+
+def test_an_application_without_addresses_is_sent_nobody(house: House) -> None:
+    program = a_public_program(house, redirect_uris=())
+
+    assert refusal(program, redirect_uri=BACK).redirect is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://*.contoso.example/cb",
+        "https://contoso.example/*",
+        "http://contoso.example/cb",
+        "https://user@contoso.example/cb",
+        "https://contoso.example/cb#fragment",
+        "https://contoso.example/a/../cb",
+        "https:///cb",
+        "https://stra\u00dfe.example/cb",
+        "/cb",
+        "localhost:8080/cb",
+        "javascript:alert(1)",
+        "vbscript:x",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "urn:ietf:wg:oauth:2.0:oob",
+        "https://contoso.example/\ncb",
+        "",
+    ],
+)
+def test_what_may_not_be_registered(house: House, uri: str) -> None:
+    with pytest.raises(DirectoryError, match="the redirect URI"):
+        a_public_program(house, redirect_uris=(uri,))
+
+
+def test_a_scheme_of_ones_own_is_for_public_clients(house: House) -> None:
+    adding = house.directory.add_application(
+        house.tenant, a_name("site"), [], redirect_uris=["com.contoso.app:/oauth"]
+    )
+
+    with pytest.raises(DirectoryError, match="public clients"):
+        house.running.run(adding)
+
+
+@pytest.mark.parametrize("uri", REGISTERED)
+def test_the_canonical_spelling_is_its_own(uri: str) -> None:
+    once = canonical(uri)
+
+    assert once is not None
+    assert canonical(once) == once
+    assert is_registered(once, once)
+    assert why_not_a_redirect_uri(once, is_public=True) is None

@@ -1,0 +1,502 @@
+"""The benchmark's own arithmetic, its refusals, its tables, and one run of the real thing where its tools are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, sleep
+
+import msgspec
+import pytest
+from bench.driver import Contender, check_same, in_turn
+from bench.figures import Slice, cpu, is_noisy, ratio, ratios, spread, throughput
+from bench.floods import judged
+from bench.gate import Ratios, ratios_of
+from bench.goals import GOALS, Verdict, was_noisy
+from bench.nginx import serving_files
+from bench.processes import BenchError, Server, family_of, free_port, running
+from bench.report import goals_table, replaced, rows_tables, skipped_text, table, tables
+from bench.results import Figure, Results, Skipped, read_results, this_machine
+from bench.wrk import Load, check_answers, run_slice
+
+from tests.support.paths import ROOT
+
+WRK_SAID = {
+    "requests": 1000,
+    "bytes": 8_700_000,
+    "seconds": 1.0,
+    "p50_us": 900,
+    "p99_us": 4000,
+    "wrong_status": 0,
+    "broken": 0,
+    "timeouts": 0,
+}
+
+
+def a_slice(
+    contender: str, number: int = 1, *, cpu_us: float = 20.0, row: str = "by id", **changes: float
+) -> Slice:
+    """A slice of a thousand requests in a second."""
+    requests = int(changes.get("requests", 1000))
+    return Slice(
+        row=row,
+        contender=contender,
+        round=number,
+        requests=requests,
+        seconds=1.0,
+        cpu_seconds=cpu_us * requests / 1e6,
+        p50_us=changes.get("p50_us", 900.0),
+        p99_us=changes.get("p99_us", 4000.0),
+    )
+
+
+def a_load(**changes: object) -> Load:
+    load = Load(target="/api/incidents/1", tokens=Path("tokens.txt"), body_bytes_min=8_000)
+    return replace(load, **changes)  # type: ignore[arg-type]
+
+
+def a_run(
+    *, nginx_us: float = 15.0, logged_us: float = 28.0, plain_us: float = 25.0, peer_us: float = 1100.0
+) -> Results:
+    """A run of the row that the gate looks at: five rounds."""
+    costs = {
+        "nginx": nginx_us,
+        "vigie, request log on": logged_us,
+        "vigie": plain_us,
+        "fastapi-json": peer_us,
+    }
+    return Results(a_slice(name, number, cpu_us=us) for number in range(1, 6) for name, us in costs.items())
+
+
+def wrk_output(**changes: object) -> str:
+    return f"Running 1s test\n  1 threads and 32 connections\n{json.dumps(WRK_SAID | changes)}\n"
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Other processes take their time, but not this much."""
+    give_up_at = monotonic() + 20
+    while not holds():
+        assert monotonic() < give_up_at
+        sleep(0.02)
+
+
+# Figures
+
+
+def test_a_spread_is_the_middle_and_both_ends() -> None:
+    found = spread([3.0, 1.0, 10.0])
+
+    assert (found.median, found.least, found.most) == (3.0, 1.0, 10.0)
+
+
+def test_cpu_is_that_of_one_request_in_microseconds() -> None:
+    assert cpu(a_slice("nginx", cpu_us=17.5)) == pytest.approx(17.5)
+    assert throughput(a_slice("nginx", requests=500)) == 500
+
+
+def test_a_ratio_holds_each_round_against_its_own_round() -> None:
+    # The machine was twice as slow in the second round: for both, so it says nothing.
+    nginx = [a_slice("nginx", 1, cpu_us=10), a_slice("nginx", 2, cpu_us=20), a_slice("nginx", 3, cpu_us=10)]
+    vigie = [a_slice("vigie", 1, cpu_us=30), a_slice("vigie", 2, cpu_us=60), a_slice("vigie", 3, cpu_us=40)]
+
+    assert ratios(vigie, nginx, cpu) == pytest.approx([3.0, 3.0, 4.0])
+    assert ratio(vigie, nginx, cpu) == pytest.approx(3.0)
+
+
+def test_a_round_that_one_of_them_lacks_is_left_out() -> None:
+    nginx = [a_slice("nginx", 2, cpu_us=10)]
+    vigie = [a_slice("vigie", 1, cpu_us=90), a_slice("vigie", 2, cpu_us=20)]
+
+    assert ratios(vigie, nginx, cpu) == pytest.approx([2.0])
+    assert ratio(vigie, [], cpu) is None
+
+
+@pytest.mark.parametrize(("most", "noisy"), [(12.5, False), (12.6, True)])
+def test_a_run_is_noisy_when_the_references_cpu_varies_by_more_than_a_quarter(
+    most: float, noisy: bool
+) -> None:
+    reference = [a_slice("nginx", 1, cpu_us=10.0), a_slice("nginx", 2, cpu_us=most)]
+
+    assert is_noisy(reference) is noisy
+
+
+@pytest.mark.parametrize(("fewest", "noisy"), [(1000, False), (999, True)])
+def test_a_run_is_noisy_when_the_reference_is_kept_from_its_core(fewest: int, noisy: bool) -> None:
+    reference = [a_slice("nginx", 1, requests=1500), a_slice("nginx", 2, requests=fewest)]
+
+    assert is_noisy(reference) is noisy
+
+
+# Turns
+
+
+def test_each_round_begins_with_another_contender() -> None:
+    server = Server(name="any", pid=1, url="http://127.0.0.1:1")
+    contenders = [Contender(name=name, server=server, load=a_load()) for name in "abc"]
+
+    orders = ["".join(each.name for each in in_turn(contenders, number)) for number in range(1, 5)]
+
+    assert orders == ["abc", "bca", "cab", "abc"]
+
+
+# Refusing answers
+
+
+def test_whole_good_answers_are_taken_as_they_are() -> None:
+    assert check_answers(wrk_output(), a_load(), where="by id, vigie") == WRK_SAID
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"wrong_status": 3}, "3 of 1000 answers: wrong_status"),
+        ({"broken": 1}, "1 of 1000 answers: broken"),
+        ({"timeouts": 2}, "2 of 1000 answers: timeouts"),
+        ({"requests": 0}, "no answers at all"),
+        ({"bytes": 7_999_000}, "answers of 7999 bytes, where 8000 are due"),
+    ],
+)
+def test_wrong_and_short_answers_stop_the_run(changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(BenchError, match=f"by id, vigie: {reason}"):
+        check_answers(wrk_output(**changes), a_load(), where="by id, vigie")
+
+
+def test_a_generator_that_says_nothing_stops_the_run() -> None:
+    with pytest.raises(BenchError, match="wrk said nothing"):
+        check_answers("unable to connect to 127.0.0.1:1\n", a_load(), where="by id, vigie")
+
+
+def test_bodies_are_the_same_when_their_json_and_their_length_are() -> None:
+    check_same(b'{"a":1,"b":[]}', b'{"b":[],"a":1}\n', names=("vigie", "flask"))
+
+
+@pytest.mark.parametrize(
+    ("answered", "reason"),
+    [
+        (b'{"a":1,"b":[2]}', "does not answer what vigie answers"),
+        (b'{"a": 1,"b":[]}', "answers 15 bytes, vigie 14"),
+    ],
+)
+def test_bodies_that_differ_stop_the_run(answered: bytes, reason: str) -> None:
+    with pytest.raises(BenchError, match=f"flask {reason}"):
+        check_same(b'{"a":1,"b":[]}', answered, names=("vigie", "flask"))
+
+
+needs_its_tools = pytest.mark.skipif(
+    not all(
+        shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("nginx", "wrk", "taskset")
+    ),
+    reason="needs nginx and wrk",
+)
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin")
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    (tmp_path / "tokens.txt").write_text("one\ntwo\n", encoding="ascii")
+    return tmp_path / "tokens.txt"
+
+
+def slice_of(server: Server, load: Load) -> Slice:
+    return run_slice(server, load, row="by id", contender="nginx", round_number=1, seconds=1)
+
+
+@needs_its_tools
+@pytest.mark.usefixtures("tools")
+def test_a_slice_counts_the_answers_and_the_cpu_of_a_real_server(tokens: Path) -> None:
+    bodies = {f"/api/incidents/{number}": b"x" * 8_000 for number in (1, 2, 3)}
+
+    with serving_files(bodies) as nginx:
+        fixed = slice_of(nginx, a_load(tokens=tokens))
+        varied = slice_of(nginx, a_load(tokens=tokens, target="/api/incidents/%d", last=3))
+
+    for each in (fixed, varied):
+        assert each.requests > 100
+        assert 0.5 < each.seconds < 5
+        assert 0 < each.cpu_seconds < 5
+        assert 0 < each.p50_us <= each.p99_us
+
+
+@needs_its_tools
+@pytest.mark.usefixtures("tools")
+def test_a_real_server_that_has_not_all_or_answers_short_stops_the_run(tokens: Path) -> None:
+    with serving_files({"/api/incidents/1": b"x" * 8_000}) as nginx:
+        with pytest.raises(BenchError, match="wrong_status"):
+            slice_of(nginx, a_load(tokens=tokens, target="/api/incidents/%d", last=3))
+        with pytest.raises(BenchError, match="where 20000 are due"):
+            slice_of(nginx, a_load(tokens=tokens, body_bytes_min=20_000))
+
+
+# Goals
+
+
+def test_a_goal_is_reached_missed_or_not_run() -> None:
+    against_nginx = GOALS[0]
+
+    assert against_nginx.verdict(a_run(logged_us=29.9)) is Verdict.REACHED
+    assert against_nginx.verdict(a_run(logged_us=30.5)) is Verdict.MISSED
+    assert against_nginx.verdict(Results()) is Verdict.NOT_RUN
+
+
+def test_on_a_noisy_machine_times_are_not_judged_and_cpu_is() -> None:
+    results = a_run()
+    results.add(a_slice("nginx", 6, cpu_us=40.0))
+
+    verdicts = {goal.path: goal.verdict(results) for goal in GOALS}
+
+    assert verdicts["same, requests per second against nginx"] is Verdict.UNSURE
+    assert verdicts[GOALS[0].path] is Verdict.REACHED
+
+
+def test_a_run_on_a_machine_that_was_busy_before_is_noisy() -> None:
+    machine = this_machine("python -m bench all")
+    quiet, busy = (
+        Results([msgspec.structs.replace(machine, load_average=load), *a_run().records])
+        for load in (1.0, 1.1)
+    )
+
+    assert not was_noisy(quiet)
+    assert was_noisy(busy)
+
+
+def test_memory_after_reads_is_judged_only_after_as_many_as_the_goal_says() -> None:
+    goals = [goal for goal in GOALS if "1,000,000 reads" in goal.path]
+    figures = [
+        Figure(row="memory", name=f"more after reads {which}", value=12.0, unit="MB")
+        for which in ("of a hundred incidents", "of all incidents")
+    ]
+
+    few, enough = (
+        Results([*figures, Figure(row="memory", name="reads", value=reads, unit="")])
+        for reads in (999_999, 1_000_000)
+    )
+
+    assert [goal.verdict(few) for goal in goals] == [Verdict.NOT_RUN] * 2
+    assert [goal.verdict(enough) for goal in goals] == [Verdict.REACHED] * 2
+
+
+def test_a_token_never_seen_is_judged_without_the_check_of_its_signature() -> None:
+    results = Results(
+        [
+            a_slice("vigie, tokens seen before", row="tokens never seen", cpu_us=30.0),
+            a_slice("vigie, tokens never seen", row="tokens never seen", cpu_us=80.0),
+            Figure(row="tokens never seen", name="signature check", value=36.0, unit="µs of CPU"),
+        ]
+    )
+
+    (goal,) = [goal for goal in GOALS if "never seen" in goal.path]
+
+    assert goal.value(results) == pytest.approx(14.0)
+    assert goal.verdict(results) is Verdict.REACHED
+
+
+def test_every_goal_has_one_bound_and_a_path_of_its_own() -> None:
+    assert all((goal.at_most is None) != (goal.at_least is None) for goal in GOALS)
+    assert len({goal.path for goal in GOALS}) == len(GOALS)
+
+
+# The gate
+
+
+def test_the_gate_takes_the_medians_of_both_ratios() -> None:
+    found = ratios_of(a_run(nginx_us=10, logged_us=35, plain_us=30, peer_us=900))
+
+    assert found.of_nginx == pytest.approx(3.5)
+    assert found.of_peer == pytest.approx(30.0)
+    assert found.passes
+
+
+@pytest.mark.parametrize(
+    ("of_nginx", "of_peer", "passes"), [(4.0, 20.0, True), (4.1, 40.0, False), (2.0, 19.9, False)]
+)
+def test_the_gate_is_half_as_strong_as_the_goals(of_nginx: float, of_peer: float, passes: bool) -> None:
+    assert Ratios(of_nginx=of_nginx, of_peer=of_peer).passes is passes
+
+
+def test_the_gate_does_not_pass_a_run_without_the_peer() -> None:
+    run = Results(each for each in a_run().slices if each.contender != "fastapi-json")
+
+    with pytest.raises(ValueError, match="lacks one of"):
+        ratios_of(run)
+
+
+# Tables
+
+
+def test_a_table_is_markdown_with_columns_of_one_width() -> None:
+    assert table(("who", "CPU"), [("nginx", "15.0"), ("vigie", "7")]) == (
+        "| who   |  CPU |\n"
+        "|-------|-----:|\n"
+        "| nginx | 15.0 |\n"
+        "| vigie |    7 |"
+    )  # fmt: skip
+
+
+def test_a_row_is_held_against_nginx_whoever_came_first() -> None:
+    run = Results(reversed(a_run(nginx_us=10, plain_us=25).records))
+
+    lines = rows_tables(run).splitlines()
+
+    assert lines[0] == "### By id"
+    assert lines[4].startswith("| nginx ")
+    (vigie,) = [line for line in lines if line.startswith("| vigie  ")]
+    cells = [cell.strip() for cell in vigie.strip("|").split("|")]
+    assert cells == [
+        "vigie",
+        "1,000 (1,000 to 1,000)",
+        "25 (25 to 25)",
+        "900 (900 to 900)",
+        "4,000 (4,000 to 4,000)",
+        "2.5",
+        "1",
+    ]
+
+
+def test_a_noisy_row_says_so() -> None:
+    run = a_run()
+    run.add(a_slice("nginx", 6, cpu_us=40.0))
+
+    assert rows_tables(run).startswith("### By id (noisy)\n")
+    assert "The machine was noisy" in tables(Results([this_machine("bench"), *run.records]))
+
+
+def test_the_table_of_goals_has_a_line_for_each_and_invents_nothing() -> None:
+    lines = goals_table(Results()).splitlines()[2:]
+
+    assert len(lines) == len(GOALS)
+    assert all(
+        [cell.strip() for cell in line.strip("|").split("|")][2:] == ["-", "not run"] for line in lines
+    )
+
+
+def test_what_was_not_run_says_why() -> None:
+    results = Results([Skipped(row="C loop over SQLite", reason="gcc is missing")])
+
+    assert skipped_text(results) == "- Not run: C loop over SQLite. Gcc is missing."
+
+
+def test_a_section_of_a_document_is_replaced_between_its_marks() -> None:
+    document = "before\n<!-- begin: rows -->\nold\n<!-- end: rows -->\nafter\n"
+
+    assert replaced(document, "rows", r"new \1") == (
+        "before\n<!-- begin: rows -->\nnew \\1\n<!-- end: rows -->\nafter\n"
+    )
+    with pytest.raises(ValueError, match="no place for goals"):
+        replaced(document, "goals", "new")
+
+
+def test_the_document_has_every_goal_with_its_bound_and_every_plot() -> None:
+    document = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    cells = [[cell.strip() for cell in line.split("|")[1:3]] for line in document.splitlines() if "|" in line]
+
+    assert [[goal.path, goal.bound] for goal in GOALS if [goal.path, goal.bound] not in cells] == []
+    assert {path.name for path in (ROOT / "docs" / "performance").glob("*.svg")} == set(
+        re.findall(r"\(performance/([\w-]+\.svg)\)", document)
+    )
+
+
+def test_results_are_read_again_as_they_were_written(tmp_path: Path) -> None:
+    results = Results(file=tmp_path / "results.jsonl")
+    for record in (
+        this_machine("python -m bench quick"),
+        a_slice("nginx"),
+        Figure(row="start", name="empty store", value=0.4, unit="s"),
+        Skipped(row="PostgreSQL", reason="not yet"),
+    ):
+        results.add(record)
+
+    assert read_results(tmp_path / "results.jsonl").records == results.records
+
+
+# Processes
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
+def test_a_server_is_measured_with_its_children_and_gone_afterwards() -> None:
+    port = free_port()
+    # A server whose child does the work.
+    program = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'while True: pass'])\n"
+        "import http.server\n"
+        f"http.server.HTTPServer(('127.0.0.1', {port}), http.server.BaseHTTPRequestHandler).serve_forever()\n"
+    )
+
+    with running("busy", [sys.executable, "-c", program], port, ready_path="/") as server:
+        family = family_of(server.pid)
+        before = server.cpu_seconds()
+        wait_until(lambda: server.cpu_seconds() >= before + 0.1)
+        spent, resident = server.cpu_seconds() - before, server.resident_bytes()
+
+    assert len(family) == 2
+    assert spent > 0.05
+    assert resident > 1_000_000
+    wait_until(lambda: not any(is_running(pid) for pid in family))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and not only its entry that nobody has asked for yet."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_server_that_does_not_start_is_named() -> None:
+    with (
+        pytest.raises(BenchError, match="broken did not start"),
+        running("broken", [sys.executable, "-c", "raise SystemExit(1)"], free_port(), ready_path="/"),
+    ):
+        pass
+
+
+# Floods and soaks
+
+
+@pytest.mark.parametrize(("kept", "ended"), [(0.49, 1), (0.5, 0), (1.1, 0)])
+def test_floods_are_judged_by_the_worst(kept: float, ended: int, capsys: pytest.CaptureFixture[str]) -> None:
+    shares = {"64 x bad secrets": 2.0, "8 x forged tokens": kept, "64 x wrong passwords": 1.2}
+
+    assert judged(shares, None) == judged(shares, 0.5) == ended
+    assert f"{kept:.0%} beside 8 x forged tokens" in capsys.readouterr().out
+
+
+def test_beside_what_is_public_more_must_be_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert judged({"64 x forged tokens": 0.51, "8 x style sheet": 0.59}, None) == 1
+    assert "at least 60% are needed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["floods", "--seconds", "0.5", "--flooders", "4", "--only", "wrong passwords", "--kept", "0.01"],
+            "beside 4 x wrong passwords; at least 1% are needed",
+        ),
+        (
+            ["floods", "--seconds", "0.5", "--flooders", "2", "--only", "authorize page", "--kept", "0.01"],
+            "beside 2 x authorize page; at least 1% are needed",
+        ),
+        (["soak", "--tokens", "40"], "since 10,000 are remembered"),
+    ],
+    ids=["floods", "floods of what is public", "soak"],
+)
+def test_a_short_one_of_each_is_run_against_the_real_program(arguments: list[str], said: str) -> None:
+    name, *options = arguments
+
+    ended = subprocess.run(
+        [sys.executable, "-m", f"bench.{name}", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, said in ended.stdout) == (0, True), ended.stdout + ended.stderr

@@ -1,0 +1,52 @@
+"""What goes on beside the answers goes on whatever happens."""
+
+import asyncio
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import settings_in
+from vigie.core.errors import IssuerUnavailable
+from vigie.identity.federation.tokens import ForeignTokens
+from vigie.observability.access_log import RequestLog
+from vigie.observability.log_writer import LogWriter
+from vigie.runtime.background_tasks import chores
+from vigie.runtime.container import assemble
+from vigie.runtime.installation import now, opened
+
+
+class Overrun(ForeignTokens):
+    """Issuers whose keys so many wait for that there is no place left."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.asked_twice = asyncio.Event()
+
+    async def refresh(self) -> None:
+        """Refuse, as the keys of an issuer do then."""
+        self.asked += 1
+        if self.asked > 1:
+            self.asked_twice.set()
+        raise IssuerUnavailable("100 requests wait for its keys", retry_after_seconds=5)
+
+
+def test_issuers_are_asked_again_after_one_could_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vigie.runtime.background_tasks.FETCH_EVERY_SECONDS", 0.01)
+
+    async def until_asked_twice() -> None:
+        overrun = Overrun()
+        async with opened(settings_in(tmp_path), create=True) as installation:
+            parts = await assemble(
+                installation, "http://localhost", RequestLog(LogWriter(io.BytesIO()), enabled=False)
+            )
+            async with chores(installation, replace(parts, foreign=overrun), None, now):
+                await asyncio.wait_for(overrun.asked_twice.wait(), timeout=10)
+
+    asyncio.run(until_asked_twice())
+
+    said = capsys.readouterr()
+    assert "issuer_not_reached" in said.out + said.err

@@ -1,0 +1,192 @@
+"""Whatever is imported, updated and removed: the sights are always what the spans and columns of the rows say."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.builders import Document, a_deed, a_device, an_alert, an_incident, to_json
+from tests.support.database_access import below
+from tests.support.house import House, RunningHouse
+from tests.support.naive_lists import inherited_by, is_redirected
+from vigie.core.access import WHOLE_TENANT
+from vigie.core.filters import STATUSES
+from vigie.core.incident import Spans, decode_spans, inheriting, keep_incident, sights_of
+from vigie.core.instants import Instant, format_instant, parse_instant
+from vigie.core.update import Update, updated
+from vigie.storage.changes import Decide, Decision
+from vigie.storage.visibility import sight_label
+
+NOON = parse_instant("2026-02-11T12:00:00Z")
+MOMENTS = st.integers(-3, 3).map(lambda ticks: Instant(NOON + ticks))
+# Few of each, so that the same incident is met again and again; groups with numbers, without, and none.
+NUMBERS = st.integers(1, 4)
+GROUPS = st.sampled_from(("laptops", "servers", "branch", "", None))
+ASSIGNEES = st.sampled_from((None, "", "ana", "élise"))
+
+SIGHT_COLUMNS = ("incident_id", "last_update_at", "created_at", "status", "assigned_to")
+
+Step = tuple[str, Any]
+
+
+class Store:
+    """The incidents of one tenant, changed through the store and looked at past it."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._incidents = house.running.installation.incidents
+        self._tenant_id = house.tenant.tenant_id
+
+    def take(self, step: Step) -> None:
+        """Make one change."""
+        kind, what = step
+        match kind:
+            case "import":
+                kept = [keep_incident(to_json(document)) for document in what]
+                self._house.running.run(self._incidents.put_incidents(self._tenant_id, kept, a_deed()))
+            case "update":
+                number, update, at = what
+                change = self._incidents.update_incident(
+                    self._tenant_id, number, WHOLE_TENANT, a_deed(at=at), deciding(update), done=None
+                )
+                self._house.running.run(change)
+            case "remove":
+                self._house.running.run(self._incidents.remove_incident(self._tenant_id, what, a_deed()))
+            case "retire":
+                retire = self._incidents.remove_incidents_before(self._tenant_id, what, a_deed())
+                self._house.running.run(retire)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every incident, by its columns."""
+        return list(self._select(f"SELECT {', '.join(SIGHT_COLUMNS)}, spans, document FROM incident"))
+
+    def sights(self) -> list[tuple[object, ...]]:
+        """Every sight, in order."""
+        rows = self._select(f"SELECT label, {', '.join(SIGHT_COLUMNS)} FROM incident_sight")
+        return sorted((tuple(row.values()) for row in rows), key=repr)
+
+    def _select(self, statement: str) -> Iterator[dict[str, Any]]:
+        columns = statement.removeprefix("SELECT ").partition(" FROM ")[0].split(", ")
+        store = below(self._house.running.settings.database)
+        for row in store.rows(f"{statement} WHERE tenant_id = {self._tenant_id}"):
+            yield dict(zip(columns, row, strict=True))
+
+
+def deciding(update: Update) -> Decide:
+    def decide(head: dict[str, Any], _spans: Spans, at: Instant) -> Decision:
+        after = updated(head, update, at=at, author="tests")
+        return Decision(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
+
+    return decide
+
+
+def sights_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """The sights that the incidents ought to have: one for the whole tenant, one for each that spans give."""
+    sights = (
+        (label, *(row[column] for column in SIGHT_COLUMNS))
+        for row in rows
+        for label in labels_by(decode_spans(row["spans"]))
+    )
+    return sorted(sights, key=repr)
+
+
+def labels_by(spans: Spans) -> set[str]:
+    return {"*", *map(sight_label, sights_of(spans)), *([">"] if spans.inherited is not None else [])}
+
+
+def inherited(rows: list[dict[str, Any]]) -> dict[int, frozenset[object] | None]:
+    """What each incident ought to be visible by for what it was merged into; None for what is no stub."""
+    by_number = {row["incident_id"]: json.loads(row["document"]) for row in rows}
+    return {
+        number: None
+        if document["alerts"] or not is_redirected(document)
+        else inherited_by(document, by_number)
+        for number, document in by_number.items()
+    }
+
+
+def kept_inherited(rows: list[dict[str, Any]]) -> dict[int, frozenset[object] | None]:
+    """What is kept of that."""
+    kept = {row["incident_id"]: decode_spans(row["spans"]).inherited for row in rows}
+    return {number: None if labels is None else frozenset(labels) for number, labels in kept.items()}
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> list[Document]:
+    numbers = draw(st.lists(NUMBERS, min_size=1, max_size=3, unique=True))
+    return [draw(document_of(number)) for number in numbers]
+
+
+@st.composite
+def document_of(draw: st.DrawFn, number: int) -> Document:
+    alerts = draw(st.lists(st.lists(GROUPS, max_size=2), max_size=2))
+    return an_incident(
+        incidentId=number,
+        createdTime=format_instant(draw(MOMENTS)),
+        lastUpdateTime=format_instant(draw(MOMENTS)),
+        status=draw(st.sampled_from(STATUSES)),
+        assignedTo=draw(ASSIGNEES),
+        redirectIncidentId=draw(st.none() | NUMBERS),
+        alerts=[an_alert(devices=[a_device(group) for group in groups]) for groups in alerts],
+    )
+
+
+updates = st.builds(
+    Update,
+    status=st.none() | st.sampled_from(("Active", "InProgress", "Resolved")),
+    assigned_to=st.none() | st.sampled_from(("", "ana", "élise")),
+    comment=st.none() | st.just("seen"),
+)
+
+steps = st.one_of(
+    st.tuples(st.just("import"), documents()),
+    st.tuples(st.just("update"), st.tuples(NUMBERS, updates, MOMENTS)),
+    st.tuples(st.just("remove"), NUMBERS),
+    st.tuples(st.just("retire"), MOMENTS),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(steps, max_size=12))
+def test_the_sights_are_what_spans_and_columns_say_after_every_change(
+    running_house: RunningHouse, changes: list[Step]
+) -> None:
+    store = Store(House(running_house))
+
+    for change in changes:
+        store.take(change)
+
+        rows = store.rows()
+        assert store.sights() == sights_by(rows), change
+        assert kept_inherited(rows) == inherited(rows), change
+
+
+@settings(max_examples=30)
+@given(st.lists(steps, max_size=12))
+def test_the_columns_and_spans_of_a_row_are_what_its_document_says(
+    running_house: RunningHouse, changes: list[Step]
+) -> None:
+    store = Store(House(running_house))
+
+    for change in changes:
+        store.take(change)
+
+    for row in store.rows():
+        kept = keep_incident(row["document"])
+        inherited_labels = decode_spans(row["spans"]).inherited
+        spans = kept.spans if inherited_labels is None else inheriting(kept.spans, inherited_labels)
+        assert row == {**{name: getattr(kept, name) for name in row}, "spans": spans}
+
+
+@pytest.mark.parametrize("last", [("remove", 1), ("retire", Instant(NOON + 1_000_000))])
+def test_an_incident_that_is_gone_leaves_no_sight(house: House, last: Step) -> None:
+    store = Store(house)
+    store.take(("import", [an_incident(an_alert("laptops"), an_alert("servers"), incidentId=1)]))
+    assert [row[0] for row in store.sights()] == ["#11", "#12", "*"]
+
+    store.take(last)
+
+    assert store.sights() == []

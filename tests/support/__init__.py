@@ -1,0 +1,1 @@
+"""What tests share: servers, databases, clients and documents to test with."""
