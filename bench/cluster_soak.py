@@ -73,7 +73,7 @@ def _call(
     cluster: Cluster, place: int, is_over: threading.Event, pause_seconds: float
 ) -> Counter[tuple[str, int]]:
     """Ask all servers by turns; how often each status was answered."""
-    dice = random.Random(place)
+    rng = random.Random(place)
     answered: Counter[tuple[str, int]] = Counter()
     with ExitStack() as stack:
         connections = [
@@ -81,16 +81,16 @@ def _call(
             for port in cluster.ports
         ]
         while not is_over.wait(pause_seconds):
-            kind = dice.choice(_KINDS)
-            answered[kind, _ask(dice.choice(connections), cluster.token, kind, dice)] += 1
+            kind = rng.choice(_KINDS)
+            answered[kind, _ask(rng.choice(connections), cluster.token, kind, rng)] += 1
     return answered
 
 
-def _ask(connection: HTTPConnection, token: str, kind: str, dice: random.Random) -> int:
+def _ask(connection: HTTPConnection, token: str, kind: str, rng: random.Random) -> int:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    path = "/api/incidents" if kind == "list" else f"/api/incidents/{dice.choice(NUMBERS)}"
+    path = "/api/incidents" if kind == "list" else f"/api/incidents/{rng.choice(NUMBERS)}"
     # Of one size, so that nothing grows by what is said.
-    body = json.dumps({"tags": [f"{dice.randrange(10**9):09}"]}) if kind == "update" else None
+    body = json.dumps({"tags": [f"{rng.randrange(10**9):09}"]}) if kind == "update" else None
     connection.request("PATCH" if body else "GET", path, body, headers)
     answer = connection.getresponse()
     answer.read()

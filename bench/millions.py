@@ -18,20 +18,20 @@ from tests.support.stores import a_secret_in
 from bench.processes import BenchError
 from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core import lossless
-from vigie.core.audit import Deed, added
-from vigie.core.incident import KeptIncident, decode_spans, keep_document, sights_of
+from vigie.core.audit import AuditContext, added
+from vigie.core.incident import StoredIncident, decode_spans, keep_document, visibility_of
 from vigie.runtime.installation import opened
-from vigie.storage.postgres.raw_tables import postgres_shelf
-from vigie.storage.sqlite.raw_tables import sqlite_shelf
-from vigie.storage.transfer import HISTORY, INCIDENTS, SIGHTS, Rows, Shelf
-from vigie.storage.visibility import WHOLE_TENANT, sight_label
+from vigie.storage.postgres.raw_tables import postgres_raw_tables
+from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
+from vigie.storage.transfer import HISTORY, INCIDENTS, SIGHTS, RawTables, Rows
+from vigie.storage.visibility import WHOLE_TENANT, visibility_label
 
 TENANT = "Contoso"
 APPLICATION = "reader"
 _AS_PEOPLE_DO = 1_000
 _PER_COMMIT = 5_000
 _SHOWN_EVERY = 100_000
-_DEED = Deed(actor="bench", request_id="", at=NEWEST)
+_DEED = AuditContext(actor="bench", request_id="", at=NEWEST)
 _INCIDENT_COLUMNS = (
     "tenant_id",
     "incident_id",
@@ -145,10 +145,10 @@ async def _fill(store: Millions) -> None:
     async with opened(store.settings, create=True) as installation:
         tenant = await installation.directory.add_tenant(TENANT, guid=None, domain=None)
         await installation.incidents.put_incidents(tenant.tenant_id, list(islice(kept, _AS_PEOPLE_DO)), _DEED)
-    async with _shelf_of(store) as shelf:
+    async with _shelf_of(store) as raw_tables:
         left = store.incident_count - 2 * _AS_PEOPLE_DO
         while left > 0 and (some := list(islice(kept, min(_PER_COMMIT, left)))):
-            await shelf.put(list(_rows_of(tenant.tenant_id, some)))
+            await raw_tables.put(list(_rows_of(tenant.tenant_id, some)))
             left -= len(some)
             if left % _SHOWN_EVERY == 0:
                 print(f"{left:,} to go", flush=True)
@@ -156,7 +156,7 @@ async def _fill(store: Millions) -> None:
         await installation.incidents.put_incidents(tenant.tenant_id, list(kept), _DEED)
 
 
-def _rows_of(tenant_id: int, incidents: list[KeptIncident]) -> Iterator[Rows]:
+def _rows_of(tenant_id: int, incidents: list[StoredIncident]) -> Iterator[Rows]:
     yield (
         INCIDENTS,
         _INCIDENT_COLUMNS,
@@ -176,7 +176,7 @@ def _rows_of(tenant_id: int, incidents: list[KeptIncident]) -> Iterator[Rows]:
                 each.assigned_to,
             )
             for each in incidents
-            for label in (WHOLE_TENANT, *map(sight_label, sights_of(decode_spans(each.spans))))
+            for label in (WHOLE_TENANT, *map(visibility_label, visibility_of(decode_spans(each.spans))))
         ],
     )
     yield (
@@ -198,13 +198,13 @@ def _rows_of(tenant_id: int, incidents: list[KeptIncident]) -> Iterator[Rows]:
     )
 
 
-def _shelf_of(store: Millions) -> AbstractAsyncContextManager[Shelf]:
+def _shelf_of(store: Millions) -> AbstractAsyncContextManager[RawTables]:
     if store.settings.database.is_shared:
-        return postgres_shelf(store.url)
+        return postgres_raw_tables(store.url)
     return _file_shelf(store.settings.database.path)
 
 
 @asynccontextmanager
-async def _file_shelf(path: Path) -> AsyncIterator[Shelf]:
-    with sqlite_shelf(path) as shelf:
-        yield shelf
+async def _file_shelf(path: Path) -> AsyncIterator[RawTables]:
+    with sqlite_raw_tables(path) as raw_tables:
+        yield raw_tables

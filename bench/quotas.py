@@ -26,10 +26,10 @@ from tests.support.commands import done, served
 from tests.support.valkey import RunningValkey
 
 from vigie.core.quotas import minute_and_hour
-from vigie.ratelimit.address import quota_place
-from vigie.ratelimit.memory import MemoryMeter
-from vigie.ratelimit.valkey import ValkeyMeter
-from vigie.ratelimit.valkey_connection import ValkeyLink
+from vigie.ratelimit.address import quota_store_address
+from vigie.ratelimit.memory import MemoryRateLimiter
+from vigie.ratelimit.valkey import ValkeyRateLimiter
+from vigie.ratelimit.valkey_connection import ValkeyConnection
 from vigie.runtime.installation import steady_now
 
 OF_CONTOSO = ("--tenant", "contoso")
@@ -68,17 +68,17 @@ def _options() -> argparse.Namespace:
 async def _time_calls(valkey: RunningValkey) -> None:
     quota = minute_and_hour("get", per_minute=10**8, per_hour=1500)
     caller = (1, "11112222-3333-4444-5555-666677778888")
-    memory = MemoryMeter()
+    memory = MemoryRateLimiter()
     began = time.perf_counter()
     for _ in range(CALLS):
         memory.spend(quota, caller, steady_now())
     print(f"in memory                 {(time.perf_counter() - began) / CALLS * 1e6:6.2f} µs")
-    place = quota_place(valkey.url)
-    link = ValkeyLink(place, read_password=lambda: "", seconds_max=10.0)
-    async with ValkeyMeter(link, local=None) as meter:
+    place = quota_store_address(valkey.url)
+    link = ValkeyConnection(place, read_password=lambda: "", seconds_max=10.0)
+    async with ValkeyRateLimiter(link, local=None) as rate_limiter:
 
         async def spend() -> None:
-            answer = meter.spend(quota, caller, steady_now())
+            answer = rate_limiter.spend(quota, caller, steady_now())
             assert answer is not None
             await answer  # type: ignore[misc]
 

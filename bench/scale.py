@@ -131,8 +131,8 @@ async def _newest(store: Millions, column: str) -> list[str]:
     return [format_instant(Instant(at)) for (at,) in rows]
 
 
-async def _read(one: Opened, dice: random.Random) -> float:
-    number = dice.randrange(one.store.incident_count) + 1
+async def _read(one: Opened, rng: random.Random) -> float:
+    number = rng.randrange(one.store.incident_count) + 1
     started_seconds = perf_counter()
     found = await one.installation.incidents.find_incident(one.tenant_id, number, WHOLE_TENANT)
     taken = (perf_counter() - started_seconds) * 1000
@@ -141,11 +141,11 @@ async def _read(one: Opened, dice: random.Random) -> float:
 
 
 async def _by_turns(all_opened: Sequence[Opened], work: Work, count: int, seed: int) -> list[list[float]]:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     taken: list[list[float]] = [[] for _ in all_opened]
     for _ in range(count):
         for one, its_own in zip(all_opened, taken, strict=True):
-            its_own.append(await work(one, dice))
+            its_own.append(await work(one, rng))
     return taken
 
 
@@ -162,20 +162,20 @@ class Client:
         token = done("token", "--app", APPLICATION, "--tenant", TENANT, *at)["access_token"]
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    def read(self, dice: random.Random) -> float | None:
+    def read(self, rng: random.Random) -> float | None:
         """Milliseconds for any incident."""
-        return self._ask("GET", dice)
+        return self._ask("GET", rng)
 
-    def update(self, dice: random.Random) -> float | None:
+    def update(self, rng: random.Random) -> float | None:
         """Milliseconds for a change of any incident; None for one that was merged away."""
-        return self._ask("PATCH", dice, json.dumps({"tags": [str(dice.random())]}))
+        return self._ask("PATCH", rng, json.dumps({"tags": [str(rng.random())]}))
 
     def close(self) -> None:
         """Let go of the connection."""
         self._connection.close()
 
-    def _ask(self, method: str, dice: random.Random, body: str | None = None) -> float | None:
-        path = f"/api/incidents/{dice.randrange(self._store.incident_count) + 1}"
+    def _ask(self, method: str, rng: random.Random, body: str | None = None) -> float | None:
+        path = f"/api/incidents/{rng.randrange(self._store.incident_count) + 1}"
         headers = self._headers | ({"Content-Type": "application/json"} if body else {})
         started_seconds = perf_counter()
         self._connection.request(method, path, body, headers)
@@ -194,11 +194,11 @@ def _time_over_http(stores: Sequence[Millions], rounds: int) -> Iterator[Measure
             clients.append(Client(store, stack.enter_context(served(*options))[1]["url"]))
             stack.callback(clients[-1].close)
         for name, ask, count in (("read", Client.read, 50 * rounds), ("update", Client.update, 5 * rounds)):
-            dice = random.Random(count)
+            rng = random.Random(count)
             taken: list[list[float]] = [[] for _ in clients]
             while min(map(len, taken)) < count * (1 + _WARM_UP):
                 for client, its_own in zip(clients, taken, strict=True):
-                    if (milliseconds := ask(client, dice)) is not None:
+                    if (milliseconds := ask(client, rng)) is not None:
                         its_own.append(milliseconds)
             yield f"{name}, over HTTP", [its_own[-count:] for its_own in taken]
 

@@ -11,7 +11,14 @@ import pytest
 
 import vigie
 from tests.support.paths import DOCS
-from vigie.api.error_responses import DEFECT, PAGE_PROBLEMS, PROBLEMS, TOKEN_PROBLEMS, error_body, problem_of
+from vigie.api.error_responses import (
+    ERROR_RESPONSES,
+    INTERNAL_ERROR,
+    PAGE_ERROR_RESPONSES,
+    TOKEN_ERROR_RESPONSES,
+    error_body,
+    error_response_of,
+)
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.http.protocol import Reason
@@ -52,7 +59,7 @@ def _every_module_of_vigie() -> None:
 
 
 def test_every_refusal_has_one_row() -> None:
-    assert Counter(every_refusal()) == Counter(list(PROBLEMS))
+    assert Counter(every_refusal()) == Counter(list(ERROR_RESPONSES))
 
 
 def test_refusals_are_written_in_one_place() -> None:
@@ -60,16 +67,16 @@ def test_refusals_are_written_in_one_place() -> None:
 
 
 def test_every_row_has_a_status_and_a_code_of_the_api() -> None:
-    for problem in [*PROBLEMS.values(), DEFECT]:
+    for problem in [*ERROR_RESPONSES.values(), INTERNAL_ERROR]:
         assert problem.code in CODES_OF_THE_API[problem.status]
 
 
 def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:
     rows = [
-        *((refusal.__name__, problem.status, problem.code) for refusal, problem in PROBLEMS.items()),
-        *((f"AADSTS{code}", status, error) for code, (status, error) in TOKEN_PROBLEMS.items()),
-        *((name, status, "page") for name, status in PAGE_PROBLEMS.items()),
-        ("Defect", DEFECT.status, DEFECT.code),
+        *((refusal.__name__, problem.status, problem.code) for refusal, problem in ERROR_RESPONSES.items()),
+        *((f"AADSTS{code}", status, error) for code, (status, error) in TOKEN_ERROR_RESPONSES.items()),
+        *((name, status, "page") for name, status in PAGE_ERROR_RESPONSES.items()),
+        ("Defect", INTERNAL_ERROR.status, INTERNAL_ERROR.code),
     ]
 
     assert Counter(headings()) == Counter(rows)
@@ -94,20 +101,20 @@ def test_a_spent_quota_and_a_store_that_is_away_say_when_to_come_back() -> None:
     quota = QuotaExceeded("spent", quota_name="get", retry_after_seconds=17)
     store = StoreUnavailable("locked", retry_after_seconds=3)
 
-    assert problem_of(quota).headers(quota, "http://a.example") == (("retry-after", "17"),)
-    assert problem_of(store).headers(store, "http://a.example") == (("retry-after", "3"),)
+    assert error_response_of(quota).headers(quota, "http://a.example") == (("retry-after", "17"),)
+    assert error_response_of(store).headers(store, "http://a.example") == (("retry-after", "3"),)
 
 
 def test_a_refused_method_says_which_are_answered() -> None:
     refused = MethodNotAllowed("PUT", ("GET", "HEAD"))
 
-    assert problem_of(refused).headers(refused, "http://a.example") == (("allow", "GET, HEAD"),)
+    assert error_response_of(refused).headers(refused, "http://a.example") == (("allow", "GET, HEAD"),)
 
 
 def test_what_is_for_the_log_never_leaves() -> None:
     refused = StoreUnavailable("disk I/O error in /var/lib/vigie")
 
-    body = error_body(problem_of(refused).code, refused.message, "|a.1.")
+    body = error_body(error_response_of(refused).code, refused.message, "|a.1.")
 
     assert json.loads(body) == {
         "error": {

@@ -21,15 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from tests.support.builders import a_deed, a_redirected_stub, an_alert, an_incident
+from tests.support.builders import a_redirected_stub, an_alert, an_audit_context, an_incident
 from tests.support.house import Clock, House, RunningHouse, eventually
-from vigie.api.fast_path import fast_lane_protocol
+from vigie.api.fast_path import fast_path_protocol
 from vigie.config.settings import QuotaSettings
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits, limited_protocol
-from vigie.observability.access_log import RequestLog
+from vigie.observability.access_log import AccessLog
 from vigie.observability.log_writer import LogWriter
-from vigie.runtime.container import Parts, assemble
+from vigie.runtime.container import Components, build_components
 from vigie.runtime.installation import opened
 
 DATE = (b"date", b"Tue, 24 Nov 2026 09:28:00 GMT")
@@ -44,12 +44,12 @@ METRICS_OF_TIME = re.compile(r"_sum\b|le=\"\d|_created|process_")
 class Twin:
     """One of the two ways, really served on the loopback: its socket, its clocks, its lines, its counts."""
 
-    parts: Parts
+    parts: Components
     wall: Clock
     steady: Clock
     port: int
     written: io.BytesIO
-    log: RequestLog
+    log: AccessLog
     state: ServerState
     plain_count: int = 0
 
@@ -110,7 +110,7 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
     wall, steady = Clock(), Clock()
     wall.show(started_at(running))
     written = io.BytesIO()
-    log = RequestLog(LogWriter(written), enabled=True)
+    log = AccessLog(LogWriter(written), enabled=True)
     async with AsyncExitStack() as stack:
         # Answers are not held back here: that goes by the clock on the wall, and would hold up the examples.
         unhurried = msgspec.structs.replace(running.settings.server, anonymous_answers_per_second=10**9)
@@ -120,10 +120,10 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
             patch("vigie.runtime.container.now", wall.now),
             patch("vigie.runtime.container.steady_now", steady.now),
         ):
-            parts = await assemble(installation, running.url, log)
+            parts = await build_components(installation, running.url, log)
         on_refused = parts.metrics.connection_refusals.count
         kind = (
-            fast_lane_protocol(parts.fast_lane, Limits(), on_refused)
+            fast_path_protocol(parts.fast_path, Limits(), on_refused)
             if is_fast
             else limited_protocol(Limits(), on_refused)
         )
@@ -431,7 +431,7 @@ def test_an_incident_that_is_removed_is_missing_on_a_connection_that_has_read_it
     before = [status_of(connection, path, token) for _ in range(4)]
     incidents = house.running.installation.incidents
 
-    house.running.run(incidents.remove_incident(house.tenant.tenant_id, number, a_deed()))
+    house.running.run(incidents.remove_incident(house.tenant.tenant_id, number, an_audit_context()))
 
     assert before == [200] * 4
     assert status_of(connection, path, token) == 404

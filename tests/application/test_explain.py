@@ -35,7 +35,7 @@ from vigie.core.access import (
     RolePermission,
     exposure_of,
 )
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.redaction import trim
@@ -44,7 +44,7 @@ from vigie.synthetic.generator import generate
 
 UPN = "ada@contoso.example"
 CONTOSO = ("--tenant", "contoso")
-DEED = Deed(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
+DEED = AuditContext(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
 VIEWING = frozenset({RolePermission.VIEW_DATA})
 
 
@@ -82,9 +82,9 @@ def an_application(*granted: str) -> Caller:
 
 
 def told_to_user(
-    incident: Document | None, *assignments: Assignment, kept_since: Instant | None = None
+    incident: Document | None, *assignments: Assignment, retained_since: Instant | None = None
 ) -> Explanation:
-    return explain(a_user(assignments), assignments, incident, kept_since=kept_since)
+    return explain(a_user(assignments), assignments, incident, retained_since=retained_since)
 
 
 def counted(holder: Document, key: str) -> int:
@@ -224,7 +224,7 @@ def test_a_stub_is_seen_by_those_who_see_what_it_leads_to() -> None:
     granted = [an_assignment(11, "laptops")]
 
     seen, hidden = (
-        explain(a_user(granted), granted, a_redirected_stub(9), kept_since=None, inherited=inherited)
+        explain(a_user(granted), granted, a_redirected_stub(9), retained_since=None, inherited=inherited)
         for inherited in ([11], [12])
     )
 
@@ -265,7 +265,7 @@ def test_a_missing_incident_and_one_past_its_retention() -> None:
     updated = parse_instant("2026-02-11T07:52:30.81Z")
 
     missing, past, kept = (
-        told_to_user(found, an_assignment(), kept_since=Instant(updated + ticks))
+        told_to_user(found, an_assignment(), retained_since=Instant(updated + ticks))
         for found, ticks in ((None, 0), (incident, 1), (incident, 0))
     )
 
@@ -284,7 +284,7 @@ def test_a_missing_incident_and_one_past_its_retention() -> None:
 
 @pytest.mark.parametrize("permission", APPLICATION_PERMISSIONS)
 def test_an_application_that_may_read_sees_the_whole_tenant(permission: str) -> None:
-    told = explain(an_application(permission), (), an_incident(an_alert("servers")), kept_since=None)
+    told = explain(an_application(permission), (), an_incident(an_alert("servers")), retained_since=None)
 
     assert told.sees
     assert told.reasons == (
@@ -294,7 +294,7 @@ def test_an_application_that_may_read_sees_the_whole_tenant(permission: str) -> 
 
 
 def test_an_application_without_a_permission_is_told_which() -> None:
-    told = explain(an_application("Mail.Read"), (), an_incident(), kept_since=None)
+    told = explain(an_application("Mail.Read"), (), an_incident(), retained_since=None)
 
     assert not told.sees
     assert told.reasons == (
@@ -415,7 +415,7 @@ def test_it_says_sees_exactly_when_reading_finds_something(tmp_path: Path, group
             a_user([assignment]),
             [assignment],
             document,
-            kept_since=None,
+            retained_since=None,
             inherited=inherited_by(document, by_number),
         ).sees
         for document in documents

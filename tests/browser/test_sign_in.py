@@ -74,7 +74,7 @@ def code_shown_by_device(application: Asking) -> str:
 
 # How to get to each page
 
-Way = Callable[[Page, Asking, User], None]
+AccessPath = Callable[[Page, Asking, User], None]
 
 
 def to_sign_in(page: Page, application: Asking, _: User) -> None:
@@ -151,7 +151,7 @@ def to_handing_over(page: Page, application: Asking, _: User) -> None:
     page.wait_for_selector("button")
 
 
-WAYS: dict[str, Way] = {
+WAYS: dict[str, AccessPath] = {
     "sign-in": to_sign_in,
     "refused sign-in": to_refused_sign_in,
     "consent": to_consent,

@@ -28,7 +28,7 @@ from tests.support.handshakes import (
     shake_hands,
 )
 from vigie.certificates import files as keeping_module
-from vigie.certificates.files import Keeping
+from vigie.certificates.files import CertificateFilesStore
 from vigie.certificates.issuing import Certified, authority_from_pem, is_due, is_from, issue, new_authority
 from vigie.certificates.names import LOOPBACK_NAMES, names_among
 from vigie.config.settings import SettingsError
@@ -45,9 +45,9 @@ Log = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
-def keeping(tmp_path: Path) -> Keeping:
+def keeping(tmp_path: Path) -> CertificateFilesStore:
     """Files with the shared authority in them."""
-    keeping = Keeping(tmp_path)
+    keeping = CertificateFilesStore(tmp_path)
     keeping.authority_file.write_bytes(an_authority().to_pem())
     keeping.authority_file.chmod(0o600)
     keeping.public_file.write_bytes(an_authority().root_pem())
@@ -243,14 +243,16 @@ def test_tls_1_2_is_spoken_with_forward_secrecy_and_without_compression(tmp_path
 # How the authority is kept
 
 
-def settle(keeping: Keeping, names: frozenset[str] = NAMES, now: Instant = NOW) -> keeping_module.Settled:
+def settle(
+    keeping: CertificateFilesStore, names: frozenset[str] = NAMES, now: Instant = NOW
+) -> keeping_module.Settled:
     return keeping.settle(names, MACHINE, now)
 
 
 def test_the_first_start_makes_an_authority_whose_key_nobody_else_can_read(
     tmp_path: Path, quick: None
 ) -> None:
-    settled = settle(Keeping(tmp_path))
+    settled = settle(CertificateFilesStore(tmp_path))
 
     files = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
     assert files == {"ca-key.pem": 0o600, "ca-key.pem.lock": 0o600, "ca.pem": 0o644}
@@ -259,7 +261,7 @@ def test_the_first_start_makes_an_authority_whose_key_nobody_else_can_read(
     assert b"PRIVATE" not in (tmp_path / "ca.pem").read_bytes()
 
 
-def test_the_next_start_finds_it_and_writes_nothing(keeping: Keeping) -> None:
+def test_the_next_start_finds_it_and_writes_nothing(keeping: CertificateFilesStore) -> None:
     settled = settle(keeping)
 
     assert settled == keeping_module.Settled(authority=settled.authority)
@@ -269,7 +271,7 @@ def test_the_next_start_finds_it_and_writes_nothing(keeping: Keeping) -> None:
 
 @pytest.mark.parametrize("names", [NAMES | {"vigie.example"}, LOOPBACK_NAMES], ids=["more", "fewer"])
 def test_other_names_mean_another_authority_and_the_one_before_is_set_aside(
-    names: frozenset[str], keeping: Keeping, quick: None
+    names: frozenset[str], keeping: CertificateFilesStore, quick: None
 ) -> None:
     settled = settle(keeping, names)
 
@@ -282,7 +284,7 @@ def test_other_names_mean_another_authority_and_the_one_before_is_set_aside(
     assert keeping.public_file.read_bytes() == settled.authority.root_pem()
 
 
-def test_an_authority_that_was_set_aside_can_be_put_back(keeping: Keeping, quick: None) -> None:
+def test_an_authority_that_was_set_aside_can_be_put_back(keeping: CertificateFilesStore, quick: None) -> None:
     key_file, _ = settle(keeping, LOOPBACK_NAMES).set_aside
     key_file.replace(keeping.authority_file)
 
@@ -292,22 +294,22 @@ def test_an_authority_that_was_set_aside_can_be_put_back(keeping: Keeping, quick
     assert keeping.public_file.read_bytes() == an_authority().root_pem()
 
 
-def test_a_machine_that_is_called_otherwise_now_keeps_its_authority(keeping: Keeping) -> None:
+def test_a_machine_that_is_called_otherwise_now_keeps_its_authority(keeping: CertificateFilesStore) -> None:
     settled = keeping.settle(NAMES, frozenset({"another-container"}), NOW)
 
     assert not settled.is_new
     assert settled.authority.machine == MACHINE
 
 
-def test_an_authority_that_has_expired_is_replaced(keeping: Keeping, quick: None) -> None:
+def test_an_authority_that_has_expired_is_replaced(keeping: CertificateFilesStore, quick: None) -> None:
     assert settle(keeping, now=days_from_now(4000)).is_new
 
 
-def test_a_clock_that_is_behind_costs_nobody_the_authority(keeping: Keeping) -> None:
+def test_a_clock_that_is_behind_costs_nobody_the_authority(keeping: CertificateFilesStore) -> None:
     assert not settle(keeping, now=Instant(0)).is_new
 
 
-def test_the_public_file_is_written_again_when_it_is_gone(keeping: Keeping) -> None:
+def test_the_public_file_is_written_again_when_it_is_gone(keeping: CertificateFilesStore) -> None:
     keeping.public_file.unlink()
 
     settle(keeping)
@@ -319,7 +321,9 @@ def test_the_public_file_is_written_again_when_it_is_gone(keeping: Keeping) -> N
     "content",
     [b"", an_authority().root_pem(), a_certificate("self").to_pem(), an_authority().to_pem()[:900]],
 )
-def test_a_file_that_is_no_authority_is_refused_and_left_alone(content: bytes, keeping: Keeping) -> None:
+def test_a_file_that_is_no_authority_is_refused_and_left_alone(
+    content: bytes, keeping: CertificateFilesStore
+) -> None:
     keeping.authority_file.write_bytes(content)
 
     with pytest.raises(KeyFileError, match=r"ca-key\.pem is not a Vigie authority; restore it, or remove it"):
@@ -332,7 +336,7 @@ def test_what_is_in_the_way_is_refused_and_left_alone(tmp_path: Path, quick: Non
     (tmp_path / "ca.pem").write_text("mine", encoding="utf-8")
 
     with pytest.raises(KeyFileError, match=r"ca\.pem is in the way"):
-        settle(Keeping(tmp_path))
+        settle(CertificateFilesStore(tmp_path))
 
     assert (tmp_path / "ca.pem").read_text(encoding="utf-8") == "mine"
 
@@ -402,7 +406,7 @@ def test_while_the_authority_is_not_valid_nothing_is_due() -> None:
     assert not is_due(server, an_authority(), days_from_now(4000))
 
 
-def test_a_server_certificate_is_kept_until_it_is_due(keeping: Keeping) -> None:
+def test_a_server_certificate_is_kept_until_it_is_due(keeping: CertificateFilesStore) -> None:
     authority = an_authority()
     keeping.keep_current(authority, NOW)
     first = keeping.server_file.read_bytes()
@@ -419,7 +423,7 @@ def test_a_server_certificate_is_kept_until_it_is_due(keeping: Keeping) -> None:
     "content", [b"", b"nonsense", a_certificate("self", x509.DNSName("localhost")).to_pem()]
 )
 def test_a_server_certificate_that_is_not_of_the_authority_is_made_anew(
-    content: bytes, keeping: Keeping
+    content: bytes, keeping: CertificateFilesStore
 ) -> None:
     keeping.server_file.touch(mode=0o600)
     keeping.server_file.write_bytes(content)
@@ -429,7 +433,7 @@ def test_a_server_certificate_that_is_not_of_the_authority_is_made_anew(
     assert is_from(an_authority(), keeping_certificate(keeping))
 
 
-def test_one_with_the_names_of_before_is_made_anew(keeping: Keeping, quick: None) -> None:
+def test_one_with_the_names_of_before_is_made_anew(keeping: CertificateFilesStore, quick: None) -> None:
     keeping.keep_current(an_authority(), NOW)
     narrower = settle(keeping, LOOPBACK_NAMES).authority
 
@@ -438,12 +442,14 @@ def test_one_with_the_names_of_before_is_made_anew(keeping: Keeping, quick: None
     assert is_from(narrower, keeping_certificate(keeping))
 
 
-def keeping_certificate(keeping: Keeping) -> Certified:
+def keeping_certificate(keeping: CertificateFilesStore) -> Certified:
     certificate, *chain = x509.load_pem_x509_certificates(keeping.server_file.read_bytes())
     return Certified(certificate=certificate, key=a_key(), chain=tuple(chain))
 
 
-def test_where_nothing_can_be_written_a_good_certificate_is_used_on(keeping: Keeping, logged: Log) -> None:
+def test_where_nothing_can_be_written_a_good_certificate_is_used_on(
+    keeping: CertificateFilesStore, logged: Log
+) -> None:
     keeping.keep_current(an_authority(), NOW)
     before = keeping.server_file.read_bytes()
     lock_out(keeping)
@@ -454,14 +460,16 @@ def test_where_nothing_can_be_written_a_good_certificate_is_used_on(keeping: Kee
     assert logged[-1][0] == "certificate_not_made"
 
 
-def test_where_nothing_can_be_written_and_no_certificate_is_good_there_is_no_start(keeping: Keeping) -> None:
+def test_where_nothing_can_be_written_and_no_certificate_is_good_there_is_no_start(
+    keeping: CertificateFilesStore,
+) -> None:
     lock_out(keeping)
 
     with pytest.raises(OSError, match="lock"):
         keeping.keep_current(an_authority(), NOW)
 
 
-def lock_out(keeping: Keeping) -> None:
+def lock_out(keeping: CertificateFilesStore) -> None:
     """Root may write anywhere, but not over a directory."""
     keeping.authority_file.with_name("ca-key.pem.lock").unlink(missing_ok=True)
     keeping.authority_file.with_name("ca-key.pem.lock").mkdir()

@@ -44,7 +44,7 @@ from vigie.cli.trust_help import how_to_trust
 from vigie.config.settings import ServerSettings, Settings, SettingsError, TlsSettings
 from vigie.config.sources import load_settings
 from vigie.http.protocol import Reason
-from vigie.http.tls_listener import Door, DoorLimits
+from vigie.http.tls_listener import TlsListener, TlsListenerLimits
 from vigie.runtime.tls_setup import LocalAuthority, machine_name, secure
 
 CURL = shutil.which("curl")
@@ -531,13 +531,13 @@ async def a_door(folder: Path, refused: list[str], **limits: Any) -> AsyncIterat
     context = server_context(issue(an_authority(), days_from_now(0)), folder)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        door = Door(lambda: context, DoorLimits(**limits), refused.append)
-        door.open(listener, Greeting, 100)
+        tls_listener = TlsListener(lambda: context, TlsListenerLimits(**limits), refused.append)
+        tls_listener.open(listener, Greeting, 100)
         try:
             yield listener.getsockname()[1]
         finally:
-            door.close()
-            await door.wait_closed()
+            tls_listener.close()
+            await tls_listener.wait_closed()
 
 
 async def greeted(port: int) -> bytes:

@@ -19,7 +19,7 @@ import jwt
 import pytest
 from cyclopts import Argument
 
-from tests.support.builders import a_deed, an_alert, an_incident, to_json
+from tests.support.builders import an_alert, an_audit_context, an_incident, to_json
 from tests.support.client_certificates import certified
 from tests.support.commands import PROGRAM, Ended, done, environment, run, run_program, served
 from tests.support.paths import DOCS
@@ -941,7 +941,9 @@ def end_of(command: str, *more: str) -> Ended:
 async def put_incident(tenant: str) -> None:
     async with opened(Settings(), create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
-        await installation.incidents.put_incidents(found.tenant_id, [keep_incident(INCIDENT)], a_deed())
+        await installation.incidents.put_incidents(
+            found.tenant_id, [keep_incident(INCIDENT)], an_audit_context()
+        )
 
 
 def permissions(*names: str) -> list[str]:

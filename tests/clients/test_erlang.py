@@ -13,7 +13,7 @@ from tests.support.commands import events_in, served
 from tests.support.handshakes import client_context, server_context, shake_hands
 from tests.support.paths import ROOT
 from vigie.certificates import issuing
-from vigie.certificates.files import Keeping
+from vigie.certificates.files import CertificateFilesStore
 from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.runtime.installation import now
 from vigie.runtime.tls_setup import machine_name
@@ -31,13 +31,13 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def older_authority(monkeypatch: pytest.MonkeyPatch) -> Iterator[issuing.Authority]:
+def older_authority(monkeypatch: pytest.MonkeyPatch) -> Iterator[issuing.CertificateAuthority]:
     """One in the folder of the server that limits the addresses as well, as they were made before."""
     with monkeypatch.context() as patch:
         patch.setattr("vigie.certificates.issuing.host_names", lambda names: names)
         folder = Path(".vigie")
         folder.mkdir(mode=0o700)
-        yield Keeping(folder).settle(LOOPBACK_NAMES, machine_name(), now()).authority
+        yield CertificateFilesStore(folder).settle(LOOPBACK_NAMES, machine_name(), now()).authority
 
 
 def erlang_calls(url: str, ca: str, *names: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_erlang_is_answered_under_a_name_and_under_an_address() -> None:
 
 
 def test_an_authority_of_before_serves_on_and_says_what_to_do_for_erlang(
-    older_authority: issuing.Authority,
+    older_authority: issuing.CertificateAuthority,
 ) -> None:
     log = Path("log")
     kept = Path(".vigie/ca-key.pem").read_bytes()
@@ -76,7 +76,7 @@ def test_an_authority_of_before_serves_on_and_says_what_to_do_for_erlang(
 
 
 def test_other_clients_take_what_an_authority_of_before_signs(
-    older_authority: issuing.Authority, tmp_path: Path
+    older_authority: issuing.CertificateAuthority, tmp_path: Path
 ) -> None:
     server = server_context(issuing.issue(older_authority, now()), tmp_path)
 
@@ -85,7 +85,7 @@ def test_other_clients_take_what_an_authority_of_before_signs(
 
 
 def test_an_authority_that_was_removed_is_renewed_as_the_documents_say(
-    older_authority: issuing.Authority,
+    older_authority: issuing.CertificateAuthority,
 ) -> None:
     Path(".vigie/ca-key.pem").unlink()
     trusted = Path("trusted.pem")

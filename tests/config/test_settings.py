@@ -13,7 +13,7 @@ from tests.support.paths import DOCS
 from vigie.config.issuer_settings import ApplicationMarkSettings
 from vigie.config.settings import Settings, SettingsError
 from vigie.config.sources import Setting, every_issuer_setting, every_setting, example_file, load_settings
-from vigie.ratelimit.address import QuotaPlace
+from vigie.ratelimit.address import QuotaStoreAddress
 
 DOCUMENT = DOCS / "settings.md"
 
@@ -393,17 +393,17 @@ def test_a_password_in_a_refused_quota_store_is_not_repeated() -> None:
     ("url", "place"),
     [
         ("memory", None),
-        ("valkey://valkey.example", QuotaPlace(host="valkey.example")),
-        ("redis://10.0.0.1:7000/", QuotaPlace(host="10.0.0.1", port=7000)),
-        ("rediss://[::1]:6380/12", QuotaPlace(host="::1", port=6380, number=12, has_tls=True)),
+        ("valkey://valkey.example", QuotaStoreAddress(host="valkey.example")),
+        ("redis://10.0.0.1:7000/", QuotaStoreAddress(host="10.0.0.1", port=7000)),
+        ("rediss://[::1]:6380/12", QuotaStoreAddress(host="::1", port=6380, number=12, has_tls=True)),
         (
             "valkeys://vigie:a%2Fb@valkey.example",
-            QuotaPlace(host="valkey.example", has_tls=True, user="vigie", password="a/b"),
+            QuotaStoreAddress(host="valkey.example", has_tls=True, user="vigie", password="a/b"),
         ),
-        ("valkey://:secret@valkey.example", QuotaPlace(host="valkey.example", password="secret")),
+        ("valkey://:secret@valkey.example", QuotaStoreAddress(host="valkey.example", password="secret")),
     ],
 )
-def test_the_quota_store_is_read_from_its_address(url: str, place: QuotaPlace | None) -> None:
+def test_the_quota_store_is_read_from_its_address(url: str, place: QuotaStoreAddress | None) -> None:
     quotas = settings_with(overrides={"quotas.store": url}).quotas
 
     assert quotas.place == place

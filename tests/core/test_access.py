@@ -14,11 +14,11 @@ from vigie.core.access import (
     DeviceGroupLabel,
     Exposure,
     RolePermission,
+    effective_permissions,
     exposure_of,
     overlap,
     require_read,
     require_write,
-    still_granted,
 )
 from vigie.core.errors import PermissionMissing
 
@@ -253,7 +253,7 @@ PERMISSIONS = st.lists(st.sampled_from(EVERY_PERMISSION), unique=True).map(tuple
 def test_a_token_reads_and_writes_if_it_says_so_and_its_application_still_may(
     stated: tuple[str, ...], present: tuple[str, ...]
 ) -> None:
-    left = a_caller(CallerKind.APPLICATION, *still_granted(stated, present))
+    left = a_caller(CallerKind.APPLICATION, *effective_permissions(stated, present))
     as_stated, at_present = (a_caller(CallerKind.APPLICATION, *each) for each in (stated, present))
 
     for require in (require_read, require_write):

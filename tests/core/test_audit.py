@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from tests.support.builders import (
     Document,
-    a_deed,
     a_redirected_stub,
     an_alert,
+    an_audit_context,
     an_incident,
     json_values,
     texts,
@@ -169,14 +169,14 @@ def test_an_import_is_the_first_entry(house: House) -> None:
 
     (entry,) = history_of(house, number)
 
-    deed = a_deed()
+    audit_context = an_audit_context()
     assert entry == HistoryEntry(
         incident_id=number,
         entry=1,
-        at=deed.at,
+        at=audit_context.at,
         action="import",
-        actor=deed.actor,
-        request_id=deed.request_id,
+        actor=audit_context.actor,
+        request_id=audit_context.request_id,
         changes=added(keep_incident(to_json(incident)).document),
     )
 
@@ -258,7 +258,9 @@ def test_the_history_outlives_the_incident_and_goes_on_when_it_comes_back(house:
     number, document = house.takes(incident), keep_incident(to_json(incident)).document
     incidents = house.running.installation.incidents
 
-    house.running.run(incidents.remove_incident(house.tenant.tenant_id, number, a_deed(actor="remover")))
+    house.running.run(
+        incidents.remove_incident(house.tenant.tenant_id, number, an_audit_context(actor="remover"))
+    )
     house.takes(incident)
 
     entries = history_of(house, number)
@@ -273,7 +275,9 @@ def test_the_history_outlives_the_incident_and_goes_on_when_it_comes_back(house:
 def test_removing_what_is_not_there_is_no_entry(house: House) -> None:
     incidents = house.running.installation.incidents
 
-    assert not house.running.run(incidents.remove_incident(house.tenant.tenant_id, UNKNOWN, a_deed()))
+    assert not house.running.run(
+        incidents.remove_incident(house.tenant.tenant_id, UNKNOWN, an_audit_context())
+    )
     assert history_of(house, UNKNOWN) == []
 
 
@@ -344,7 +348,7 @@ def test_all_history_is_read_in_pages_without_losing_an_entry(house: House) -> N
     numbers = sorted(house.takes(an_incident()) for _ in range(3))
     versions = [an_incident(incidentId=numbers[1], tags=[str(each)]) for each in range(450)]
     kept = [keep_incident(to_json(version)) for version in versions]
-    house.running.run(incidents.put_incidents(tenant_id, kept, a_deed()))
+    house.running.run(incidents.put_incidents(tenant_id, kept, an_audit_context()))
 
     async def all_entries() -> list[tuple[int, int]]:
         return [(each.incident_id, each.entry) async for each in incidents.all_history(tenant_id)]
@@ -363,7 +367,7 @@ def test_with_its_tenant_a_history_is_gone(house: House) -> None:
     number = house.takes(an_incident())
     update(house, number, writer_of(house), {"tags": []}, [JSON, ("Idempotency-Key", "1")])
     incidents = house.running.installation.incidents
-    house.running.run(incidents.remove_incident(house.tenant.tenant_id, number, a_deed()))
+    house.running.run(incidents.remove_incident(house.tenant.tenant_id, number, an_audit_context()))
 
     house.running.run(house.directory.remove_tenant(house.tenant))
 

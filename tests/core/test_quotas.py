@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour, overdraft
+from vigie.core.quotas import Quota, QuotaExcess, Window, minute_and_hour, quota_excess
 
 quotas = st.builds(
     lambda windows: Quota(name="any", windows=tuple(windows)),
@@ -29,7 +29,7 @@ knocks = st.lists(steps, max_size=60).map(lambda each: [Instant(moment) for mome
 def admitted(quota: Quota, moments: list[Instant]) -> list[Instant]:
     log: list[Instant] = []
     for now in moments:
-        if overdraft(quota, log, now) is None:
+        if quota_excess(quota, log, now) is None:
             log.append(now)
     return log
 
@@ -54,7 +54,7 @@ def test_a_call_is_admitted_exactly_when_a_naive_log_has_room(quota: Quota, mome
             sum(now - window.ticks < earlier <= now for earlier in log) < window.calls
             for window in quota.windows
         )
-        assert (overdraft(quota, log, now) is None) == has_room
+        assert (quota_excess(quota, log, now) is None) == has_room
         if has_room:
             log.append(now)
 
@@ -64,16 +64,16 @@ def test_the_stated_wait_is_enough_and_not_a_tick_too_long(quota: Quota, moments
     log = admitted(quota, moments)
     now = Instant(moments[-1] if moments else 0)
 
-    refused = overdraft(quota, log, now)
+    refused = quota_excess(quota, log, now)
 
     if refused is not None:
-        assert overdraft(quota, log, Instant(now + refused.wait_ticks)) is None
-        assert overdraft(quota, log, Instant(now + refused.wait_ticks - 1)) is not None
+        assert quota_excess(quota, log, Instant(now + refused.wait_ticks)) is None
+        assert quota_excess(quota, log, Instant(now + refused.wait_ticks - 1)) is not None
 
 
 @given(st.integers(1, 3600 * TICKS_PER_SECOND))
 def test_the_wait_in_seconds_is_enough_and_less_than_one_second_too_long(wait_ticks: int) -> None:
-    seconds = Overdraft(window=Window(calls=1, seconds=60), wait_ticks=wait_ticks).retry_after_seconds
+    seconds = QuotaExcess(window=Window(calls=1, seconds=60), wait_ticks=wait_ticks).retry_after_seconds
 
     assert wait_ticks <= seconds * TICKS_PER_SECOND < wait_ticks + TICKS_PER_SECOND
 
@@ -85,14 +85,14 @@ def test_what_no_window_reaches_may_be_forgotten(quota: Quota, moments: list[Ins
 
     remembered = [moment for moment in log if moment > now - quota.longest_ticks][-quota.calls_max :]
 
-    assert overdraft(quota, remembered, now) == overdraft(quota, log, now)
+    assert quota_excess(quota, remembered, now) == quota_excess(quota, log, now)
 
 
 def test_knocking_does_not_lengthen_the_wait() -> None:
     quota = minute_and_hour("any", per_minute=1, per_hour=10)
     log = [Instant(0)]
 
-    waits = [overdraft(quota, log, Instant(second * TICKS_PER_SECOND)) for second in (10, 20, 30)]
+    waits = [quota_excess(quota, log, Instant(second * TICKS_PER_SECOND)) for second in (10, 20, 30)]
 
     assert [wait and wait.retry_after_seconds for wait in waits] == [50, 40, 30]
 
@@ -100,18 +100,18 @@ def test_knocking_does_not_lengthen_the_wait() -> None:
 def test_of_several_spent_windows_the_one_that_lets_in_last_is_named() -> None:
     quota = minute_and_hour("any", per_minute=2, per_hour=2)
 
-    refused = overdraft(quota, [Instant(0), Instant(0)], Instant(TICKS_PER_SECOND))
+    refused = quota_excess(quota, [Instant(0), Instant(0)], Instant(TICKS_PER_SECOND))
 
-    assert refused == Overdraft(window=quota.windows[1], wait_ticks=3599 * TICKS_PER_SECOND)
+    assert refused == QuotaExcess(window=quota.windows[1], wait_ticks=3599 * TICKS_PER_SECOND)
 
 
 def test_neither_does_it_matter_which_of_them_is_the_longer() -> None:
     quota = minute_and_hour("any", per_minute=2, per_hour=3)
     earlier = [Instant(second * TICKS_PER_SECOND) for second in (0, 3590, 3595)]
 
-    refused = overdraft(quota, earlier, Instant(3598 * TICKS_PER_SECOND))
+    refused = quota_excess(quota, earlier, Instant(3598 * TICKS_PER_SECOND))
 
-    assert refused == Overdraft(window=quota.windows[0], wait_ticks=52 * TICKS_PER_SECOND)
+    assert refused == QuotaExcess(window=quota.windows[0], wait_ticks=52 * TICKS_PER_SECOND)
 
 
 def test_the_windows_are_printed_as_the_api_prints_them() -> None:

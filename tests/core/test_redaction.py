@@ -22,7 +22,7 @@ from tests.support.builders import (
 from tests.support.naive_lists import is_redirected
 from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure
-from vigie.core.incident import decode_spans, inheriting, keep_document, keep_incident, sights_of
+from vigie.core.incident import decode_spans, inheriting, keep_document, keep_incident, visibility_of
 from vigie.core.redaction import is_device_visible, is_in_sight, known_stays, trim, visible_document
 
 Groups = frozenset[DeviceGroupLabel]
@@ -117,9 +117,9 @@ def test_splicing_gives_the_bytes_of_parsing_filtering_and_encoding(
 
 @given(generated_incidents(), device_groups)
 def test_the_sights_in_the_database_agree_about_what_is_hidden(incident: Document, groups: Groups) -> None:
-    sights = sights_of(decode_spans(keep_document(incident).spans))
+    visibility = visibility_of(decode_spans(keep_document(incident).spans))
 
-    is_in_sight = not sights.isdisjoint(groups | {None})
+    is_in_sight = not visibility.isdisjoint(groups | {None})
     assert is_in_sight == (spliced(incident, Exposure(device_groups=groups)) is not None)
 
 

@@ -73,7 +73,7 @@ class Cluster:
 
     nodes: Sequence[Node]
     primary: PostgresServer
-    standby: PostgresServer
+    replica: PostgresServer
     valkey: RunningValkey
     token: str
 
@@ -84,13 +84,13 @@ class Cluster:
 
     def fail_over(self) -> None:
         """Make the standby the primary."""
-        self.standby.promote()
-        self.primary, self.standby = self.standby, self.primary
+        self.replica.promote()
+        self.primary, self.replica = self.replica, self.primary
 
     def bring_standby_back(self) -> None:
         """Let the one that was the primary follow the one that is."""
         self.primary.sql("ALTER SYSTEM RESET synchronous_standby_names")
-        self.standby.follow(self.primary)
+        self.replica.follow(self.primary)
         wait_for_each_change(self.primary)
 
 
@@ -104,9 +104,9 @@ def a_cluster(folder: Path, *, nodes: int = 3) -> Iterator[Cluster]:
         valkey = stack.enter_context(RunningValkey(folder))
         primary = stack.enter_context(a_postgres_server(found, "-c", "max_connections=120"))
         database = primary.new_database()
-        standby = stack.enter_context(a_standby(primary, "-c", "max_connections=120"))
+        replica = stack.enter_context(a_standby(primary, "-c", "max_connections=120"))
         wait_for_each_change(primary)
-        url = f"postgresql://postgres@/{database}?host={primary.folder},{standby.folder}"
+        url = f"postgresql://postgres@/{database}?host={primary.folder},{replica.folder}"
         settings_file = settings_file_in(folder, url, valkey.url)
         token = installed(folder, settings_file)
         servers = [Node(settings_file=settings_file) for _ in range(nodes)]
@@ -115,7 +115,7 @@ def a_cluster(folder: Path, *, nodes: int = 3) -> Iterator[Cluster]:
             server.begin()
         for server in servers:
             server.wait()
-        yield Cluster(nodes=servers, primary=primary, standby=standby, valkey=valkey, token=token)
+        yield Cluster(nodes=servers, primary=primary, replica=replica, valkey=valkey, token=token)
 
 
 def wait_for_each_change(primary: PostgresServer) -> None:

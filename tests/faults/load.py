@@ -48,32 +48,32 @@ class Load:
         """The moment of the last answer that was none of success, 0 when there was none."""
         return max((at for at, _, status in list(self.told) if status != 200), default=0.0)
 
-    def update(self, dice: random.Random) -> None:
+    def update(self, rng: random.Random) -> None:
         """Comment on an incident until that is acknowledged, under one key; then look for it elsewhere."""
-        number, comment = dice.choice(NUMBERS), str(uuid.uuid4())
+        number, comment = rng.choice(NUMBERS), str(uuid.uuid4())
         ends_at = time.monotonic() + _GIVEN_UP_AFTER_SECONDS
-        while self._ask("update", dice, f"/api/incidents/{number}", comment)[0] != 200:
+        while self._ask("update", rng, f"/api/incidents/{number}", comment)[0] != 200:
             if time.monotonic() > ends_at:
                 self.given_up.append((number, comment))
                 return
             self.sent_again_count += 1
             time.sleep(10 * _PAUSE_SECONDS)
         self.acknowledged.append((number, comment))
-        status, incident = self._ask("read", dice, f"/api/incidents/{number}")
+        status, incident = self._ask("read", rng, f"/api/incidents/{number}")
         if status == 200 and comment not in comments_of(incident):
             self.unseen.append((number, comment))
 
-    def read(self, dice: random.Random) -> None:
+    def read(self, rng: random.Random) -> None:
         """Get an incident."""
-        self._ask("read", dice, f"/api/incidents/{dice.choice(NUMBERS)}")
+        self._ask("read", rng, f"/api/incidents/{rng.choice(NUMBERS)}")
 
-    def list(self, dice: random.Random) -> None:
+    def list(self, rng: random.Random) -> None:
         """List all incidents."""
-        status, page = self._ask("list", dice, "/api/incidents")
+        status, page = self._ask("list", rng, "/api/incidents")
         assert status != 200 or len(page["value"]) == len(NUMBERS)
 
-    def _ask(self, kind: str, dice: random.Random, path: str, comment: str = "") -> tuple[int, Any]:
-        status, answer = ask(dice.choice(self.ports), self.token, path, comment)
+    def _ask(self, kind: str, rng: random.Random, path: str, comment: str = "") -> tuple[int, Any]:
+        status, answer = ask(rng.choice(self.ports), self.token, path, comment)
         self.told.append((time.monotonic(), kind, status))
         return status, answer
 
@@ -118,10 +118,10 @@ def loaded(ports: Sequence[int], token: str) -> Iterator[Load]:
     works = [load.update] * UPDATERS + [load.read] * READERS + [load.list] * LISTERS
 
     def work_on(place: int) -> None:
-        dice = random.Random(place)
+        rng = random.Random(place)
         try:
             while not load.is_over.is_set():
-                works[place](dice)
+                works[place](rng)
                 time.sleep(_PAUSE_SECONDS)
         except BaseException as error:
             failures.append(error)

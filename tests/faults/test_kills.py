@@ -110,14 +110,14 @@ def test_while_the_synchronous_standby_is_gone_changes_are_not_acknowledged_and_
     port, other, path = cluster.ports[0], cluster.ports[1], f"/api/incidents/{NUMBERS[0]}"
     comment = "said while the standby was gone"
     read = []
-    cluster.standby.kill()
+    cluster.replica.kill()
     with ThreadPoolExecutor(1) as callers:
         answering = callers.submit(ask, port, cluster.token, path, comment)
         while not answering.done():
             status, incident = ask(other, cluster.token, path)
             read.append((status, comment in comments_of(incident)))
             time.sleep(0.2)
-    cluster.standby.start()
+    cluster.replica.start()
 
     status, refusal = answering.result()
     assert status == 503

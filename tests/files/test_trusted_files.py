@@ -12,11 +12,11 @@ import pytest
 
 from tests.support.commands import done, run
 from tests.support.handshakes import a_certificate, public_pem
-from vigie.certificates.files import Keeping
+from vigie.certificates.files import CertificateFilesStore
 from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.config.sources import load_settings
 from vigie.files.trust import UntrustedFile, check_private, read_private, read_public
-from vigie.identity.keys.key_encryption import wrapping_by
+from vigie.identity.keys.key_encryption import key_encryption_by
 from vigie.runtime.installation import now
 from vigie.runtime.tls_context import CertificateFiles, secure_context
 from vigie.runtime.tls_setup import machine_name
@@ -114,7 +114,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done("init")
         done("tenant", "add", "contoso")
         Path("tls").mkdir()
-        keeping = Keeping(Path("tls"))
+        keeping = CertificateFilesStore(Path("tls"))
         keeping.keep_current(keeping.settle(LOOPBACK_NAMES, machine_name(), now()).authority, now())
         own = a_certificate("own")
         Path("cert.pem").write_bytes(public_pem(own))
@@ -353,11 +353,11 @@ def test_a_service_reads_a_secret_as_kubernetes_mounts_it(etc: Path) -> None:
     (etc / "keys-secret").symlink_to("..data/keys-secret")
 
     with as_service():
-        wrapping_by(etc / "keys-secret")
+        key_encryption_by(etc / "keys-secret")
     (dated / "keys-secret").chmod(0o644)
 
     with as_service(), pytest.raises(UntrustedFile, match=r"mode \(0644\); run `chmod 640"):
-        wrapping_by(etc / "keys-secret")
+        key_encryption_by(etc / "keys-secret")
 
 
 @needs_root

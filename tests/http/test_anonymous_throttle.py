@@ -22,7 +22,7 @@ from tests.support.builders import an_incident
 from tests.support.house import INCIDENTS_API, READ_ALL, House, RunningHouse, a_name, eventually
 from vigie.api.app import ROUTES
 from vigie.config.settings import IdentitySettings, QuotaSettings, ServerSettings, TlsSettings
-from vigie.http.anonymous_throttle import HELD_MAX, HELD_SECONDS, READY_HELD_SECONDS, Pace
+from vigie.http.anonymous_throttle import HELD_MAX, HELD_SECONDS, READY_HELD_SECONDS, AnonymousThrottle
 from vigie.ui.layout import STYLE_PATH
 
 FLOODERS = 20
@@ -223,7 +223,7 @@ def test_all_who_ask_at_a_time_whether_the_store_answers_have_each_statement_rea
 
 def test_as_many_as_there_may_be_in_a_second_go_at_once_and_then_each_waits() -> None:
     async def ask() -> list[bool]:
-        pace = Pace(AT_ONCE_PER_SECOND)
+        pace = AnonymousThrottle(AT_ONCE_PER_SECOND)
         # At the beginning of a second of the clock that it counts by.
         await asyncio.sleep(1 - time.monotonic() % 1)
         return await asyncio.gather(*(pace.wait() for _ in range(AT_ONCE_PER_SECOND + 5)))
@@ -233,7 +233,7 @@ def test_as_many_as_there_may_be_in_a_second_go_at_once_and_then_each_waits() ->
 
 def test_only_so_many_are_held_at_a_time() -> None:
     async def ask() -> int:
-        pace = Pace(AT_ONCE_PER_SECOND)
+        pace = AnonymousThrottle(AT_ONCE_PER_SECOND)
         await asyncio.sleep(1 - time.monotonic() % 1)
         held = await asyncio.gather(*(pace.wait() for _ in range(AT_ONCE_PER_SECOND + HELD_MAX + 50)))
         return sum(held)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.builders import an_alert, an_incident
 from tests.support.house import House, RunningHouse, eventually
-from tests.support.two_callers import Callers, two_applications, two_users_of_one_application
+from tests.support.two_callers import Authenticator, two_applications, two_users_of_one_application
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
 
 # More than the system takes for a client that reads nothing.
@@ -36,7 +36,7 @@ def a_reader_that_reads_no_further(house: House, token: str) -> socket.socket:
 
 @pytest.mark.parametrize("callers", [two_applications, two_users_of_one_application])
 def test_a_caller_whose_readers_are_slow_is_refused_and_nobody_else(
-    full_house: House, callers: Callers
+    full_house: House, callers: Authenticator
 ) -> None:
     slow, other = callers(full_house)
     short = "/api/incidents?$top=1&$filter=status%20eq%20'Resolved'"

@@ -17,7 +17,7 @@ from tests.support.builders import an_alert, an_incident
 from tests.support.house import House, RunningHouse, eventually
 from vigie.config.settings import LoggingSettings
 from vigie.core.instants import Instant
-from vigie.http.anonymous_throttle import Kind, Pace, Paces, paces
+from vigie.http.anonymous_throttle import AnonymousThrottle, AnonymousThrottles, Kind, anonymous_throttles
 from vigie.http.exchange import Exchange
 
 LARGE = "x" * 300_000
@@ -97,7 +97,7 @@ class Refusing(RequestResponseCycle):
         raise RuntimeError(f"{message['type']}: the handler is closed")
 
 
-class Held(Pace):
+class Held(AnonymousThrottle):
     """As if there had been very many answers."""
 
     async def wait(self) -> bool:
@@ -122,12 +122,14 @@ def an_exchange(cycle: Refusing) -> Exchange:
 
 @pytest.mark.parametrize("status", [200, 401])
 @pytest.mark.parametrize(
-    "kept", [None, paces(100), dict.fromkeys(Kind, Held(1))], ids=["without", "not held", "held"]
+    "kept",
+    [None, anonymous_throttles(100), dict.fromkeys(Kind, Held(1))],
+    ids=["without", "not held", "held"],
 )
-def test_an_answer_may_find_nobody_there(kept: Paces | None, status: int) -> None:
+def test_an_answer_may_find_nobody_there(kept: AnonymousThrottles | None, status: int) -> None:
     gone = Refusing(is_closing=True)
     exchange = an_exchange(gone)
-    exchange.paces = kept
+    exchange.anonymous_throttles = kept
 
     asyncio.run(exchange.answer(status, [], b"{}"))
 

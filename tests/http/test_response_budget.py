@@ -13,12 +13,12 @@ import pytest
 
 from tests.support.builders import an_alert, an_incident
 from tests.support.house import House, RunningHouse, eventually
-from tests.support.two_callers import Callers, two_applications, two_users_of_one_application
+from tests.support.two_callers import Authenticator, two_applications, two_users_of_one_application
 from vigie.config.settings import ServerSettings
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.http.exchange import Exchange
-from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX, LargeAnswers
+from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX, ResponseBudget
 
 MIB = 1024 * 1024
 LARGE_BYTES = 10 * MIB
@@ -45,7 +45,7 @@ def a_reader_that_reads_no_further(house: House, token: str) -> socket.socket:
 
 @pytest.mark.parametrize("callers", [two_applications, two_users_of_one_application])
 def test_a_caller_that_does_not_read_large_incidents_is_refused_and_nobody_else(
-    full_house: House, callers: Callers
+    full_house: House, callers: Authenticator
 ) -> None:
     house, (slow, other) = full_house, callers(full_house)
     small = house.takes(an_incident())
@@ -102,7 +102,7 @@ def test_who_reads_a_large_incident_too_slowly_is_cut(
     [(0, CALLER_BYTES_MAX), (ALL_BYTES_MAX // CALLER_BYTES_MAX, ALL_BYTES_MAX)],
 )
 def test_there_is_room_up_to_the_bound_and_again_afterwards(others: int, bytes_max: int) -> None:
-    answers, me = LargeAnswers(), (1, "app", "me")
+    answers, me = ResponseBudget(), (1, "app", "me")
     with ExitStack() as stack:
         for number in range(others):
             stack.enter_context(answers.under_way((1, "app", f"other {number}"), bytes_max // others - 1))
@@ -116,7 +116,7 @@ def test_there_is_room_up_to_the_bound_and_again_afterwards(others: int, bytes_m
 
 
 def test_the_only_one_may_be_of_any_size() -> None:
-    LargeAnswers().require_room((1, "app", "me"), 2 * ALL_BYTES_MAX)
+    ResponseBudget().require_room((1, "app", "me"), 2 * ALL_BYTES_MAX)
 
 
 def test_nothing_is_held_twice_while_it_is_sent() -> None:

@@ -23,7 +23,7 @@ from tests.support.database_access import below
 from tests.support.house import Answer, House, RunningHouse, eventually
 from tests.support.many_incidents import fill
 from vigie.config.settings import QuotaSettings, ServerSettings
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.http.exchange import ClientGone, Exchange, Scope
@@ -39,7 +39,7 @@ what Python and SQLite keep for the next page."""
 WRITE_SECONDS = 3
 SWEEP_SECONDS = 1
 NOON = parse_instant("2026-02-11T12:00:00Z")
-SOMEBODY = Deed(actor="tests", request_id="", at=NOON)
+SOMEBODY = AuditContext(actor="tests", request_id="", at=NOON)
 
 GENEROUS = QuotaSettings(list_per_minute=100_000, list_per_hour=100_000)
 

@@ -21,14 +21,14 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
 from vigie.identity.tokens.access_tokens import (
     USER_CLIENT_ID,
-    ClientProof,
+    ClientAuthMethod,
     SignedClaims,
     TokenRequest,
     check_token,
     issue_token,
     issuer_of,
 )
-from vigie.identity.tokens.jws import read_token
+from vigie.identity.tokens.jws import parse_jwt
 
 TENANT = "3b0f6c1a-52d7-4c0e-9c57-0a4e6f1d2b88"
 APPLICATION = "c1a7e2d4-7f33-4a55-8a0e-d1f0b6a9c302"
@@ -51,7 +51,7 @@ def a_request(**changes: Any) -> TokenRequest:
         "application_name": "connector",
         "object_id": APPLICATION,
         "granted": ("Incident.Read.All",),
-        "proof": ClientProof.SECRET,
+        "proof": ClientAuthMethod.SECRET,
     }
     return TokenRequest(**(values | changes))
 
@@ -63,7 +63,7 @@ def a_user_request(**changes: Any) -> TokenRequest:
         "object_id": "d2a1f0c4-5b6e-47a8-9d10-1c2b3a4d5e6f",
         "upn": "ana@contoso.example",
         "granted": ("Incident.Read", "Incident.ReadWrite"),
-        "proof": ClientProof.NONE,
+        "proof": ClientAuthMethod.NONE,
     }
     return a_request(**(user | changes))
 
@@ -79,7 +79,7 @@ def issued(request: TokenRequest | None = None, *, lifetime_seconds: int = 3599)
 
 def checked(token: str, *, after_seconds: float = 0, ring: KeyRing | None = None) -> SignedClaims:
     return check_token(
-        read_token(token),
+        parse_jwt(token),
         ring or a_key_ring(),
         now=at(after_seconds),
         clock_skew_ticks=SKEW_SECONDS * TICKS_PER_SECOND,
@@ -290,9 +290,9 @@ def test_padding_is_read_only_where_it_may_be_and_is_signed_with_the_rest() -> N
     padded = ".".join(segment + "=" * (-len(segment) % 4) for segment in token.split("."))
 
     with pytest.raises(InvalidToken):
-        read_token(padded)
-    read = read_token(padded, may_be_padded=True)
-    assert read.claims == read_token(token).claims
+        parse_jwt(padded)
+    read = parse_jwt(padded, may_be_padded=True)
+    assert read.claims == parse_jwt(token).claims
     assert read.signed.decode() == padded.rpartition(".")[0]
 
 

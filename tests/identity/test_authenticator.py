@@ -17,8 +17,8 @@ from tests.support.updating import WRITE_ALL
 from vigie.core.access import WHOLE_TENANT, Caller, CallerKind, Exposure
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.authenticator import Callers, key_of
-from vigie.identity.directory_repository import Directory
+from vigie.identity.authenticator import Authenticator, key_of
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
 from vigie.runtime.installation import now, opened
 
@@ -29,8 +29,8 @@ class Lookup:
     def __init__(self, house: House, *, size_max: int = 100, directory: object = None) -> None:
         self._house = house
         self.counted: Counter[str] = Counter()
-        self.callers = Callers(
-            cast("Directory", directory or house.directory),
+        self.callers = Authenticator(
+            cast("DirectoryRepository", directory or house.directory),
             house.running.installation.sign_ins,
             a_key_ring(),
             issuer=house.running.run(house.running.installation.issuer()),

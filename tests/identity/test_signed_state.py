@@ -9,14 +9,14 @@ from hypothesis import strategies as some
 from tests.support.house import a_key_ring
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.keys.key_ring import KeyRing, load_keys, new_key, rotated, save_keys
-from vigie.identity.sign_in.signed_state import Sealer
+from vigie.identity.sign_in.signed_state import StateSigner
 
 NOW = Instant(17_000_000_000_000_000)
 LATER = Instant(NOW + 60 * TICKS_PER_SECOND)
 
 
-def a_sealer(ring: KeyRing | None = None) -> Sealer:
-    return Sealer(lambda: ring or a_key_ring())
+def a_sealer(ring: KeyRing | None = None) -> StateSigner:
+    return StateSigner(lambda: ring or a_key_ring())
 
 
 @given(content=some.binary(), purpose=some.text(), bound_to=some.text())

@@ -23,7 +23,7 @@ from vigie.identity.keys.key_ring import (
     rotated,
     save_keys,
 )
-from vigie.identity.keys.key_store import KeysInFile, live_keys
+from vigie.identity.keys.key_store import FileKeyStore, live_keys
 
 NOW = Instant(1_770_795_669 * TICKS_PER_SECOND)
 SKEW_SECONDS = 300
@@ -190,7 +190,7 @@ def test_the_public_half_says_nothing_of_the_private_one() -> None:
 def test_a_changed_file_is_taken_over_when_it_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     save_keys(path, a_key_ring())
-    file = asyncio.run(live_keys(KeysInFile(path)))
+    file = asyncio.run(live_keys(FileKeyStore(path)))
     save_keys(path, rotated(file.ring, NOW, SKEW_SECONDS))
 
     asyncio.run(file.reread())
@@ -201,7 +201,7 @@ def test_a_changed_file_is_taken_over_when_it_is_read_again(tmp_path: Path) -> N
 def test_an_unchanged_file_leaves_the_ring_the_same_object(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     save_keys(path, a_key_ring())
-    file = asyncio.run(live_keys(KeysInFile(path)))
+    file = asyncio.run(live_keys(FileKeyStore(path)))
     ring = file.ring
 
     asyncio.run(file.reread())
@@ -213,7 +213,7 @@ def test_an_unchanged_file_leaves_the_ring_the_same_object(tmp_path: Path) -> No
 def test_a_damaged_file_keeps_the_ring(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "keys.json"
     save_keys(path, a_key_ring())
-    file = asyncio.run(live_keys(KeysInFile(path)))
+    file = asyncio.run(live_keys(FileKeyStore(path)))
     path.write_text("{") if damage == "broken" else path.unlink()
 
     with pytest.raises((KeyFileError, OSError)):

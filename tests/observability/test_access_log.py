@@ -23,9 +23,9 @@ from vigie.observability.access_log import (
     CONNECTION_LINES_PER_SECOND,
     DETAIL_LENGTH_MAX,
     PATH_LENGTH_MAX,
+    AccessLog,
+    LogTemplate,
     RequestIds,
-    RequestLog,
-    Wording,
     redacted,
 )
 from vigie.observability.log_writer import EVENTS_WAITING_MAX, WAITING_LINES_MAX, LogWriter, log_time
@@ -43,12 +43,12 @@ SECRETS = {
 }
 
 
-def a_log(stream: BinaryIO, *, enabled: bool) -> RequestLog:
+def a_log(stream: BinaryIO, *, enabled: bool) -> AccessLog:
     """A log with a writer of its own, which has not begun to write."""
-    return RequestLog(LogWriter(stream), enabled=enabled)
+    return AccessLog(LogWriter(stream), enabled=enabled)
 
 
-def record(log: RequestLog, **changes: object) -> None:
+def record(log: AccessLog, **changes: object) -> None:
     """Record one request that was answered as it should be, but for the changes."""
     fields: dict[str, Any] = {
         "at": NOW,
@@ -383,7 +383,7 @@ def test_many_lines_do_not_wait_until_it_is_time(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("application", ["soc-agent-1.25", "\ue000", '"duration_ms":-1.25', "100 %"])
 def test_what_an_application_is_called_upsets_no_wording(application: str) -> None:
-    wording = Wording(
+    wording = LogTemplate(
         id_prefix="7d1f0c22-91ab-44e0-9c57-",
         client_request_id=None,
         method="GET",
@@ -588,7 +588,7 @@ def _in_threads(work: Callable[[str], object]) -> None:
 # What never became a request
 
 
-def record_connections(log: RequestLog, count: int, *, second: int = 0) -> None:
+def record_connections(log: AccessLog, count: int, *, second: int = 0) -> None:
     """Record so many answers to what was no request, all within one second."""
     for number in range(count):
         log.record_connection(

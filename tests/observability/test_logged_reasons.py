@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.builders import an_incident
 from tests.support.house import House, RunningHouse
 from tests.support.updating import WRITE_ALL, update
-from vigie.api.error_responses import PROBLEMS
+from vigie.api.error_responses import ERROR_RESPONSES
 from vigie.config.settings import LoggingSettings
 from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, said
 from vigie.core.instants import Instant
@@ -81,7 +81,7 @@ FORMS: tuple[dict[str, str | None], ...] = (
 PATHS = ("token", "devicecode")
 
 
-@pytest.mark.parametrize("refusal", PROBLEMS)
+@pytest.mark.parametrize("refusal", ERROR_RESPONSES)
 def test_no_refusal_can_be_made_without_a_reason(refusal: Callable[..., Refusal]) -> None:
     parameters = inspect.signature(refusal).parameters.values()
     needed = [each for each in parameters if each.default is each.empty]

@@ -28,7 +28,7 @@ from vigie.observability.metrics import (
     Metrics,
     form_for,
 )
-from vigie.observability.metrics_cache import Scrapes
+from vigie.observability.metrics_cache import MetricsCache
 
 ROUTES = ("/api/incidents", "/api/incidents/{incident_id}")
 QUOTAS = ("get_incident", "list_incidents")
@@ -343,25 +343,25 @@ def test_the_library_is_not_imported_before_somebody_asks() -> None:
 
 def test_all_who_ask_within_a_second_are_answered_by_one_rendering(metrics: CountingMetrics) -> None:
     clock = Clock()
-    scrapes = Scrapes(metrics, steady_clock=clock.now)
+    metrics_cache = MetricsCache(metrics, steady_clock=clock.now)
 
     async def ask() -> set[bytes]:
-        asked = await asyncio.gather(*(scrapes.body(Form.PLAIN) for _ in range(50)))
+        asked = await asyncio.gather(*(metrics_cache.body(Form.PLAIN) for _ in range(50)))
         clock.forward(seconds=0.9)
-        return {*asked, await scrapes.body(Form.PLAIN)}
+        return {*asked, await metrics_cache.body(Form.PLAIN)}
 
     assert len(asyncio.run(ask())) == metrics.renderings == 1
 
 
 def test_what_is_older_than_a_second_is_rendered_anew(metrics: CountingMetrics) -> None:
     clock = Clock()
-    scrapes = Scrapes(metrics, steady_clock=clock.now)
+    metrics_cache = MetricsCache(metrics, steady_clock=clock.now)
 
     async def ask() -> bytes:
-        await scrapes.body(Form.PLAIN)
+        await metrics_cache.body(Form.PLAIN)
         metrics.quota_refusals.count(QUOTAS[0])
         clock.forward(seconds=1)
-        return await scrapes.body(Form.PLAIN)
+        return await metrics_cache.body(Form.PLAIN)
 
     again = asyncio.run(ask())
 
@@ -373,10 +373,10 @@ def test_what_is_older_than_a_second_is_rendered_anew(metrics: CountingMetrics) 
 def test_one_is_rendered_at_a_time_whatever_its_form(
     metrics: CountingMetrics, age_seconds_max: float
 ) -> None:
-    scrapes = Scrapes(metrics, steady_clock=Clock().now, age_seconds_max=age_seconds_max)
+    metrics_cache = MetricsCache(metrics, steady_clock=Clock().now, age_seconds_max=age_seconds_max)
 
     async def ask() -> list[bytes]:
-        return await asyncio.gather(*(scrapes.body(form) for form in (*Form, *Form)))
+        return await asyncio.gather(*(metrics_cache.body(form) for form in (*Form, *Form)))
 
     plain, openmetrics, *_ = asyncio.run(ask())
 

@@ -19,7 +19,7 @@ from vigie.api.app import ROUTES
 from vigie.cli.main import COMMANDS
 from vigie.config.settings import Settings
 from vigie.config.sources import every_setting, load_settings
-from vigie.identity.keys.key_encryption import wrapping_by
+from vigie.identity.keys.key_encryption import key_encryption_by
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -274,7 +274,7 @@ def test_the_secrets_are_given_to_the_servers_as_they_take_them(tmp_path: Path) 
 
     for mode in (*modes, *(int(text, 8) for text in in_documents)):
         file.chmod(mode)
-        wrapping_by(file)
+        key_encryption_by(file)
 
     assert modes
     assert in_documents

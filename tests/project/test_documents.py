@@ -20,7 +20,7 @@ from tests.support.commands import run
 from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
-from vigie.api.error_responses import PROBLEMS
+from vigie.api.error_responses import ERROR_RESPONSES
 from vigie.cli.main import COMMANDS
 from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
@@ -393,7 +393,7 @@ def test_where_code_points_at_a_divergence_there_is_one() -> None:
 
 
 def test_no_refusal_says_that_a_feature_is_off() -> None:
-    assert "DisabledFeature" not in {problem.code for problem in PROBLEMS.values()}
+    assert "DisabledFeature" not in {problem.code for problem in ERROR_RESPONSES.values()}
 
 
 # The source archive

@@ -18,13 +18,13 @@ from tests.support.paths import DOCS
 from tests.support.valkey import RunningValkey
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour
-from vigie.core.replication import Position, position_of
-from vigie.ratelimit.address import quota_place
-from vigie.ratelimit.memory import CallerKey, MemoryMeter
-from vigie.ratelimit.read_your_writes import DIGITS, KEEP, Positions
-from vigie.ratelimit.valkey import SPEND, ValkeyMeter
-from vigie.ratelimit.valkey_connection import ValkeyLink
+from vigie.core.quotas import Quota, QuotaExcess, Window, minute_and_hour
+from vigie.core.replication import ReplicationPosition, replication_position_of
+from vigie.ratelimit.address import quota_store_address
+from vigie.ratelimit.memory import CallerKey, MemoryRateLimiter
+from vigie.ratelimit.read_your_writes import DIGITS, KEEP, ReadYourWrites
+from vigie.ratelimit.valkey import SPEND, ValkeyRateLimiter
+from vigie.ratelimit.valkey_connection import ValkeyConnection
 
 SECOND = 1_000_000
 ANY_DAY = 1_790_000_000 * SECOND
@@ -205,7 +205,12 @@ def test_what_is_known_of_a_caller_is_small_and_forgotten_after_an_hour(client: 
 
 
 def test_positions_are_in_order_also_over_a_promotion() -> None:
-    ordered = [position_of(1, 0), position_of(1, 2**64 - 1), position_of(2, 0), position_of(2**32 - 1, 5)]
+    ordered = [
+        replication_position_of(1, 0),
+        replication_position_of(1, 2**64 - 1),
+        replication_position_of(2, 0),
+        replication_position_of(2**32 - 1, 5),
+    ]
 
     assert sorted(ordered) == ordered
     assert max(len(str(position)) for position in ordered) == DIGITS
@@ -218,11 +223,11 @@ class Store:
     """A database that says how far it is, when it can."""
 
     def __init__(self) -> None:
-        self.position = Position(1)
+        self.position = ReplicationPosition(1)
         self.is_there = True
         self.asked_count = 0
 
-    async def now(self) -> Position:
+    async def now(self) -> ReplicationPosition:
         self.asked_count += 1
         if not self.is_there:
             raise StoreUnavailable("gone")
@@ -237,26 +242,28 @@ async def a_server(
     url: str = "",
     age_seconds: float = AGE_SECONDS,
     change_seconds: float = 60,
-) -> AsyncIterator[Positions]:
+) -> AsyncIterator[ReadYourWrites]:
     """One that believes what it is told already."""
-    place = quota_place(url or valkey.url)
-    link = ValkeyLink(place, read_password=lambda: place.password, seconds_max=10)
-    meter = ValkeyMeter(link, local=MemoryMeter())
-    positions = Positions(
-        meter, link, now_in_store=store.now, age_seconds=age_seconds, change_seconds_max=change_seconds
+    place = quota_store_address(url or valkey.url)
+    link = ValkeyConnection(place, read_password=lambda: place.password, seconds_max=10)
+    rate_limiter = ValkeyRateLimiter(link, local=MemoryRateLimiter())
+    positions = ReadYourWrites(
+        rate_limiter, link, now_in_store=store.now, age_seconds=age_seconds, change_seconds_max=change_seconds
     )
     async with positions:
         await asyncio.sleep(age_seconds)
         yield positions
 
 
-async def read(server: Positions, caller: CallerKey) -> Position | None:
+async def read(server: ReadYourWrites, caller: CallerKey) -> ReplicationPosition | None:
     spent = await server.spend_on_read(QUOTA, caller, NO_MOMENT)
-    assert not isinstance(spent, Overdraft)
+    assert not isinstance(spent, QuotaExcess)
     return spent
 
 
-async def told(server: Positions, caller: CallerKey, *, within_seconds: float = 5) -> Position | None:
+async def told(
+    server: ReadYourWrites, caller: CallerKey, *, within_seconds: float = 5
+) -> ReplicationPosition | None:
     """What a reader is told in the end."""
     async with asyncio.timeout(within_seconds):
         while True:
@@ -278,7 +285,7 @@ def test_a_reader_of_whom_nothing_is_known_is_told_nothing_and_the_next_time_som
         async with a_server(valkey, store) as server:
             assert await read(server, ANA) is None
             assert await told(server, ANA) == 1
-            store.position = Position(2)
+            store.position = ReplicationPosition(2)
             assert await read(server, ANA) == 1
             assert store.asked_count == 1
 
@@ -294,7 +301,7 @@ def test_what_one_server_has_changed_the_other_knows_and_nobody_else_s_reads_wai
             assert [await told(other, caller) for caller in (ANA, BEN)] == [1, 1]
             assert await one.spend_on_change(QUOTA, ANA, NO_MOMENT, "|1.") is None
             assert [await read(other, caller) for caller in (ANA, BEN)] == [None, 1]
-            store.position = Position(2)
+            store.position = ReplicationPosition(2)
             await one.end(ANA, "|1.")
             assert [await read(other, caller) for caller in (ANA, BEN)] == [2, 1]
 
@@ -307,7 +314,7 @@ def test_a_change_that_was_refused_leaves_what_was_known(valkey: RunningValkey) 
         async with a_server(valkey, store) as server:
             assert await told(server, ANA) == 1
             await server.spend_on_change(QUOTA, ANA, NO_MOMENT, "|1.")
-            store.position = Position(2)
+            store.position = ReplicationPosition(2)
             await server.call_off(ANA, "|1.")
             assert await read(server, ANA) == 1
 
@@ -323,7 +330,7 @@ def test_a_change_whose_server_has_died_is_under_way_until_its_time_is_up_and_th
             assert await told(server, ANA) == 1
             began = monotonic()
             await server.spend_on_change(QUOTA, ANA, NO_MOMENT, "|1.")
-            store.position = Position(2)
+            store.position = ReplicationPosition(2)
             assert await told(server, ANA) == 2
             assert monotonic() - began >= 1
 
@@ -343,8 +350,8 @@ def test_a_refusal_over_the_quota_is_one_for_reads_and_for_changes(valkey: Runni
     first, read_again, changed, after = uvloop.run(work())
 
     assert first is None
-    assert isinstance(read_again, Overdraft)
-    assert isinstance(changed, Overdraft)
+    assert isinstance(read_again, QuotaExcess)
+    assert isinstance(changed, QuotaExcess)
     assert after == 1
 
 

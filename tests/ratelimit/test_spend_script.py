@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota, Window, minute_and_hour, overdraft
-from vigie.ratelimit.memory import MemoryMeter
+from vigie.core.quotas import Quota, QuotaExcess, Window, minute_and_hour, quota_excess
+from vigie.ratelimit.memory import MemoryRateLimiter
 from vigie.ratelimit.valkey import SPEND, TICKS_PER_MICROSECOND
 
 SECOND = 1_000_000
@@ -38,7 +38,7 @@ def a_log() -> str:
     return f"vigie:{{1:app-{next(_keys)}}}:get"
 
 
-def spend(client: Redis, log: str, quota: Quota, *now: int) -> Overdraft | None:
+def spend(client: Redis, log: str, quota: Quota, *now: int) -> QuotaExcess | None:
     """Ask the script, at a moment in microseconds or, without one, by the server's clock."""
     windows = [
         number for window in quota.windows for number in (window.calls, window.ticks // TICKS_PER_MICROSECOND)
@@ -47,18 +47,18 @@ def spend(client: Redis, log: str, quota: Quota, *now: int) -> Overdraft | None:
     if not answer:
         return None
     number, wait = answer
-    return Overdraft(window=quota.windows[number - 1], wait_ticks=wait * TICKS_PER_MICROSECOND)
+    return QuotaExcess(window=quota.windows[number - 1], wait_ticks=wait * TICKS_PER_MICROSECOND)
 
 
 @given(quotas, knocks)
 def test_the_script_agrees_with_the_core_over_a_log_that_is_kept_for_ever(
     client: Redis, quota: Quota, moments: list[int]
 ) -> None:
-    name, log, memory = a_log(), list[Instant](), MemoryMeter()
+    name, log, memory = a_log(), list[Instant](), MemoryRateLimiter()
 
     for now in moments:
         at = Instant(now * TICKS_PER_MICROSECOND)
-        expected = overdraft(quota, log, at)
+        expected = quota_excess(quota, log, at)
         assert spend(client, name, quota, now) == expected
         assert memory.spend(quota, (1, "app"), at) == expected
         if expected is None:
@@ -92,7 +92,9 @@ def test_a_refused_call_leaves_the_log_as_it_was(client: Redis) -> None:
 
     refused = spend(client, log, quota, ANY_DAY + SECOND)
 
-    assert refused == Overdraft(window=quota.windows[0], wait_ticks=(MINUTE - SECOND) * TICKS_PER_MICROSECOND)
+    assert refused == QuotaExcess(
+        window=quota.windows[0], wait_ticks=(MINUTE - SECOND) * TICKS_PER_MICROSECOND
+    )
     assert client.dump(log) == before
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from tests.support.house import settings_in
 from vigie.core.errors import IssuerUnavailable
-from vigie.identity.federation.tokens import ForeignTokens
-from vigie.observability.access_log import RequestLog
+from vigie.identity.federation.tokens import FederatedTokens
+from vigie.observability.access_log import AccessLog
 from vigie.observability.log_writer import LogWriter
-from vigie.runtime.background_tasks import chores
-from vigie.runtime.container import assemble
+from vigie.runtime.background_tasks import background_tasks
+from vigie.runtime.container import build_components
 from vigie.runtime.installation import now, opened
 
 
-class Overrun(ForeignTokens):
+class Overrun(FederatedTokens):
     """Issuers whose keys so many wait for that there is no place left."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ def test_issuers_are_asked_again_after_one_could_not_be(
     async def until_asked_twice() -> None:
         overrun = Overrun()
         async with opened(settings_in(tmp_path), create=True) as installation:
-            parts = await assemble(
-                installation, "http://localhost", RequestLog(LogWriter(io.BytesIO()), enabled=False)
+            parts = await build_components(
+                installation, "http://localhost", AccessLog(LogWriter(io.BytesIO()), enabled=False)
             )
-            async with chores(installation, replace(parts, foreign=overrun), None, now):
+            async with background_tasks(installation, replace(parts, foreign=overrun), None, now):
                 await asyncio.wait_for(overrun.asked_twice.wait(), timeout=10)
 
     asyncio.run(until_asked_twice())

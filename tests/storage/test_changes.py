@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.builders import Document, a_deed, a_device, an_alert, an_incident, to_json
+from tests.support.builders import Document, a_device, an_alert, an_audit_context, an_incident, to_json
 from tests.support.database_access import below
 from tests.support.house import House, RunningHouse
 from tests.support.naive_lists import inherited_by, is_redirected
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.filters import STATUSES
-from vigie.core.incident import Spans, decode_spans, inheriting, keep_incident, sights_of
+from vigie.core.incident import Spans, decode_spans, inheriting, keep_incident, visibility_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update, updated
 from vigie.storage.changes import Decide, Decision
-from vigie.storage.visibility import sight_label
+from vigie.storage.visibility import visibility_label
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
 MOMENTS = st.integers(-3, 3).map(lambda ticks: Instant(NOON + ticks))
@@ -46,24 +46,33 @@ class Store:
         match kind:
             case "import":
                 kept = [keep_incident(to_json(document)) for document in what]
-                self._house.running.run(self._incidents.put_incidents(self._tenant_id, kept, a_deed()))
+                self._house.running.run(
+                    self._incidents.put_incidents(self._tenant_id, kept, an_audit_context())
+                )
             case "update":
                 number, update, at = what
                 change = self._incidents.update_incident(
-                    self._tenant_id, number, WHOLE_TENANT, a_deed(at=at), deciding(update), done=None
+                    self._tenant_id,
+                    number,
+                    WHOLE_TENANT,
+                    an_audit_context(at=at),
+                    deciding(update),
+                    done=None,
                 )
                 self._house.running.run(change)
             case "remove":
-                self._house.running.run(self._incidents.remove_incident(self._tenant_id, what, a_deed()))
+                self._house.running.run(
+                    self._incidents.remove_incident(self._tenant_id, what, an_audit_context())
+                )
             case "retire":
-                retire = self._incidents.remove_incidents_before(self._tenant_id, what, a_deed())
+                retire = self._incidents.remove_incidents_before(self._tenant_id, what, an_audit_context())
                 self._house.running.run(retire)
 
     def rows(self) -> list[dict[str, Any]]:
         """Every incident, by its columns."""
         return list(self._select(f"SELECT {', '.join(SIGHT_COLUMNS)}, spans, document FROM incident"))
 
-    def sights(self) -> list[tuple[object, ...]]:
+    def visibility(self) -> list[tuple[object, ...]]:
         """Every sight, in order."""
         rows = self._select(f"SELECT label, {', '.join(SIGHT_COLUMNS)} FROM incident_sight")
         return sorted((tuple(row.values()) for row in rows), key=repr)
@@ -85,16 +94,20 @@ def deciding(update: Update) -> Decide:
 
 def sights_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
     """The sights that the incidents ought to have: one for the whole tenant, one for each that spans give."""
-    sights = (
+    visibility = (
         (label, *(row[column] for column in SIGHT_COLUMNS))
         for row in rows
         for label in labels_by(decode_spans(row["spans"]))
     )
-    return sorted(sights, key=repr)
+    return sorted(visibility, key=repr)
 
 
 def labels_by(spans: Spans) -> set[str]:
-    return {"*", *map(sight_label, sights_of(spans)), *([">"] if spans.inherited is not None else [])}
+    return {
+        "*",
+        *map(visibility_label, visibility_of(spans)),
+        *([">"] if spans.inherited is not None else []),
+    }
 
 
 def inherited(rows: list[dict[str, Any]]) -> dict[int, frozenset[object] | None]:
@@ -160,7 +173,7 @@ def test_the_sights_are_what_spans_and_columns_say_after_every_change(
         store.take(change)
 
         rows = store.rows()
-        assert store.sights() == sights_by(rows), change
+        assert store.visibility() == sights_by(rows), change
         assert kept_inherited(rows) == inherited(rows), change
 
 
@@ -185,8 +198,8 @@ def test_the_columns_and_spans_of_a_row_are_what_its_document_says(
 def test_an_incident_that_is_gone_leaves_no_sight(house: House, last: Step) -> None:
     store = Store(house)
     store.take(("import", [an_incident(an_alert("laptops"), an_alert("servers"), incidentId=1)]))
-    assert [row[0] for row in store.sights()] == ["#11", "#12", "*"]
+    assert [row[0] for row in store.visibility()] == ["#11", "#12", "*"]
 
     store.take(last)
 
-    assert store.sights() == []
+    assert store.visibility() == []

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.builders import a_deed, a_device, a_redirected_stub, an_alert, an_incident, to_json
+from tests.support.builders import (
+    a_device,
+    a_redirected_stub,
+    an_alert,
+    an_audit_context,
+    an_incident,
+    to_json,
+)
 from tests.support.database_access import below
 from tests.support.house import READ_ALL, House, RunningHouse, a_name
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure, RolePermission, exposure_of
@@ -25,7 +32,7 @@ UNGROUPED = "Ungrouped devices"
 _numbers = count(1000)
 
 
-class Directory:
+class DirectoryRepository:
     """The directory of a tenant of its own, spoken to without waiting."""
 
     def __init__(self, house: House) -> None:
@@ -70,8 +77,8 @@ class Directory:
 
 
 @pytest.fixture
-def directory(house: House) -> Directory:
-    return Directory(house)
+def directory(house: House) -> DirectoryRepository:
+    return DirectoryRepository(house)
 
 
 def group(name: str, number: int | None = None) -> DeviceGroup:
@@ -81,7 +88,9 @@ def group(name: str, number: int | None = None) -> DeviceGroup:
 # Tenants
 
 
-def test_a_tenant_is_found_by_its_id_or_domain_in_any_case_and_by_its_name(directory: Directory) -> None:
+def test_a_tenant_is_found_by_its_id_or_domain_in_any_case_and_by_its_name(
+    directory: DirectoryRepository,
+) -> None:
     name, domain = a_name("Tenant"), f"{a_name('contoso')}.example"
     tenant = directory.do(directory.store.add_tenant(name, guid=None, domain=domain.upper()))
 
@@ -95,7 +104,7 @@ def test_a_tenant_is_found_by_its_id_or_domain_in_any_case_and_by_its_name(direc
     assert directory.do(directory.store.find_tenant(name.lower())) is None
 
 
-def test_a_tenant_may_bring_its_id_in_any_spelling(directory: Directory) -> None:
+def test_a_tenant_may_bring_its_id_in_any_spelling(directory: DirectoryRepository) -> None:
     guid = f"{next(_numbers):08X}-52D7-4C0E-9C57-0A4E6F1D2B88"
 
     tenant = directory.do(directory.store.add_tenant(a_name("Tenant"), guid=f"{{{guid}}}", domain=None))
@@ -103,7 +112,7 @@ def test_a_tenant_may_bring_its_id_in_any_spelling(directory: Directory) -> None
     assert tenant.guid == guid.lower()
 
 
-def test_nothing_that_names_a_tenant_names_another(directory: Directory) -> None:
+def test_nothing_that_names_a_tenant_names_another(directory: DirectoryRepository) -> None:
     domain = f"{a_name('contoso')}.example"
     first = directory.do(directory.store.add_tenant(a_name("Tenant"), guid=None, domain=domain))
 
@@ -121,12 +130,12 @@ def test_nothing_that_names_a_tenant_names_another(directory: Directory) -> None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "\x00", "x" * 201, "common", "Organizations"])
-def test_what_cannot_name_a_tenant_is_refused(directory: Directory, name: str) -> None:
+def test_what_cannot_name_a_tenant_is_refused(directory: DirectoryRepository, name: str) -> None:
     assert directory.refuses(directory.store.add_tenant(name, guid=None, domain=None))
 
 
 @pytest.mark.parametrize("guid", ["", "x", "3b0f6c1a", "3b0f6c1a-52d7-4c0e-9c57-0a4e6f1d2b8g"])
-def test_what_is_no_guid_is_refused(directory: Directory, guid: str) -> None:
+def test_what_is_no_guid_is_refused(directory: DirectoryRepository, guid: str) -> None:
     assert "is not a GUID" in directory.refuses(
         directory.store.add_tenant(a_name("Tenant"), guid=guid, domain=None)
     )
@@ -136,24 +145,24 @@ def test_what_is_no_guid_is_refused(directory: Directory, guid: str) -> None:
     "domain",
     ["", "contoso", "common", ".example", "a..b", "-a.example", "a_b.example", "a.example/", "é.example"],
 )
-def test_what_is_no_domain_is_refused(directory: Directory, domain: str) -> None:
+def test_what_is_no_domain_is_refused(directory: DirectoryRepository, domain: str) -> None:
     assert "is not a domain" in directory.refuses(
         directory.store.add_tenant(a_name("Tenant"), guid=None, domain=domain)
     )
 
 
-def test_a_tenant_with_incidents_is_not_removed(directory: Directory) -> None:
+def test_a_tenant_with_incidents_is_not_removed(directory: DirectoryRepository) -> None:
     number = directory.house.takes(a_redirected_stub(1))
 
     assert directory.refuses(directory.store.remove_tenant(directory.tenant))
     incidents = directory.house.running.installation.incidents
-    directory.do(incidents.remove_incident(directory.tenant.tenant_id, number, a_deed()))
+    directory.do(incidents.remove_incident(directory.tenant.tenant_id, number, an_audit_context()))
     directory.do(directory.store.remove_tenant(directory.tenant))
 
     assert directory.do(directory.store.find_tenant(directory.tenant.guid)) is None
 
 
-def test_with_a_tenant_goes_its_directory(directory: Directory) -> None:
+def test_with_a_tenant_goes_its_directory(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.grant(user)
     application, _ = directory.house.add_application(READ_ALL)
@@ -165,7 +174,7 @@ def test_with_a_tenant_goes_its_directory(directory: Directory) -> None:
     assert directory.do(directory.store.assignments(directory.tenant, user)) == []
 
 
-def test_a_new_tenant_never_takes_the_place_of_a_removed_one(directory: Directory) -> None:
+def test_a_new_tenant_never_takes_the_place_of_a_removed_one(directory: DirectoryRepository) -> None:
     """A server may remember callers of the removed one for a while: they must not meet the new one's data."""
     removed = directory.house.add_tenant()
 
@@ -177,7 +186,7 @@ def test_a_new_tenant_never_takes_the_place_of_a_removed_one(directory: Director
 # Applications
 
 
-def test_an_application_has_its_permissions_in_one_order(directory: Directory) -> None:
+def test_an_application_has_its_permissions_in_one_order(directory: DirectoryRepository) -> None:
     permissions = ("Incident.ReadWrite.All", READ_ALL, READ_ALL)
 
     application, _ = directory.house.add_application(*permissions)
@@ -188,13 +197,15 @@ def test_an_application_has_its_permissions_in_one_order(directory: Directory) -
 @pytest.mark.parametrize(
     "permission", ["Incidents.Read", "Incidents.Read.All", "incident.read.all", "Alert.Read.All", "", " "]
 )
-def test_a_permission_that_applications_do_not_have_is_refused(directory: Directory, permission: str) -> None:
+def test_a_permission_that_applications_do_not_have_is_refused(
+    directory: DirectoryRepository, permission: str
+) -> None:
     refused = directory.store.add_application(directory.tenant, a_name("app"), [READ_ALL, permission])
 
     assert "is not a permission of an application" in directory.refuses(refused)
 
 
-def test_a_name_of_an_application_is_its_own_in_its_tenant_alone(directory: Directory) -> None:
+def test_a_name_of_an_application_is_its_own_in_its_tenant_alone(directory: DirectoryRepository) -> None:
     other = directory.house.add_tenant()
     name = a_name("app")
     directory.do(directory.store.add_application(directory.tenant, name, []))
@@ -205,7 +216,7 @@ def test_a_name_of_an_application_is_its_own_in_its_tenant_alone(directory: Dire
     assert "there is already an application" in directory.refuses(refused)
 
 
-def test_an_application_is_not_found_in_another_tenant(directory: Directory) -> None:
+def test_an_application_is_not_found_in_another_tenant(directory: DirectoryRepository) -> None:
     application, _ = directory.house.add_application()
     other = directory.house.add_tenant()
 
@@ -213,14 +224,14 @@ def test_an_application_is_not_found_in_another_tenant(directory: Directory) -> 
         assert directory.do(directory.store.find_application(other, reference)) is None
 
 
-def test_a_client_id_goes_before_a_name_that_looks_like_one(directory: Directory) -> None:
+def test_a_client_id_goes_before_a_name_that_looks_like_one(directory: DirectoryRepository) -> None:
     first, _ = directory.house.add_application()
     refused = directory.store.add_application(directory.tenant, first.client_id, [])
 
     assert "there is already an application" in directory.refuses(refused)
 
 
-def test_no_secret_is_anywhere_in_the_store(directory: Directory) -> None:
+def test_no_secret_is_anywhere_in_the_store(directory: DirectoryRepository) -> None:
     application, secret = directory.house.add_application()
     newer = directory.do(directory.store.rotate_secret(directory.tenant, application, now()))
 
@@ -231,7 +242,7 @@ def test_no_secret_is_anywhere_in_the_store(directory: Directory) -> None:
     assert newer.encode() not in everything
 
 
-def test_rotating_again_does_not_lengthen_the_life_of_an_older_secret(directory: Directory) -> None:
+def test_rotating_again_does_not_lengthen_the_life_of_an_older_secret(directory: DirectoryRepository) -> None:
     application, _ = directory.house.add_application()
     soon, later = (Instant(now() + seconds * TICKS_PER_SECOND) for seconds in (10, 1000))
 
@@ -242,7 +253,7 @@ def test_rotating_again_does_not_lengthen_the_life_of_an_older_secret(directory:
     assert sorted((each.expires_at for each in kept), key=str) == sorted((soon, later, None), key=str)
 
 
-def test_an_old_secret_can_be_ended_earlier_than_was_said(directory: Directory) -> None:
+def test_an_old_secret_can_be_ended_earlier_than_was_said(directory: DirectoryRepository) -> None:
     application, _ = directory.house.add_application()
     soon, later = (Instant(now() + seconds * TICKS_PER_SECOND) for seconds in (10, 1000))
 
@@ -256,7 +267,9 @@ def test_an_old_secret_can_be_ended_earlier_than_was_said(directory: Directory) 
 # Roles
 
 
-def test_built_in_roles_are_every_tenants_and_cannot_be_removed_or_made_again(directory: Directory) -> None:
+def test_built_in_roles_are_every_tenants_and_cannot_be_removed_or_made_again(
+    directory: DirectoryRepository,
+) -> None:
     for name in ("security-reader", "security-operator", "security-administrator"):
         role = directory.do(directory.store.get_role(directory.tenant, name))
         add = directory.store.add_role(directory.tenant, name, [RolePermission.VIEW_DATA])
@@ -264,7 +277,7 @@ def test_built_in_roles_are_every_tenants_and_cannot_be_removed_or_made_again(di
         assert "already a role" in directory.refuses(add)
 
 
-def test_only_roles_that_carry_view_data_let_see(directory: Directory) -> None:
+def test_only_roles_that_carry_view_data_let_see(directory: DirectoryRepository) -> None:
     directory.do(directory.store.add_role(directory.tenant, "closer", [RolePermission.MANAGE_INCIDENTS]))
     user = directory.add_user()
 
@@ -273,11 +286,11 @@ def test_only_roles_that_carry_view_data_let_see(directory: Directory) -> None:
     assert directory.exposure(user) is None
 
 
-def test_a_role_without_a_permission_is_refused(directory: Directory) -> None:
+def test_a_role_without_a_permission_is_refused(directory: DirectoryRepository) -> None:
     assert "needs a permission" in directory.refuses(directory.store.add_role(directory.tenant, "empty", []))
 
 
-def test_with_a_role_go_its_assignments_and_they_do_not_come_back(directory: Directory) -> None:
+def test_with_a_role_go_its_assignments_and_they_do_not_come_back(directory: DirectoryRepository) -> None:
     user, permissions = directory.add_user(), [RolePermission.VIEW_DATA]
     role = directory.do(directory.store.add_role(directory.tenant, "hunter", permissions))
     directory.grant(user, role="hunter")
@@ -289,7 +302,7 @@ def test_with_a_role_go_its_assignments_and_they_do_not_come_back(directory: Dir
     assert (without, directory.exposure(user)) == (None, None)
 
 
-def test_a_role_of_one_tenant_is_not_anothers(directory: Directory) -> None:
+def test_a_role_of_one_tenant_is_not_anothers(directory: DirectoryRepository) -> None:
     directory.do(directory.store.add_role(directory.tenant, "hunter", [RolePermission.VIEW_DATA]))
     other = directory.house.add_tenant()
 
@@ -299,7 +312,7 @@ def test_a_role_of_one_tenant_is_not_anothers(directory: Directory) -> None:
 # Users
 
 
-def test_a_user_is_found_by_upn_in_any_case_and_by_object_id(directory: Directory) -> None:
+def test_a_user_is_found_by_upn_in_any_case_and_by_object_id(directory: DirectoryRepository) -> None:
     user = directory.do(directory.store.add_user(directory.tenant, "Ana.GROẞ@contoso.example"))
 
     for upn in (user.upn, "aNA.groẞ@CONTOSO.example"):
@@ -321,13 +334,15 @@ LOOK_ALIKES = [
 
 
 @pytest.mark.parametrize(("upn", "other"), LOOK_ALIKES)
-def test_a_name_that_only_folds_to_a_upn_is_nobodys(directory: Directory, upn: str, other: str) -> None:
+def test_a_name_that_only_folds_to_a_upn_is_nobodys(
+    directory: DirectoryRepository, upn: str, other: str
+) -> None:
     directory.do(directory.store.add_user(directory.tenant, upn))
 
     assert directory.do(directory.store.find_user_by_upn(directory.tenant, other)) is None
 
 
-def test_two_upns_that_fold_to_the_same_are_not_both_taken(directory: Directory) -> None:
+def test_two_upns_that_fold_to_the_same_are_not_both_taken(directory: DirectoryRepository) -> None:
     directory.do(directory.store.add_user(directory.tenant, "mark@contoso.example"))
 
     refused = directory.refuses(directory.store.add_user(directory.tenant, "mar\u212a@contoso.example"))
@@ -335,7 +350,7 @@ def test_two_upns_that_fold_to_the_same_are_not_both_taken(directory: Directory)
     assert "there is already a user" in refused
 
 
-def test_a_upn_is_no_object_id_and_an_object_id_no_upn(directory: Directory) -> None:
+def test_a_upn_is_no_object_id_and_an_object_id_no_upn(directory: DirectoryRepository) -> None:
     user = directory.add_user()
 
     assert directory.do(directory.store.find_user(directory.tenant, user.upn)) is None
@@ -343,12 +358,12 @@ def test_a_upn_is_no_object_id_and_an_object_id_no_upn(directory: Directory) -> 
 
 
 @pytest.mark.parametrize("name", ["ada", "@contoso.example", "ada@", "ada b@contoso.example", "", "a\n@b"])
-def test_what_is_no_upn_is_refused(directory: Directory, name: str) -> None:
+def test_what_is_no_upn_is_refused(directory: DirectoryRepository, name: str) -> None:
     with pytest.raises(DirectoryError):
         directory.do(directory.store.add_user(directory.tenant, name))
 
 
-def test_a_upn_is_one_users_whatever_its_case(directory: Directory) -> None:
+def test_a_upn_is_one_users_whatever_its_case(directory: DirectoryRepository) -> None:
     directory.do(directory.store.add_user(directory.tenant, "ana@contoso.example"))
 
     refused = directory.store.add_user(directory.tenant, "ANA@contoso.example")
@@ -356,7 +371,7 @@ def test_a_upn_is_one_users_whatever_its_case(directory: Directory) -> None:
     assert "already a user" in directory.refuses(refused)
 
 
-def test_of_two_who_add_the_same_at_once_one_is_refused(directory: Directory) -> None:
+def test_of_two_who_add_the_same_at_once_one_is_refused(directory: DirectoryRepository) -> None:
     async def both(one: Coroutine[Any, Any, object], other: Coroutine[Any, Any, object]) -> list[object]:
         return [*await asyncio.gather(one, other, return_exceptions=True)]
 
@@ -378,14 +393,14 @@ def test_of_two_who_add_the_same_at_once_one_is_refused(directory: Directory) ->
         assert [type(each) for each in refused] == [DirectoryError]
 
 
-def test_a_new_user_sees_nothing(directory: Directory) -> None:
+def test_a_new_user_sees_nothing(directory: DirectoryRepository) -> None:
     assert directory.exposure(directory.add_user()) is None
 
 
 # Grants
 
 
-def test_a_grant_without_groups_is_over_the_whole_tenant(directory: Directory) -> None:
+def test_a_grant_without_groups_is_over_the_whole_tenant(directory: DirectoryRepository) -> None:
     user = directory.add_user()
 
     directory.grant(user)
@@ -393,7 +408,7 @@ def test_a_grant_without_groups_is_over_the_whole_tenant(directory: Directory) -
     assert directory.exposure(user) == WHOLE_TENANT
 
 
-def test_a_grant_over_a_group_that_is_not_known_gives_nothing(directory: Directory) -> None:
+def test_a_grant_over_a_group_that_is_not_known_gives_nothing(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("laptops")
     reader = directory.do(directory.store.get_role(directory.tenant, "security-reader"))
@@ -404,7 +419,7 @@ def test_a_grant_over_a_group_that_is_not_known_gives_nothing(directory: Directo
     assert directory.exposure(user) is None
 
 
-def test_a_group_is_granted_by_its_name_or_its_number(directory: Directory) -> None:
+def test_a_group_is_granted_by_its_name_or_its_number(directory: DirectoryRepository) -> None:
     by_name, by_number = directory.add_user(), directory.add_user()
     directory.add_group("servers", 12)
 
@@ -414,7 +429,7 @@ def test_a_group_is_granted_by_its_name_or_its_number(directory: Directory) -> N
     assert directory.labels(by_name) == directory.labels(by_number) == {12, "servers"}
 
 
-def test_of_groups_with_one_name_a_grant_says_which_by_number(directory: Directory) -> None:
+def test_of_groups_with_one_name_a_grant_says_which_by_number(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("servers", 12)
     directory.add_group("servers", 13)
@@ -428,7 +443,7 @@ def test_of_groups_with_one_name_a_grant_says_which_by_number(directory: Directo
     assert 12 not in directory.labels(user)
 
 
-def test_a_group_that_is_named_twice_in_one_grant_is_granted_once(directory: Directory) -> None:
+def test_a_group_that_is_named_twice_in_one_grant_is_granted_once(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("servers", 12)
 
@@ -437,7 +452,7 @@ def test_a_group_that_is_named_twice_in_one_grant_is_granted_once(directory: Dir
     assert directory.labels(user) == {12, "servers"}
 
 
-def test_revoking_one_role_leaves_the_others(directory: Directory) -> None:
+def test_revoking_one_role_leaves_the_others(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("laptops")
     directory.grant(user)
@@ -449,7 +464,9 @@ def test_revoking_one_role_leaves_the_others(directory: Directory) -> None:
     assert (count_, directory.labels(user)) == (1, {"laptops"})
 
 
-def test_revoking_without_a_role_takes_everything_from_this_user_alone(directory: Directory) -> None:
+def test_revoking_without_a_role_takes_everything_from_this_user_alone(
+    directory: DirectoryRepository,
+) -> None:
     one, other = directory.add_user(), directory.add_user()
     for user in (one, one, other):
         directory.grant(user)
@@ -462,20 +479,20 @@ def test_revoking_without_a_role_takes_everything_from_this_user_alone(directory
 # Device groups
 
 
-def test_a_tenant_begins_with_the_ungrouped_devices(directory: Directory) -> None:
+def test_a_tenant_begins_with_the_ungrouped_devices(directory: DirectoryRepository) -> None:
     everything = directory.do(directory.store.device_groups(directory.tenant))
 
     assert everything == [group(UNGROUPED)]
 
 
-def test_groups_are_met_by_importing(directory: Directory) -> None:
+def test_groups_are_met_by_importing(directory: DirectoryRepository) -> None:
     for number, name in [(12, "servers"), (None, "kiosks"), (0, None), (14, None), (12, "servers")]:
         directory.meets(number, name)
 
     assert directory.groups() == [group("#14", 14), group("kiosks"), group("servers", 12)]
 
 
-def test_a_group_known_by_name_learns_its_number_and_grants_hold(directory: Directory) -> None:
+def test_a_group_known_by_name_learns_its_number_and_grants_hold(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("servers")
     directory.grant(user, "servers")
@@ -486,7 +503,7 @@ def test_a_group_known_by_name_learns_its_number_and_grants_hold(directory: Dire
     assert directory.labels(user) == {12, "servers"}
 
 
-def test_a_group_learns_one_number_and_the_next_is_another_group(directory: Directory) -> None:
+def test_a_group_learns_one_number_and_the_next_is_another_group(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("servers")
     directory.grant(user, "servers")
@@ -498,7 +515,7 @@ def test_a_group_learns_one_number_and_the_next_is_another_group(directory: Dire
     assert 13 not in directory.labels(user)
 
 
-def test_a_group_known_by_number_learns_its_name_and_grants_hold(directory: Directory) -> None:
+def test_a_group_known_by_number_learns_its_name_and_grants_hold(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.meets(14, None)
     directory.grant(user, "#14")
@@ -511,7 +528,7 @@ def test_a_group_known_by_number_learns_its_name_and_grants_hold(directory: Dire
     assert directory.labels(user) == {14, "kiosks"}
 
 
-def test_a_group_does_not_learn_a_name_that_another_is_known_by_alone(directory: Directory) -> None:
+def test_a_group_does_not_learn_a_name_that_another_is_known_by_alone(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("kiosks")
     directory.meets(14, None)
@@ -523,7 +540,7 @@ def test_a_group_does_not_learn_a_name_that_another_is_known_by_alone(directory:
     assert directory.labels(user) == {14, "#14"}
 
 
-def test_a_group_does_not_learn_a_name_that_another_number_goes_by(directory: Directory) -> None:
+def test_a_group_does_not_learn_a_name_that_another_number_goes_by(directory: DirectoryRepository) -> None:
     directory.meets(13, "kiosks")
     directory.meets(14, None)
 
@@ -532,7 +549,7 @@ def test_a_group_does_not_learn_a_name_that_another_number_goes_by(directory: Di
     assert directory.groups() == [group("#14", 14), group("kiosks", 13)]
 
 
-def test_a_group_that_learns_its_name_is_news_to_running_servers(directory: Directory) -> None:
+def test_a_group_that_learns_its_name_is_news_to_running_servers(directory: DirectoryRepository) -> None:
     directory.meets(14, None)
     before = directory.do(directory.store.version())
 
@@ -541,7 +558,7 @@ def test_a_group_that_learns_its_name_is_news_to_running_servers(directory: Dire
     assert directory.do(directory.store.version()) > before
 
 
-def test_a_group_that_is_renamed_stays_the_one_with_its_number(directory: Directory) -> None:
+def test_a_group_that_is_renamed_stays_the_one_with_its_number(directory: DirectoryRepository) -> None:
     directory.meets(12, "servers")
 
     directory.meets(12, "servers of Lyon")
@@ -549,7 +566,7 @@ def test_a_group_that_is_renamed_stays_the_one_with_its_number(directory: Direct
     assert directory.groups() == [group("servers", 12)]
 
 
-def test_a_group_is_known_once(directory: Directory) -> None:
+def test_a_group_is_known_once(directory: DirectoryRepository) -> None:
     directory.add_group("servers", 12)
     directory.add_group("kiosks")
 
@@ -559,13 +576,13 @@ def test_a_group_is_known_once(directory: Directory) -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**63])
-def test_a_number_that_no_group_has_is_refused(directory: Directory, number: int) -> None:
+def test_a_number_that_no_group_has_is_refused(directory: DirectoryRepository, number: int) -> None:
     refused = directory.store.add_device_group(directory.tenant, "servers", number)
 
     assert "whole number from 1" in directory.refuses(refused)
 
 
-def test_removing_a_group_never_widens_a_scope(directory: Directory) -> None:
+def test_removing_a_group_never_widens_a_scope(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("servers", 12)
     directory.add_group("laptops", 11)
@@ -579,7 +596,7 @@ def test_removing_a_group_never_widens_a_scope(directory: Directory) -> None:
     assert directory.exposure(user) == Exposure()
 
 
-def test_a_removed_group_that_is_met_again_is_not_granted_again(directory: Directory) -> None:
+def test_a_removed_group_that_is_met_again_is_not_granted_again(directory: DirectoryRepository) -> None:
     user = directory.add_user()
     directory.add_group("servers", 12)
     directory.grant(user, "servers")
@@ -590,13 +607,13 @@ def test_a_removed_group_that_is_met_again_is_not_granted_again(directory: Direc
     assert directory.exposure(user) == Exposure()
 
 
-def test_the_ungrouped_devices_cannot_be_removed(directory: Directory) -> None:
+def test_the_ungrouped_devices_cannot_be_removed(directory: DirectoryRepository) -> None:
     refused = directory.store.remove_device_group(directory.tenant, UNGROUPED)
 
     assert "built in" in directory.refuses(refused)
 
 
-def test_groups_of_two_tenants_do_not_meet(directory: Directory) -> None:
+def test_groups_of_two_tenants_do_not_meet(directory: DirectoryRepository) -> None:
     other = directory.house.add_tenant()
     directory.add_group("servers", 12)
 
@@ -622,20 +639,20 @@ STEPS = st.lists(
 @settings(max_examples=25)
 @given(STEPS)
 def test_taking_away_never_gives(running_house: RunningHouse, steps: list[tuple[str, Any]]) -> None:
-    directory = Directory(House(running_house))
+    directory = DirectoryRepository(House(running_house))
     user = directory.add_user()
 
-    for deed, what in steps:
+    for audit_context, what in steps:
         before = directory.exposure(user)
         known = {each.name for each in directory.groups()}
-        if deed == "grant":
+        if audit_context == "grant":
             for name in what - known:
                 directory.add_group(name)
             names = [each.name for each in directory.groups()]
             directory.grant(user, *(name for name in what if names.count(name) == 1))
-        elif deed == "meet":
+        elif audit_context == "meet":
             directory.meets(what[1], what[0])
-        elif deed == "revoke":
+        elif audit_context == "revoke":
             role = directory.do(directory.store.get_role(directory.tenant, what))
             directory.do(directory.store.revoke(directory.tenant, user, role))
             assert is_within(directory.exposure(user), before)
@@ -653,7 +670,7 @@ def is_within(after: Exposure | None, before: Exposure | None) -> bool:
 # What a running server hears
 
 
-def changes_of(directory: Directory, tenant: Tenant) -> list[Coroutine[Any, Any, object]]:
+def changes_of(directory: DirectoryRepository, tenant: Tenant) -> list[Coroutine[Any, Any, object]]:
     store, user = directory.store, directory.add_user()
     application, _ = directory.house.add_application()
     reader = directory.do(store.get_role(tenant, "security-reader"))
@@ -671,19 +688,21 @@ def changes_of(directory: Directory, tenant: Tenant) -> list[Coroutine[Any, Any,
         store.remove_device_group(tenant, "laptops"),
         store.add_tenant(a_name("Tenant"), guid=None, domain=None),
         directory.house.running.installation.incidents.put_incidents(
-            tenant.tenant_id, [keep_incident(to_json(an_incident(an_alert("servers"))))], a_deed()
+            tenant.tenant_id, [keep_incident(to_json(an_incident(an_alert("servers"))))], an_audit_context()
         ),
     ]
 
 
-def test_every_change_tells_running_servers_that_there_was_one(directory: Directory) -> None:
+def test_every_change_tells_running_servers_that_there_was_one(directory: DirectoryRepository) -> None:
     for change in changes_of(directory, directory.tenant):
         before = directory.do(directory.store.version())
         directory.do(change)
         assert directory.do(directory.store.version()) > before, change
 
 
-def test_importing_into_groups_that_are_known_is_no_change_of_the_directory(directory: Directory) -> None:
+def test_importing_into_groups_that_are_known_is_no_change_of_the_directory(
+    directory: DirectoryRepository,
+) -> None:
     directory.meets(12, "servers")
     before = directory.do(directory.store.version())
 
@@ -693,7 +712,7 @@ def test_importing_into_groups_that_are_known_is_no_change_of_the_directory(dire
     assert directory.do(directory.store.version()) == before
 
 
-def test_a_change_that_is_refused_leaves_nothing_behind(directory: Directory) -> None:
+def test_a_change_that_is_refused_leaves_nothing_behind(directory: DirectoryRepository) -> None:
     user, reader = (
         directory.add_user(),
         directory.do(directory.store.get_role(directory.tenant, "security-reader")),
@@ -705,7 +724,7 @@ def test_a_change_that_is_refused_leaves_nothing_behind(directory: Directory) ->
     assert directory.do(directory.store.version()) == before
 
 
-def test_the_issuer_is_settled_once(directory: Directory) -> None:
+def test_the_issuer_is_settled_once(directory: DirectoryRepository) -> None:
     settled = directory.do(directory.store.find_issuer())
 
     again = directory.do(directory.store.settle_issuer("https://elsewhere.example"))
@@ -713,7 +732,7 @@ def test_the_issuer_is_settled_once(directory: Directory) -> None:
     assert again == settled == directory.house.running.url
 
 
-def test_every_table_but_the_installations_has_the_tenant_in_its_key(directory: Directory) -> None:
+def test_every_table_but_the_installations_has_the_tenant_in_its_key(directory: DirectoryRepository) -> None:
     keys = below(directory.house.running.settings.database).keys()
 
     without = {table for table, columns in keys.items() if not any("tenant_id" in each for each in columns)}

@@ -19,7 +19,7 @@ from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
-from vigie.storage.listing.planner import Listing, Way
+from vigie.storage.listing.planner import AccessPath, Listing
 
 EXPOSURES = {
     "the whole tenant": WHOLE_TENANT,
@@ -112,9 +112,9 @@ class Filled:
     def number(self, statement: Statement) -> int:
         return int(self.connection.execute(statement.text, statement.values).fetchone()[0])
 
-    def way(self, listing: Listing) -> Way:
+    def way(self, listing: Listing) -> AccessPath:
         """The way that the store would take."""
-        return next((look.way for look in listing.looks() if self.number(look.statement)), Way.WALK)
+        return next((look.way for look in listing.looks() if self.number(look.statement)), AccessPath.WALK)
 
     def plan(self, statement: Statement) -> list[tuple[int, int, str]]:
         """The steps of a plan as number, number of the step they belong to, text."""
@@ -180,7 +180,7 @@ def arms_of(plan: list[tuple[int, int, str]]) -> list[tuple[str, set[str]]]:
 
 @all_queries
 def test_each_arm_is_a_stretch_of_the_expected_index_in_order(small: Filled, query: ClientQuery) -> None:
-    arms = arms_of(small.plan(small.listing(query).page(Way.WALK)))
+    arms = arms_of(small.plan(small.listing(query).page(AccessPath.WALK)))
 
     assert arms
     for text, beside in arms:
@@ -195,9 +195,9 @@ def test_the_stretch_of_the_other_time_is_a_choice_where_it_is_bounded(
     listing = small.listing(query)
     looks = list(listing.looks())
 
-    arms = arms_of(small.plan(listing.page(Way.STRETCH))) if looks else []
+    arms = arms_of(small.plan(listing.page(AccessPath.STRETCH))) if looks else []
 
-    assert {look.way for look in looks} == ({Way.WALK, Way.STRETCH} if query.stretch else set())
+    assert {look.way for look in looks} == ({AccessPath.WALK, AccessPath.STRETCH} if query.stretch else set())
     assert all(is_search_by(str(query.stretch), text) for text, _ in arms)
 
 
@@ -205,7 +205,7 @@ def test_the_stretch_of_the_other_time_is_a_choice_where_it_is_bounded(
 @all_queries
 def test_nothing_is_read_from_end_to_end(small: Filled, query: ClientQuery, scope: str) -> None:
     listing = small.listing(query, EXPOSURES[scope])
-    statements = [listing.page(Way.WALK), listing.page(Way.STRETCH), listing.count()]
+    statements = [listing.page(AccessPath.WALK), listing.page(AccessPath.STRETCH), listing.count()]
     statements += [look.statement for look in listing.looks()]
 
     texts = [text for statement in statements for _, _, text in small.plan(statement)]
@@ -256,12 +256,12 @@ def test_a_scope_of_very_many_groups_is_merged_all_the_same(small: Filled) -> No
 @pytest.mark.parametrize(
     ("client", "way"),
     [
-        ("XSOAR's first fetch", Way.WALK),
-        ("XSOAR fetches", Way.STRETCH),
-        ("Rapid7", Way.WALK),
+        ("XSOAR's first fetch", AccessPath.WALK),
+        ("XSOAR fetches", AccessPath.STRETCH),
+        ("Rapid7", AccessPath.WALK),
     ],
 )
-def test_the_shorter_way_is_taken(large: Filled, client: str, way: Way) -> None:
+def test_the_shorter_way_is_taken(large: Filled, client: str, way: AccessPath) -> None:
     query = next(each for each in CLIENT_QUERIES if each.client == client)
 
     assert large.way(large.listing(query)) is way

@@ -14,18 +14,18 @@ from tests.support.builders import Document, a_device, an_alert, an_entity, an_i
 from tests.support.house import House, RunningHouse
 from tests.support.naive_lists import listed
 from vigie.core.access import WHOLE_TENANT, Exposure
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.filters import STATUSES, And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
 from vigie.core.redaction import visible_document
 from vigie.storage.database import Row
-from vigie.storage.listing.planner import Listing, Way
+from vigie.storage.listing.planner import AccessPath, Listing
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 NOON = parse_instant("2026-02-11T12:00:00Z")
-SOMEBODY = Deed(actor="tests", request_id="", at=NOON)
+SOMEBODY = AuditContext(actor="tests", request_id="", at=NOON)
 
 # Few of each, so that much is equal and much meets. Names of groups without a number come as they are.
 GROUPS = ("laptops", "servers", "kiosks", "branch", "", None)
@@ -142,7 +142,7 @@ def answers_of(
     tenant_id: int,
     exposure: Exposure,
     request: PageRequest,
-    not_before: Instant | None = None,
+    retained_since: Instant | None = None,
 ) -> Answered:
     installation = house.running.installation
 
@@ -151,9 +151,11 @@ def answers_of(
         return visible_document(document, alerts_at, spans, exposure) or b"null"
 
     async def ask() -> Answered:
-        async with installation.incidents.page(tenant_id, exposure, request, not_before=not_before) as page:
+        async with installation.incidents.page(
+            tenant_id, exposure, request, retained_since=retained_since
+        ) as page:
             pages = [[json.loads(each) async for batch in page.batches for each in batch]]
-        listing = Listing(tenant_id, exposure, request, not_before, dialect=installation.database.dialect)
+        listing = Listing(tenant_id, exposure, request, retained_since, dialect=installation.database.dialect)
         for way in {look.way for look in listing.looks()}:
             async with installation.database.snapshot() as snapshot:
                 batches = snapshot.batches(listing.page(way), visible)
@@ -173,10 +175,10 @@ def test_a_page_is_what_is_worked_out_without_a_database(
 
     for _ in range(8):
         exposure, request = data.draw(exposures), data.draw(requests)
-        not_before = data.draw(st.none() | instants)
-        everything = listed(documents, exposure, request, not_before=not_before)
+        retained_since = data.draw(st.none() | instants)
+        everything = listed(documents, exposure, request, retained_since=retained_since)
 
-        answered = answers_of(house, tenant_id, exposure, request, not_before)
+        answered = answers_of(house, tenant_id, exposure, request, retained_since)
 
         assert answered.count == (len(everything) if request.count else None)
         for page in answered.pages:
@@ -317,8 +319,8 @@ def test_many_pages_are_read_at_once(house: House) -> None:
 # Ways
 
 
-def looks_at(house: House, tenant_id: int, request: PageRequest) -> list[tuple[Way, int]]:
-    async def ask() -> list[tuple[Way, int]]:
+def looks_at(house: House, tenant_id: int, request: PageRequest) -> list[tuple[AccessPath, int]]:
+    async def ask() -> list[tuple[AccessPath, int]]:
         database = house.running.installation.database
         looks = Listing(tenant_id, WHOLE_TENANT, request, dialect=database.dialect).looks()
         async with database.snapshot() as snapshot:
@@ -333,7 +335,7 @@ CREATED_SINCE = Comparison(CREATED, Operator.GE, NOON)
 def test_where_there_are_few_incidents_to_walk_is_short(house: House) -> None:
     tenant_id = put(house, [an_incident() for _ in range(3)])
 
-    assert looks_at(house, tenant_id, PageRequest(filter=CREATED_SINCE))[0] == (Way.WALK, 1)
+    assert looks_at(house, tenant_id, PageRequest(filter=CREATED_SINCE))[0] == (AccessPath.WALK, 1)
 
 
 def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_stretch_is_taken(house: House) -> None:
@@ -345,8 +347,8 @@ def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_stretch_is_taken
     tenant_id = put(house, [*old, *new])
 
     assert looks_at(house, tenant_id, PageRequest(filter=CREATED_SINCE))[:2] == [
-        (Way.WALK, 0),
-        (Way.STRETCH, 1),
+        (AccessPath.WALK, 0),
+        (AccessPath.STRETCH, 1),
     ]
     assert answers_of(house, tenant_id, WHOLE_TENANT, PageRequest(filter=CREATED_SINCE)).pages == [new] * 3
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.support.builders import a_deed, an_incident, to_json
+from tests.support.builders import an_audit_context, an_incident, to_json
 from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core.access import WHOLE_TENANT
-from vigie.core.incident import KeptIncident, keep_incident
+from vigie.core.incident import StoredIncident, keep_incident
 from vigie.runtime.installation import Installation, opened
 
 
@@ -29,7 +29,7 @@ async def a_store(folder: Path) -> AsyncIterator[tuple[Installation, int]]:
         yield installation, tenant.tenant_id
 
 
-def named(number: int, name: str) -> KeptIncident:
+def named(number: int, name: str) -> StoredIncident:
     return keep_incident(to_json(an_incident(incidentId=number, incidentName=name)))
 
 
@@ -60,10 +60,10 @@ def test_who_has_written_reads_it_while_others_read_in_every_turn(
                     # The read opens the snapshot of this turn; the write must not be looked for in it.
                     await name_of(installation, tenant_id, number)
                     await installation.incidents.put_incidents(
-                        tenant_id, [named(number, f"{number} {turn}")], a_deed()
+                        tenant_id, [named(number, f"{number} {turn}")], an_audit_context()
                     )
                     at_once = to_name(
-                        installation.incidents.visible_at_once(
+                        installation.incidents.try_visible(
                             installation.incidents.look_up(tenant_id, number), WHOLE_TENANT
                         )
                     )
@@ -86,7 +86,7 @@ def test_what_another_process_has_written_is_read_in_the_next_turn(
 ) -> None:
     async def scene() -> list[str]:
         async with a_store(tmp_path) as (installation, tenant_id):
-            await installation.incidents.put_incidents(tenant_id, [named(1, "before")], a_deed())
+            await installation.incidents.put_incidents(tenant_id, [named(1, "before")], an_audit_context())
             seen = []
             with closing(sqlite3.connect(installation.settings.database.path)) as other:
                 for name in ("first", "second"):
@@ -103,7 +103,7 @@ def test_what_another_process_has_written_is_read_in_the_next_turn(
 def test_a_turn_without_reads_holds_no_snapshot(tmp_path: Path, runner: asyncio.Runner) -> None:
     async def scene() -> tuple[int, int, int]:
         async with a_store(tmp_path) as (installation, tenant_id):
-            await installation.incidents.put_incidents(tenant_id, [named(1, "one")], a_deed())
+            await installation.incidents.put_incidents(tenant_id, [named(1, "one")], an_audit_context())
             await name_of(installation, tenant_id, 1)
             await asyncio.sleep(0)
             with closing(sqlite3.connect(installation.settings.database.path)) as other:

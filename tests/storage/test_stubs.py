@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import Document, a_deed, a_redirected_stub, an_alert, an_incident, to_json
+from tests.support.builders import (
+    Document,
+    a_redirected_stub,
+    an_alert,
+    an_audit_context,
+    an_incident,
+    to_json,
+)
 from tests.support.commands import done, run
 from tests.support.database_access import below
 from tests.support.house import Answer, House, RunningHouse, settings_in
@@ -104,7 +111,7 @@ def test_a_stub_follows_its_target_when_that_comes_later_changes_or_goes(house: 
     house.takes(an_incident(an_alert("laptops"), incidentId=middle))
     assert seen_by() == ["laptops", "all"]
     incidents = house.running.installation.incidents
-    house.running.run(incidents.remove_incident(house.tenant.tenant_id, middle, a_deed()))
+    house.running.run(incidents.remove_incident(house.tenant.tenant_id, middle, an_audit_context()))
     assert seen_by() == ["all"]
 
 
@@ -225,7 +232,7 @@ async def put(folder: Path, documents: list[Document]) -> None:
             "contoso"
         ) or await installation.directory.add_tenant("contoso", guid=None, domain=None)
         kept = [keep_incident(to_json(each)) for each in documents]
-        await installation.incidents.put_incidents(tenant.tenant_id, kept, a_deed())
+        await installation.incidents.put_incidents(tenant.tenant_id, kept, an_audit_context())
 
 
 async def everything_in(folder: Path) -> list[list[int]]:

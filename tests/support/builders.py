@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.instants import Instant
 
 Document = dict[str, Any]
@@ -118,9 +118,9 @@ def a_redirected_stub(target: int, **changes: object) -> Document:
     return {**stub, "tags": [], "alerts": [], **changes}
 
 
-def a_deed(**changes: Any) -> Deed:
+def an_audit_context(**changes: Any) -> AuditContext:
     """What somebody did at some time."""
-    return Deed(**{"actor": "tests", "request_id": "|7e57.1.", "at": Instant(0), **changes})
+    return AuditContext(**{"actor": "tests", "request_id": "|7e57.1.", "at": Instant(0), **changes})
 
 
 def to_json(value: object) -> bytes:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from vigie.certificates.issuing import Authority, Certified, new_authority
+from vigie.certificates.issuing import CertificateAuthority, Certified, new_authority
 from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.core.instants import Instant, instant_from_unix
 from vigie.runtime.tls_context import CertificateFiles, secure_context
@@ -23,7 +23,7 @@ MACHINE = frozenset({"watchtower"})
 
 
 @cache
-def an_authority() -> Authority:
+def an_authority() -> CertificateAuthority:
     """One for the names above, made an hour ago and shared by all tests that only look at it."""
     return new_authority(NAMES, MACHINE, days_from_now(-1 / 24))
 
@@ -42,7 +42,7 @@ def a_key() -> RSAPrivateKey:
 def a_certificate(
     subject: str,
     *names: x509.GeneralName,
-    signed_by: Authority | None = None,
+    signed_by: CertificateAuthority | None = None,
     days: float = 30,
     use: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
 ) -> Certified:

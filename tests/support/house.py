@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from tests.support.builders import Document, a_deed, to_json
+from tests.support.builders import Document, an_audit_context, to_json
 from tests.support.stores import database_in, keys_in
 from vigie.config.settings import (
     IdentitySettings,
@@ -44,7 +44,7 @@ from vigie.core.directory import Application, Tenant, User
 from vigie.core.incident import keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Password
-from vigie.identity.keys.key_encryption import wrapping_by
+from vigie.identity.keys.key_encryption import key_encryption_by
 from vigie.identity.keys.key_ring import KeyRing, SigningKey, new_key, save_keys, text_of
 from vigie.identity.sign_in.passwords import hash_password
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
@@ -52,7 +52,7 @@ from vigie.identity.tokens.issuance import application_token_request
 from vigie.observability.log_writer import LogWriter, written_log
 from vigie.runtime.installation import Installation, opened
 from vigie.runtime.server import bound, serving
-from vigie.storage.signing_key_repository import KeptKeys
+from vigie.storage.signing_key_repository import SigningKeyRepository
 
 INCIDENTS_API = "https://api.security.microsoft.com"
 READ_ALL = "Incident.Read.All"
@@ -196,15 +196,15 @@ class RunningHouse:
             self.installation.key_file.write_bytes(damage)
             return
         text = damage.decode("latin-1")
-        self.run(KeptKeys(self.installation.database).change(lambda _: text))
+        self.run(SigningKeyRepository(self.installation.database).change(lambda _: text))
 
     async def _keep_keys(self, ring: KeyRing) -> None:
         secret_file = self.settings.keys.secret_file
         if not secret_file:
             save_keys(self.installation.key_file, ring)
             return
-        wrapped = wrapping_by(Path(secret_file)).wrap(text_of(ring))
-        await KeptKeys(self.installation.database).change(lambda _: wrapped)
+        wrapped = key_encryption_by(Path(secret_file)).wrap(text_of(ring))
+        await SigningKeyRepository(self.installation.database).change(lambda _: wrapped)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something on the loop of the house, and wait for it."""
@@ -466,7 +466,9 @@ class House:
         """Put an incident in, and say its number."""
         kept = keep_incident(to_json(incident))
         tenant_id = (tenant or self.tenant).tenant_id
-        self.running.run(self.running.installation.incidents.put_incidents(tenant_id, [kept], a_deed()))
+        self.running.run(
+            self.running.installation.incidents.put_incidents(tenant_id, [kept], an_audit_context())
+        )
         return kept.incident_id
 
     def get(

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from tests.support.builders import GROUP_NUMBERS, Document
-from vigie.core.audit import Deed
-from vigie.core.incident import KeptIncident, keep_document
+from vigie.core.audit import AuditContext
+from vigie.core.incident import StoredIncident, keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.runtime.installation import Installation
 
@@ -31,19 +31,19 @@ def many_incidents(count: int) -> Iterator[Document]:
 
     Among them, RARE_COUNT are of the status InProgress, of one assignee and of the device group kiosks each.
     """
-    dice = random.Random(count)
+    rng = random.Random(count)
     rarely = max(count // RARE_COUNT, 3)
     for number in range(1, count + 1):
-        created_at = NEWEST - (count - number) * _MINUTE - dice.randrange(_MINUTE)
+        created_at = NEWEST - (count - number) * _MINUTE - rng.randrange(_MINUTE)
         turn = number % rarely
-        status = dice.choices(("Active", "Resolved", "Redirected"), (0.2, 0.6, 0.2))[0]
-        assignee = f"ana{dice.randrange(2)}@contoso.example" if dice.random() < 0.4 else None
-        group = dice.choices(("laptops", "servers", None), (0.5, 0.3, 0.2))[0]
+        status = rng.choices(("Active", "Resolved", "Redirected"), (0.2, 0.6, 0.2))[0]
+        assignee = f"ana{rng.randrange(2)}@contoso.example" if rng.random() < 0.4 else None
+        group = rng.choices(("laptops", "servers", None), (0.5, 0.3, 0.2))[0]
         yield _small_incident(
             number,
             "kiosks" if turn == 2 else group,
             createdTime=format_instant(Instant(created_at)),
-            lastUpdateTime=format_instant(_updated(created_at, dice)),
+            lastUpdateTime=format_instant(_updated(created_at, rng)),
             status="InProgress" if turn == 0 else status,
             assignedTo="rare@contoso.example" if turn == 1 else assignee,
         )
@@ -63,17 +63,17 @@ def moments_in(store: sqlite3.Connection, tenant_id: int) -> Mapping[str, Mappin
 
 async def fill(installation: Installation, tenant_id: int, count: int) -> None:
     """Put so many incidents into a tenant."""
-    kept: Iterator[KeptIncident] = map(keep_document, many_incidents(count))
-    deed = Deed(actor="tests", request_id="", at=NEWEST)
+    kept: Iterator[StoredIncident] = map(keep_document, many_incidents(count))
+    audit_context = AuditContext(actor="tests", request_id="", at=NEWEST)
     while some := list(islice(kept, _PER_COMMIT)):
-        await installation.incidents.put_incidents(tenant_id, some, deed)
+        await installation.incidents.put_incidents(tenant_id, some, audit_context)
 
 
-def _updated(created_at: int, dice: random.Random) -> Instant:
-    age = dice.randrange(dice.choices(_AGES, _SHARES_OF_AGES)[0])
+def _updated(created_at: int, rng: random.Random) -> Instant:
+    age = rng.randrange(rng.choices(_AGES, _SHARES_OF_AGES)[0])
     # What would still be worked on at the end is somewhere on its way.
     return Instant(
-        created_at + (age if created_at + age <= NEWEST else dice.randrange(NEWEST - created_at + 1))
+        created_at + (age if created_at + age <= NEWEST else rng.randrange(NEWEST - created_at + 1))
     )
 
 

@@ -57,11 +57,11 @@ def listed(
     exposure: Exposure,
     request: PageRequest,
     *,
-    not_before: Instant | None = None,
+    retained_since: Instant | None = None,
 ) -> list[Document]:
     """All that a request finds, over all pages, as the exposure lets it be seen."""
     matching = [each for each in incidents if holds(request.filter, each)]
-    kept = [each for each in matching if not_before is None or _updated(each) >= not_before]
+    kept = [each for each in matching if retained_since is None or _updated(each) >= retained_since]
     kept.sort(key=lambda each: int(each["incidentId"]))
     # From the last term to the first: sorting keeps the order of what is equal.
     for term in reversed(request.whole_order):

@@ -133,12 +133,12 @@ class PostgresServer:
         """Make a standby the primary of a new timeline, and wait until it is."""
         self.run("pg_ctl", "promote", "-w", "-D", self.data)
 
-    def wait_for(self, standby: "PostgresServer") -> None:
+    def wait_for(self, replica: "PostgresServer") -> None:
         """Wait until a standby has replayed all that is here now."""
         position = self.sql("SELECT pg_current_wal_flush_lsn()")
         end = time.monotonic() + START_SECONDS_MAX
-        while standby.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
-            assert time.monotonic() < end, standby.log
+        while replica.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
+            assert time.monotonic() < end, replica.log
             time.sleep(0.02)
 
     def pause_replay(self) -> None:
@@ -175,7 +175,7 @@ def a_postgres_server(binaries: Path, *options: str) -> Iterator[PostgresServer]
 def a_standby(primary: PostgresServer, *options: str, name: str = "standby") -> Iterator[PostgresServer]:
     """A hot standby that streams from a server and has its options, gone at the end.
 
-    The primary may wait for it under its name: `synchronous_standby_names = 'standby'`.
+    The primary may wait for it under its name: `synchronous_standby_names = 'replica'`.
     """
     # Some options of a standby may not be lower than the primary's.
     with _a_place(primary.binaries, [*primary.options, *options]) as server:

@@ -13,7 +13,7 @@ from tests.support.house import INCIDENTS_API, PASSWORD, Answer, House, a_name
 from vigie.core.directory import Application, User
 from vigie.identity.sign_in.authorization_requests import AuthorizationRequest
 from vigie.identity.sign_in.service import SignedInUser, SignIn
-from vigie.runtime.authorization_server import Authority, assemble_authority
+from vigie.runtime.authorization_server import AuthorizationServer, build_authorization_server
 from vigie.runtime.installation import steady_now
 
 BACK = "http://localhost/back"
@@ -26,11 +26,11 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
-def authority_of(house: House) -> Authority:
+def authority_of(house: House) -> AuthorizationServer:
     """The rules of a house's authority, on the same store as the server's; limits are counted apart."""
     running = house.running
     installation = running.installation
-    return assemble_authority(
+    return build_authorization_server(
         installation,
         installation.audiences(running.url),
         issuer=running.run(installation.issuer()),

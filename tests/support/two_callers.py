@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.support.house import House
 
-Callers = Callable[[House], tuple[str, str]]
+Authenticator = Callable[[House], tuple[str, str]]
 
 
 def two_applications(house: House) -> tuple[str, str]:

@@ -23,8 +23,8 @@ from vigie.ui.sign_in.views import (
     DEVICE_PATH,
     PASSWORD_PATH,
     Asked,
-    Frame,
-    Trouble,
+    FormError,
+    PageContext,
     consent_page,
     device_done_page,
     device_page,
@@ -35,7 +35,7 @@ from vigie.ui.sign_in.views import (
 from vigie.ui.texts import ENGLISH
 
 ATTACK = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></input>{user}{0.__class__}\r\nX-Evil: 1"
-FRAME = Frame(texts=ENGLISH, host=f"vigie.example{ATTACK}")
+FRAME = PageContext(texts=ENGLISH, host=f"vigie.example{ATTACK}")
 
 
 def refused_as(visitor: Visitor, title: str, status: int) -> bool:
@@ -267,8 +267,8 @@ def test_a_ticket_in_another_browser_is_worth_nothing(house: House) -> None:
     ana, application = house.add_person(), asking(house)
     victim = Visitor(house).get(application.url).signs_in(ana)
     thief = Visitor(house).get(application.url).signs_in(house.add_person())
-    tickets = {name: value for name, value in victim.cookies.items() if "ticket" in name}
-    thief.cookies |= tickets
+    consent_sessions = {name: value for name, value in victim.cookies.items() if "ticket" in name}
+    thief.cookies |= consent_sessions
 
     thief.submit(choice="allow")
 
@@ -471,7 +471,7 @@ def test_a_policy_cannot_be_added_to_by_an_address() -> None:
 
 def test_whatever_an_application_or_a_browser_says_is_shown_and_not_obeyed() -> None:
     asked = Asked(application=ATTACK, tenant=ATTACK, permissions=(ATTACK,), target=ATTACK, wants_refresh=True)
-    trouble = Trouble(name="SignInRefused", detail="", text=ATTACK)
+    trouble = FormError(name="SignInRefused", detail="", text=ATTACK)
     pages = [
         sign_in_page(FRAME, asked, ATTACK, user_name=ATTACK, trouble=trouble, cancel_url=ATTACK),
         consent_page(FRAME, asked, ATTACK, user=ATTACK),

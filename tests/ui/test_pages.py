@@ -16,7 +16,7 @@ from tests.support.shown_page import ShownPage
 from vigie.core.access import DELEGATED_PERMISSIONS
 from vigie.ui.languages import texts_for
 from vigie.ui.layout import STYLE_PATH, style
-from vigie.ui.sign_in.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH, Asked, Frame, consent_page
+from vigie.ui.sign_in.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH, Asked, PageContext, consent_page
 from vigie.ui.texts import ENGLISH, FRENCH, LANGUAGES, Texts
 
 CSP = "content-security-policy"
@@ -369,10 +369,12 @@ def test_cookies_are_kept_from_scripts_and_other_sites(house: House) -> None:
     visitor = Visitor(house).get(asking(house).url)
     (browser,) = [value for name, value in visitor.shown.headers if name == "set-cookie"]
     visitor.signs_in(house.add_person())
-    (ticket,) = [value for name, value in visitor.shown.headers if name == "set-cookie"]
+    (consent_session,) = [value for name, value in visitor.shown.headers if name == "set-cookie"]
 
     assert re.fullmatch(r"vigie-browser=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", browser)
-    assert re.fullmatch(r"vigie-ticket-\w+=[\w.-]+; Path=/; HttpOnly; SameSite=Strict; Max-Age=600", ticket)
+    assert re.fullmatch(
+        r"vigie-ticket-\w+=[\w.-]+; Path=/; HttpOnly; SameSite=Strict; Max-Age=600", consent_session
+    )
 
 
 def test_under_https_no_neighbour_can_set_them(behind_proxy: House) -> None:
@@ -453,7 +455,7 @@ def test_every_page_is_in_the_language_of_the_browser(house: House, language: st
 def test_a_permission_without_words_goes_by_its_name() -> None:
     asked = Asked(application="App", tenant="T", permissions=("Odd.Thing",), target=None)
 
-    page = ShownPage(consent_page(Frame(texts=ENGLISH, host="h"), asked, "s", user="u").encode())
+    page = ShownPage(consent_page(PageContext(texts=ENGLISH, host="h"), asked, "s", user="u").encode())
 
     assert "Use the permission Odd.Thing" in page.text
 
@@ -461,7 +463,7 @@ def test_a_permission_without_words_goes_by_its_name() -> None:
 def test_an_application_that_asks_for_nothing_is_said_to() -> None:
     asked = Asked(application="App", tenant="T", permissions=(), target=None)
 
-    page = ShownPage(consent_page(Frame(texts=ENGLISH, host="h"), asked, "s", user="u").encode())
+    page = ShownPage(consent_page(PageContext(texts=ENGLISH, host="h"), asked, "s", user="u").encode())
 
     assert ENGLISH.wants_nothing in page.text
 

@@ -13,22 +13,22 @@ from vigie.api.defender.handlers import (
     BODY_HEADERS,
     INCIDENT_ROUTE,
     LIST_ROUTE,
-    DefenderFace,
+    DefenderHandlers,
     incident_segment,
 )
-from vigie.api.error_responses import DEFECT, error_body, problem_of
-from vigie.api.oauth.endpoints import LoginFace
-from vigie.api.operations.handlers import METRICS_PATH, ServiceFace
+from vigie.api.error_responses import INTERNAL_ERROR, error_body, error_response_of
+from vigie.api.oauth.endpoints import OAuthEndpoints
+from vigie.api.operations.handlers import METRICS_PATH, OperationsHandlers
 from vigie.api.operations.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
-from vigie.http.anonymous_throttle import Kind, paces
+from vigie.http.anonymous_throttle import Kind, anonymous_throttles
 from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.http.forwarded import Origins
-from vigie.observability.access_log import RequestIds, RequestLog
+from vigie.observability.access_log import AccessLog, RequestIds
 from vigie.observability.metrics import Metrics
 from vigie.ui.layout import STYLE_PATH
-from vigie.ui.sign_in.handlers import PagesFace
+from vigie.ui.sign_in.handlers import SignInHandlers
 from vigie.ui.sign_in.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
 
 _SLASHES = re.compile(rb"//+")
@@ -36,13 +36,13 @@ _EXCHANGE = "vigie.exchange"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Faces:
+class Handlers:
     """What answers: one face for each kind of client."""
 
-    defender: DefenderFace
-    login: LoginFace
-    pages: PagesFace
-    service: ServiceFace
+    defender: DefenderHandlers
+    login: OAuthEndpoints
+    pages: SignInHandlers
+    service: OperationsHandlers
 
 
 class VigieApp:
@@ -50,11 +50,11 @@ class VigieApp:
 
     def __init__(
         self,
-        faces: Faces,
+        faces: Handlers,
         *,
         origins: Origins,
         metrics: Metrics,
-        request_log: RequestLog,
+        access_log: AccessLog,
         clock: Callable[[], Instant],
         request_ids: RequestIds,
         on_defect: Callable[[str, Exception], None],
@@ -74,11 +74,11 @@ class VigieApp:
         self._has_authority = has_authority
         self._origins = origins
         self._metrics = metrics
-        self._request_log = request_log
+        self._request_log = access_log
         self._clock = clock
         self._on_defect = on_defect
         self._next_request_id = request_ids.next
-        self._paces = held = paces(anonymous_answers_per_second)
+        self._paces = held = anonymous_throttles(anonymous_answers_per_second)
         errors, *others = held[Kind.ERROR], *(pace for kind, pace in held.items() if kind is not Kind.ERROR)
         metrics.counter("vigie_refusals_held_total", "Refusals held back.", lambda: errors.held_total)
         metrics.counter(
@@ -97,7 +97,7 @@ class VigieApp:
             at=self._clock(),
             started_seconds=perf_counter(),
         )
-        exchange.paces = self._paces
+        exchange.anonymous_throttles = self._paces
         try:
             exchange.address = self._origins.address_of(scope)
             exchange.origin = self._origins.of(scope)
@@ -108,7 +108,7 @@ class VigieApp:
             await self._refuse(exchange, refusal)
         # The outermost edge: whatever it is, the caller gets an answer and the operator hears of it.
         except Exception as error:  # noqa: BLE001
-            await self._apologise(exchange, error)
+            await self._answer_internal_error(exchange, error)
         finally:
             self._record(exchange)
 
@@ -142,7 +142,7 @@ class VigieApp:
                 exchange.route = route.path
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
-        problem = problem_of(refusal)
+        problem = error_response_of(refusal)
         exchange.refusal = problem.code
         exchange.detail = refusal.detail
         if exchange.status:
@@ -162,15 +162,15 @@ class VigieApp:
         body = error_body(problem.code, refusal.message, exchange.request_id)
         await exchange.answer(problem.status, headers, body)
 
-    async def _apologise(self, exchange: Exchange, error: Exception) -> None:
+    async def _answer_internal_error(self, exchange: Exchange, error: Exception) -> None:
         self._on_defect(exchange.request_id, error)
-        exchange.refusal, exchange.detail = DEFECT.code, type(error).__name__
+        exchange.refusal, exchange.detail = INTERNAL_ERROR.code, type(error).__name__
         if exchange.status:
             # The answer has begun: it must not end as if it were whole.
             raise error
         message = "Something went wrong on the server. Its log knows more under this target."
-        body = error_body(DEFECT.code, message, exchange.request_id)
-        await exchange.answer(DEFECT.status, [*BODY_HEADERS, *exchange.safety_headers], body)
+        body = error_body(INTERNAL_ERROR.code, message, exchange.request_id)
+        await exchange.answer(INTERNAL_ERROR.status, [*BODY_HEADERS, *exchange.safety_headers], body)
 
     def _record(self, exchange: Exchange) -> None:
         seconds = perf_counter() - exchange.started_seconds
@@ -199,7 +199,7 @@ class RouteRow:
     """A path, its methods, and which face answers it; what the path names becomes arguments."""
 
     path: str
-    answer: Callable[[Faces], Callable[..., Awaitable[None]]]
+    answer: Callable[[Handlers], Callable[..., Awaitable[None]]]
     methods: tuple[str, ...] = ("GET",)
 
 

@@ -35,7 +35,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class ErrorResponse:
     """How a refusal is answered: the status, the word for machines, the headers that go with it.
 
     The headers may name the authority that issues tokens, by its origin; empty: there is none here.
@@ -60,31 +60,31 @@ def _allow(refusal: Refusal, _origin: str) -> Headers:
     return (("allow", ", ".join(getattr(refusal, "allowed", ()))),)
 
 
-PROBLEMS: Mapping[type[Refusal], Problem] = {
-    BadRequest: Problem(status=400, code="BadRequest"),
-    InvalidInput: Problem(status=400, code="InvalidInput"),
-    InvalidQuery: Problem(status=400, code="ODataError"),
-    InvalidBody: Problem(status=400, code="InvalidRequestBody"),
-    InvalidToken: Problem(status=401, code="Unauthorized", headers=_challenge),
-    WrongAudience: Problem(status=401, code="Unauthorized", headers=_challenge),
-    PermissionMissing: Problem(status=403, code="Forbidden"),
-    DisallowedOperation: Problem(status=403, code="DisallowedOperation"),
-    IncidentNotFound: Problem(status=404, code="ResourceNotFound"),
-    RouteNotFound: Problem(status=404, code="NotFound"),
-    MethodNotAllowed: Problem(status=405, code="MethodNotAllowed", headers=_allow),
-    BodyTooLarge: Problem(status=413, code="BadRequest"),
+ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
+    BadRequest: ErrorResponse(status=400, code="BadRequest"),
+    InvalidInput: ErrorResponse(status=400, code="InvalidInput"),
+    InvalidQuery: ErrorResponse(status=400, code="ODataError"),
+    InvalidBody: ErrorResponse(status=400, code="InvalidRequestBody"),
+    InvalidToken: ErrorResponse(status=401, code="Unauthorized", headers=_challenge),
+    WrongAudience: ErrorResponse(status=401, code="Unauthorized", headers=_challenge),
+    PermissionMissing: ErrorResponse(status=403, code="Forbidden"),
+    DisallowedOperation: ErrorResponse(status=403, code="DisallowedOperation"),
+    IncidentNotFound: ErrorResponse(status=404, code="ResourceNotFound"),
+    RouteNotFound: ErrorResponse(status=404, code="NotFound"),
+    MethodNotAllowed: ErrorResponse(status=405, code="MethodNotAllowed", headers=_allow),
+    BodyTooLarge: ErrorResponse(status=413, code="BadRequest"),
     # The code of a spent quota is this text, not a word.
-    QuotaExceeded: Problem(status=429, code="429", headers=_retry_after),
-    QuotaStoreUnavailable: Problem(status=503, code="ServiceUnavailable", headers=_retry_after),
-    StoreUnavailable: Problem(status=503, code="ServiceUnavailable", headers=_retry_after),
-    IssuerUnavailable: Problem(status=503, code="ServiceUnavailable", headers=_retry_after),
-    QueryTooSlow: Problem(status=503, code="ServiceUnavailable", headers=_retry_after),
+    QuotaExceeded: ErrorResponse(status=429, code="429", headers=_retry_after),
+    QuotaStoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=_retry_after),
+    StoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=_retry_after),
+    IssuerUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=_retry_after),
+    QueryTooSlow: ErrorResponse(status=503, code="ServiceUnavailable", headers=_retry_after),
 }
 
-DEFECT = Problem(status=500, code="InternalServerError")
+INTERNAL_ERROR = ErrorResponse(status=500, code="InternalServerError")
 
 # AADSTS code: status, `error`.
-TOKEN_PROBLEMS: Mapping[int, tuple[int, str]] = {
+TOKEN_ERROR_RESPONSES: Mapping[int, tuple[int, str]] = {
     50049: (400, "invalid_instance"),
     50059: (400, "invalid_request"),
     50173: (400, "invalid_grant"),
@@ -121,21 +121,21 @@ TOKEN_PROBLEMS: Mapping[int, tuple[int, str]] = {
 }
 
 # Why a page for signing in does not go on: status.
-PAGE_PROBLEMS: Mapping[str, int] = {
+PAGE_ERROR_RESPONSES: Mapping[str, int] = {
     "AuthorizationRefused": 400,
     "CredentialsMissing": 400,
     "DeviceCodeUnknown": 400,
-    "ForeignForm": 403,
-    "OpenToOthers": 403,
+    "CrossSiteForm": 403,
+    "InsecureConnection": 403,
     "SignInBusy": 503,
     "SignInRefused": 403,
-    "StalePage": 400,
+    "ExpiredPage": 400,
 }
 
 
-def problem_of(refusal: Refusal) -> Problem:
+def error_response_of(refusal: Refusal) -> ErrorResponse:
     """The row of the table for a refusal."""
-    return PROBLEMS[type(refusal)]
+    return ERROR_RESPONSES[type(refusal)]
 
 
 def error_body(code: str, message: str, target: str) -> bytes:

@@ -19,8 +19,8 @@ from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, cast
 
 from vigie.api.defender.handlers import COMMON_HEADERS, INCIDENT_ROUTE, in_context
-from vigie.api.gate import Gate, Pass
-from vigie.application.incidents import Casework
+from vigie.api.gate import CachedAdmission, Gate
+from vigie.application.incidents import IncidentService
 from vigie.core.access import require_read
 from vigie.core.errors import BadRequest
 from vigie.core.instants import Instant
@@ -28,7 +28,7 @@ from vigie.core.quotas import Quota
 from vigie.http.exchange import CLIENT_REQUEST_ID, Scope, chosen_coding, client_request_id_of
 from vigie.http.forwarded import Origins
 from vigie.http.protocol import LimitedProtocol, Limits, within_limits
-from vigie.observability.access_log import RequestIds, RequestLog, Wording
+from vigie.observability.access_log import AccessLog, LogTemplate, RequestIds
 from vigie.observability.metrics import Metrics
 from vigie.storage.database import Row
 
@@ -38,29 +38,29 @@ _TAIL_STARTS = b" HTTP/1.1\r\n"
 _TAIL_BYTES_MAX = 8 * 1024
 _ID_DIGITS_MAX = 18
 _ANSWER_BYTES_MAX = 64 * 1024
-_NEEDS_THE_PLAIN_WAY = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+_NEEDS_STANDARD_PATH = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 
 DatedHeaders = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habit:
+class RequestTemplate:
     """What a connection says each time: how its requests end, and what follows from that.
 
     `own_headers` end the head of each answer, blank line included.
     """
 
     tail: bytes
-    given: Pass
+    given: CachedAdmission
     own_headers: bytes
     opening: bytes
-    wording: Wording
+    wording: LogTemplate
 
 
 class Asked(NamedTuple):
     """A request that waits for its row."""
 
-    habit: Habit
+    template: RequestTemplate
     digits: bytes
     at: Instant
     started_seconds: float
@@ -69,45 +69,45 @@ class Asked(NamedTuple):
     @property
     def data(self) -> bytes:
         """The request as it came."""
-        return _ASKS + self.digits + self.habit.tail
+        return _ASKS + self.digits + self.template.tail
 
 
-class FastLane:
+class FastPath:
     """Answers what it can answer at once, with the parts that the plain way is made of."""
 
     def __init__(
         self,
         gate: Gate,
-        casework: Casework,
+        incident_service: IncidentService,
         quota: Quota,
         *,
         origins: Origins,
         metrics: Metrics,
-        request_log: RequestLog,
+        access_log: AccessLog,
         request_ids: RequestIds,
         clock: Callable[[], Instant],
     ) -> None:
         self._gate = gate
-        self._casework = casework
+        self._casework = incident_service
         self._quota = quota
         self._origins = origins
         self._observe_store = metrics.store_observer("find_incident")
         self._observe_request = metrics.request_observer(INCIDENT_ROUTE, 200)
-        self._request_log = request_log
+        self._request_log = access_log
         self._id_prefix = request_ids.prefix
         self._next_number = request_ids.next_number
         self._clock = clock
         self._dated: DatedHeaders = []
         self._head = b""
 
-    def habit_of(self, tail: bytes, scope: Scope) -> Habit | None:
+    def template_of(self, tail: bytes, scope: Scope) -> RequestTemplate | None:
         """What can be known from a request that went the plain way about others that end like it."""
         if len(tail) > _TAIL_BYTES_MAX or scope["method"] != "GET" or scope["http_version"] != "1.1":
             return None
         headers = scope["headers"]
-        if any(name in _NEEDS_THE_PLAIN_WAY or _wants_coding(name, value) for name, value in headers):
+        if any(name in _NEEDS_STANDARD_PATH or _wants_coding(name, value) for name, value in headers):
             return None
-        given = self._gate.give_pass(scope, require_read, self._clock())
+        given = self._gate.cached_admission(scope, require_read, self._clock())
         if given is None:
             return None
         try:
@@ -115,7 +115,7 @@ class FastLane:
         except BadRequest:
             return None
         caller, called = given.known.caller, client_request_id_of(scope)
-        wording = Wording(
+        wording = LogTemplate(
             id_prefix=self._id_prefix,
             client_request_id=called.decode() or None,
             method="GET",
@@ -129,38 +129,40 @@ class FastLane:
         )
         own_headers = b"%b: %b\r\n\r\n" % (CLIENT_REQUEST_ID, called) if called else b"\r\n"
         opening = in_context(b"{", origin)
-        return Habit(tail=tail, given=given, own_headers=own_headers, opening=opening, wording=wording)
+        return RequestTemplate(
+            tail=tail, given=given, own_headers=own_headers, opening=opening, wording=wording
+        )
 
-    def answer(self, habit: Habit, digits: bytes, dated: DatedHeaders) -> bytes | None:
+    def answer(self, template: RequestTemplate, digits: bytes, dated: DatedHeaders) -> bytes | None:
         """The whole answer to a request of this habit, head and body; None leaves it to the plain way."""
         at = self._clock()
-        given = habit.given
-        if not self._gate.honours(given, at):
+        given = template.given
+        if not self._gate.is_valid(given, at):
             return None
         tenant_id = given.known.caller.tenant_id
         # What came before it takes less than the clock shows.
         started_seconds = perf_counter()
-        document = self._casework.get_incident_at_once(tenant_id, given.exposure, int(digits), at)
+        document = self._casework.try_get_incident(tenant_id, given.exposure, int(digits), at)
         if document is None:
             return None
         store_seconds = perf_counter() - started_seconds
-        return self._admitted(habit, digits, at, started_seconds, document, store_seconds, dated)
+        return self._admitted(template, digits, at, started_seconds, document, store_seconds, dated)
 
-    def ask(self, habit: Habit, digits: bytes) -> "Asked | None":
+    def ask(self, template: RequestTemplate, digits: bytes) -> "Asked | None":
         """Ask the store for what cannot be answered on the spot; None leaves the request to the plain way."""
         started_seconds = perf_counter()
         at = self._clock()
-        if not self._gate.honours(habit.given, at):
+        if not self._gate.is_valid(template.given, at):
             return None
-        row = self._casework.ask_for_incident(habit.given.known.caller.tenant_id, int(digits))
-        return None if row is None else Asked(habit, digits, at, started_seconds, row)
+        row = self._casework.ask_for_incident(template.given.known.caller.tenant_id, int(digits))
+        return None if row is None else Asked(template, digits, at, started_seconds, row)
 
     def answer_to(self, asked: "Asked", dated: DatedHeaders) -> bytes | None:
         """What `answer` would have answered, now that the store has; None leaves it to the plain way."""
         row = asked.row
-        if row.exception() is not None or not self._gate.honours(asked.habit.given, asked.at):
+        if row.exception() is not None or not self._gate.is_valid(asked.template.given, asked.at):
             return None
-        document = self._casework.incident_at_once(row.result(), asked.habit.given.exposure, asked.at)
+        document = self._casework.try_incident(row.result(), asked.template.given.exposure, asked.at)
         if document is None:
             return None
         store_seconds = perf_counter() - asked.started_seconds
@@ -168,7 +170,7 @@ class FastLane:
 
     def _admitted(
         self,
-        habit: Habit,
+        template: RequestTemplate,
         digits: bytes,
         at: Instant,
         started_seconds: float,
@@ -177,14 +179,14 @@ class FastLane:
         dated: DatedHeaders,
     ) -> bytes | None:
         """The answer, counted and logged, if the call is within its quota."""
-        if len(document) > _ANSWER_BYTES_MAX or not self._gate.admit_again(habit.given, self._quota):
+        if len(document) > _ANSWER_BYTES_MAX or not self._gate.readmit(template.given, self._quota):
             return None
-        length = b"%d\r\n%b" % (len(habit.opening) + len(document) - 1, habit.own_headers)
-        answer = b"".join((self._head_of(dated), length, habit.opening, memoryview(document)[1:]))
+        length = b"%d\r\n%b" % (len(template.opening) + len(document) - 1, template.own_headers)
+        answer = b"".join((self._head_of(dated), length, template.opening, memoryview(document)[1:]))
         seconds = perf_counter() - started_seconds
         self._observe_store(store_seconds)
         self._observe_request(seconds)
-        self._request_log.record_again(habit.wording, at, self._next_number(), digits, seconds)
+        self._request_log.record_again(template.wording, at, self._next_number(), digits, seconds)
         return answer
 
     def _head_of(self, dated: DatedHeaders) -> bytes:
@@ -200,44 +202,44 @@ def _wants_coding(name: bytes, value: bytes) -> bool:
     return name == b"accept-encoding" and chosen_coding(value.decode("latin-1")) is not None
 
 
-class FastLaneProtocol(LimitedProtocol):
+class FastPathProtocol(LimitedProtocol):
     """uvicorn's protocol within limits, with the lane beside it."""
 
-    lane: ClassVar[FastLane]
+    lane: ClassVar[FastPath]
 
     __slots__ = ("_answered_at", "_asked", "_ended", "_habit", "_held")
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._habit: Habit | None = None
+        self._habit: RequestTemplate | None = None
         self._ended = 0  # the hash of how the last request ended that went the plain way
         self._answered_at = 0.0
         self._asked: Asked | None = None
         self._held: list[bytes] = []
 
     def data_received(self, data: bytes) -> None:
-        habit = self._habit
+        template = self._habit
         if self._asked is not None:
             self._hold(data)
             return
         is_free = self in self.connections_open.idle and not self._unparsed_bytes and not self._awaits_body
         if not is_free or not data.startswith(_ASKS):
             super().data_received(data)
-        elif habit is None or not data.endswith(habit.tail):
+        elif template is None or not data.endswith(template.tail):
             super().data_received(data)
             self._learn(data)
-        elif not (digits := data[len(_ASKS) : -len(habit.tail)]).isdigit() or len(digits) > _ID_DIGITS_MAX:
+        elif not (digits := data[len(_ASKS) : -len(template.tail)]).isdigit() or len(digits) > _ID_DIGITS_MAX:
             super().data_received(data)
-        elif not self._takes(habit, digits):
+        elif not self._takes(template, digits):
             self._habit = None
             super().data_received(data)
 
-    def _takes(self, habit: Habit, digits: bytes) -> bool:
+    def _takes(self, template: RequestTemplate, digits: bytes) -> bool:
         if self.flow.write_paused or self.transport.is_closing():
             return False
-        answer = self.lane.answer(habit, digits, self.server_state.default_headers)
+        answer = self.lane.answer(template, digits, self.server_state.default_headers)
         if answer is None:
-            return self._asks(habit, digits)
+            return self._asks(template, digits)
         self._send(answer)
         return True
 
@@ -249,8 +251,8 @@ class FastLaneProtocol(LimitedProtocol):
 
     # What the store does not have on the spot: until it answers, the connection has a request in progress.
 
-    def _asks(self, habit: Habit, digits: bytes) -> bool:
-        self._asked = asked = self.lane.ask(habit, digits)
+    def _asks(self, template: RequestTemplate, digits: bytes) -> bool:
+        self._asked = asked = self.lane.ask(template, digits)
         if asked is None:
             return False
         self.connections_open.idle.pop(self, None)
@@ -269,7 +271,7 @@ class FastLaneProtocol(LimitedProtocol):
         if self.transport.is_closing():
             self._asked = None
         elif answer is None:
-            self._go_the_plain_way(asked)
+            self._take_standard_path(asked)
         else:
             self._asked = None
             self.connections_open.idle[self] = None
@@ -277,7 +279,7 @@ class FastLaneProtocol(LimitedProtocol):
         if self._held:
             self._let_go()
 
-    def _go_the_plain_way(self, asked: Asked) -> None:
+    def _take_standard_path(self, asked: Asked) -> None:
         self._asked = self._habit = None
         self.connections_open.idle[self] = None
         super().data_received(asked.data)
@@ -296,7 +298,7 @@ class FastLaneProtocol(LimitedProtocol):
     def shutdown(self) -> None:
         """The server stops: what waits is answered as any other request under way."""
         if self._asked is not None:
-            self._go_the_plain_way(self._asked)
+            self._take_standard_path(self._asked)
         super().shutdown()
 
     def _learn(self, data: bytes) -> None:
@@ -311,7 +313,7 @@ class FastLaneProtocol(LimitedProtocol):
         is_under_way = self not in self.connections_open.idle and not self.pipeline
         is_whole = not (self._unparsed_bytes or self._awaits_body) and data.find(b"\r\n\r\n") == len(data) - 4
         if is_under_way and is_whole and self.scope is self.cycle.scope and self.cycle.keep_alive:
-            self._habit = self.lane.habit_of(tail, cast("Scope", self.scope))
+            self._habit = self.lane.template_of(tail, cast("Scope", self.scope))
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, unless the lane has answered on it since the timer was set."""
@@ -324,10 +326,10 @@ class FastLaneProtocol(LimitedProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(left_seconds, self.timeout_keep_alive_handler)
 
 
-def fast_lane_protocol(
-    lane: FastLane, limits: Limits, on_refused: Callable[[str], None]
-) -> type[FastLaneProtocol]:
+def fast_path_protocol(
+    lane: FastPath, limits: Limits, on_refused: Callable[[str], None]
+) -> type[FastPathProtocol]:
     """The protocol of one server, within limits and with this lane."""
-    made = within_limits(FastLaneProtocol, limits, on_refused)
+    made = within_limits(FastPathProtocol, limits, on_refused)
     made.lane = lane
     return made

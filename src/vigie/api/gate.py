@@ -8,42 +8,42 @@ from typing import Protocol
 from vigie.core.access import Caller, Exposure
 from vigie.core.errors import InvalidToken, QuotaExceeded, Refusal, StoreUnavailable, WrongAudience
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota
-from vigie.core.replication import Position
+from vigie.core.quotas import Quota, QuotaExcess
+from vigie.core.replication import ReplicationPosition
 from vigie.http.exchange import ClientGone, Exchange, Scope
-from vigie.identity.authenticator import Callers, KnownToken, key_of
+from vigie.identity.authenticator import Authenticator, CachedToken, key_of
 from vigie.identity.tokens.access_tokens import SignedClaims
 
 TOKEN_BYTES_MAX = 16 * 1024
 
 
-class Meter(Protocol):
+class RateLimiter(Protocol):
     """Counts calls by quota and caller."""
 
     @property
-    def is_at_hand(self) -> bool:
+    def is_local(self) -> bool:
         """Whether `spend` answers at once, every time, and never raises: who cannot wait asks this first."""
 
     def spend(
         self, quota: Quota, caller: tuple[int, str], now: Instant
-    ) -> Overdraft | Awaitable[Overdraft | None] | None:
+    ) -> QuotaExcess | Awaitable[QuotaExcess | None] | None:
         """Admit and count a call, or say why it does not fit.
 
         A meter in memory answers at once; one that asks another machine gives something to wait for.
         """
 
 
-class Positions(Protocol):
+class ReadYourWrites(Protocol):
     """Counts calls as a meter does, and keeps how far the store was when callers last changed something."""
 
     async def spend_on_read(
         self, quota: Quota, caller: tuple[int, str], now: Instant
-    ) -> Overdraft | Position | None:
+    ) -> QuotaExcess | ReplicationPosition | None:
         """Admit and count a read, with the position behind all that the caller has changed, None if unknown."""
 
     async def spend_on_change(
         self, quota: Quota, caller: tuple[int, str], now: Instant, change: str
-    ) -> Overdraft | None:
+    ) -> QuotaExcess | None:
         """Admit and count a change, which is under way from now on."""
 
     async def end(self, caller: tuple[int, str], change: str) -> None:
@@ -54,11 +54,11 @@ class Positions(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """How a caller was let in, for the next time. It is good while `Gate.honours` says so."""
+class CachedAdmission:
+    """How a caller was let in, for the next time. It is good while `Gate.is_valid` says so."""
 
     key: bytes
-    known: KnownToken
+    known: CachedToken
     account: tuple[int, str]
     exposure: Exposure
 
@@ -68,22 +68,22 @@ class Gate:
 
     def __init__(
         self,
-        callers: Callers,
-        meter: Meter,
+        callers: Authenticator,
+        rate_limiter: RateLimiter,
         *,
         opens: Callable[[str], bool],
         steady_clock: Callable[[], Instant],
-        positions: Positions | None = None,
+        positions: ReadYourWrites | None = None,
     ) -> None:
         self._callers = callers
-        self._meter = meter
+        self._meter = rate_limiter
         self._positions = positions
         self._opens = opens
         self._steady_clock = steady_clock
 
     async def admit(
         self, exchange: Exchange, quota: Quota, require: Callable[[Caller], Exposure]
-    ) -> tuple[Caller, Exposure, Position | None]:
+    ) -> tuple[Caller, Exposure, ReplicationPosition | None]:
         """The caller of a read, its call counted, the exposure with which it is allowed, and as of when at least.
 
         `require` decides about the permission of the route. Without a position the read is as of now. Raises
@@ -94,7 +94,7 @@ class Gate:
             await self._spend(quota, caller)
             return caller, require(caller), None
         spent = await self._positions.spend_on_read(quota, caller.account, self._steady_clock())
-        if isinstance(spent, Overdraft):
+        if isinstance(spent, QuotaExcess):
             raise _quota_exceeded(quota, spent)
         return caller, require(caller), spent
 
@@ -132,17 +132,19 @@ class Gate:
 
     async def _spend(self, quota: Quota, caller: Caller) -> None:
         refused = self._meter.spend(quota, caller.account, self._steady_clock())
-        if refused is not None and not isinstance(refused, Overdraft):
+        if refused is not None and not isinstance(refused, QuotaExcess):
             refused = await refused
         if refused is not None:
             raise _quota_exceeded(quota, refused)
 
-    def give_pass(self, scope: Scope, require: Callable[[Caller], Exposure], now: Instant) -> Pass | None:
+    def cached_admission(
+        self, scope: Scope, require: Callable[[Caller], Exposure], now: Instant
+    ) -> CachedAdmission | None:
         """What lets the sender of a request in again without another look at it; nothing is counted.
 
         None for whoever is not known, would be refused for more than a quota, or has to wait for its meter.
         """
-        if not self._meter.is_at_hand:
+        if not self._meter.is_local:
             return None
         try:
             key = key_of(_token(scope))
@@ -150,22 +152,22 @@ class Gate:
             if known is None or not self._is_open_to(known):
                 return None
             caller = known.caller
-            return Pass(key=key, known=known, account=caller.account, exposure=require(caller))
+            return CachedAdmission(key=key, known=known, account=caller.account, exposure=require(caller))
         except Refusal:
             return None
 
-    def honours(self, given: Pass, now: Instant) -> bool:
+    def is_valid(self, given: CachedAdmission, now: Instant) -> bool:
         """Whether `admit` would find the same caller by the token of this pass, without checking it anew."""
         return self._callers.recall(given.key, now) is given.known
 
-    def admit_again(self, given: Pass, quota: Quota) -> bool:
+    def readmit(self, given: CachedAdmission, quota: Quota) -> bool:
         """Count a call by a pass that is honoured, as `admit` does; False, and not counted, over a quota."""
         if self._meter.spend(quota, given.account, self._steady_clock()) is not None:
             return False
         self._callers.count_lookup("hit")
         return True
 
-    def _is_open_to(self, known: KnownToken) -> bool:
+    def _is_open_to(self, known: CachedToken) -> bool:
         return self._opens(known.claims.audience) if known.opens is None else known.opens
 
 
@@ -179,7 +181,7 @@ def _wrong_audience(claims: SignedClaims) -> WrongAudience:
     )
 
 
-def _quota_exceeded(quota: Quota, refused: Overdraft) -> QuotaExceeded:
+def _quota_exceeded(quota: Quota, refused: QuotaExcess) -> QuotaExceeded:
     """Clients read the wait out of the message. docs/divergences.md, "Retry-After"."""
     window, seconds = refused.window, refused.retry_after_seconds
     return QuotaExceeded(

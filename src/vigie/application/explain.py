@@ -65,13 +65,13 @@ def explain(
     assignments: Sequence[Assignment],
     incident: Mapping[str, Any] | None,
     *,
-    kept_since: Instant | None,
+    retained_since: Instant | None,
     inherited: Collection[DeviceGroupLabel | None] = (),
 ) -> Explanation:
     """Explain what comes of reading an incident, or of reading one that is not there.
 
     `assignments` are a user's, of which `caller.exposure` was made. An incident last updated before
-    `kept_since` is past its retention. `inherited` is what the target of a stub is visible by.
+    `retained_since` is past its retention. `inherited` is what the target of a stub is visible by.
     """
     standing = tuple(_standing(caller, assignments))
     try:
@@ -81,8 +81,8 @@ def explain(
         return Explanation(sees=False, reasons=(*standing, told))
     if incident is None:
         return Explanation(sees=False, reasons=(*standing, "There is no such incident: it is answered 404."))
-    if kept_since is not None and parse_instant(incident["lastUpdateTime"]) < kept_since:
-        return Explanation(sees=False, reasons=(*standing, _past_retention(incident, kept_since)))
+    if retained_since is not None and parse_instant(incident["lastUpdateTime"]) < retained_since:
+        return Explanation(sees=False, reasons=(*standing, _past_retention(incident, retained_since)))
     if exposure.whole_tenant:
         count = len(incident["alerts"])
         return Explanation(sees=True, reasons=(*standing, "Nothing is left out."), visible_alert_count=count)
@@ -114,10 +114,10 @@ def _granted(assignment: Assignment) -> str:
     return f"The role {assignment.role} carries view-data, over {scope}."
 
 
-def _past_retention(incident: Mapping[str, Any], kept_since: Instant) -> str:
+def _past_retention(incident: Mapping[str, Any], retained_since: Instant) -> str:
     return (
         f"It was last updated {incident['lastUpdateTime']}, and the retention reaches back to "
-        f"{format_instant(kept_since)}: it is answered 404, and will be removed."
+        f"{format_instant(retained_since)}: it is answered 404, and will be removed."
     )
 
 

@@ -5,30 +5,30 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from vigie.core.access import Caller, Exposure, overlap
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.errors import DisallowedOperation, IncidentNotFound, PermissionMissing
 from vigie.core.incident import REDIRECTED, Spans
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
 from vigie.core.redaction import is_in_sight
-from vigie.core.replication import Position
+from vigie.core.replication import ReplicationPosition
 from vigie.core.update import Update, updated
 from vigie.storage.changes import Decision
 from vigie.storage.database import Row
-from vigie.storage.incidents import IncidentStore, Page, RequestKey
+from vigie.storage.incidents import IdempotencyKey, IncidentStore, Page
 
 _SECONDS_PER_DAY = 86_400
 _NOT_FOUND_DETAIL = "missing, or out of the caller's sight"
 
 
-class Casework:
+class IncidentService:
     """Answers questions about incidents, and changes them, each within what an exposure may know."""
 
     def __init__(self, incidents: IncidentStore, *, retention_days: int) -> None:
         self._incidents = incidents
         self._retention_ticks = retention_days * _SECONDS_PER_DAY * TICKS_PER_SECOND
 
-    def kept_since(self, now: Instant) -> Instant | None:
+    def retained_since(self, now: Instant) -> Instant | None:
         """Incidents last updated before this are past their retention; None when nothing ever is."""
         return Instant(now - self._retention_ticks) if self._retention_ticks else None
 
@@ -39,33 +39,37 @@ class Casework:
         incident_id: int,
         now: Instant,
         *,
-        after: Position | None = None,
+        min_position: ReplicationPosition | None = None,
     ) -> bytes:
         """What the exposure may know of an incident, as JSON without `@odata.context`.
 
-        It is as of now, or from a standby that has come as far as `after`. Raises IncidentNotFound for one that
-        is missing, hidden or past its retention, all alike.
+        It is as of now, or from a standby that has come as far as `min_position`. Raises IncidentNotFound for
+        one that is missing, hidden or past its retention, all alike.
         """
         document = await self._incidents.find_incident(
-            tenant_id, incident_id, exposure, not_before=self.kept_since(now), after=after
+            tenant_id,
+            incident_id,
+            exposure,
+            retained_since=self.retained_since(now),
+            min_position=min_position,
         )
         if document is None:
             raise IncidentNotFound(incident_id, detail=_NOT_FOUND_DETAIL)
         return document
 
-    def get_incident_at_once(
+    def try_get_incident(
         self, tenant_id: int, exposure: Exposure, incident_id: int, now: Instant
     ) -> bytes | None:
         """What `get_incident` would answer, if that can be said on the spot; None leaves it to that."""
-        return self.incident_at_once(self._incidents.look_up(tenant_id, incident_id), exposure, now)
+        return self.try_incident(self._incidents.look_up(tenant_id, incident_id), exposure, now)
 
     def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
-        """Ask for what `incident_at_once` takes; None where `get_incident_at_once` has the answer, or nobody."""
+        """Ask for what `try_incident` takes; None where `try_get_incident` has the answer, or nobody."""
         return self._incidents.ask_for_incident(tenant_id, incident_id)
 
-    def incident_at_once(self, row: Row | None, exposure: Exposure, now: Instant) -> bytes | None:
+    def try_incident(self, row: Row | None, exposure: Exposure, now: Instant) -> bytes | None:
         """What `get_incident` would answer from a row, if that can be said on the spot."""
-        return self._incidents.visible_at_once(row, exposure, not_before=self.kept_since(now))
+        return self._incidents.try_visible(row, exposure, retained_since=self.retained_since(now))
 
     def list_incidents(
         self,
@@ -74,14 +78,14 @@ class Casework:
         request: PageRequest,
         now: Instant,
         *,
-        after: Position | None = None,
+        min_position: ReplicationPosition | None = None,
     ) -> AbstractAsyncContextManager[Page]:
         """A page of what the exposure may know; hidden incidents neither fill it nor count.
 
-        It is as of now, or from a standby that has come as far as `after`.
+        It is as of now, or from a standby that has come as far as `min_position`.
         """
         return self._incidents.page(
-            tenant_id, exposure, request, not_before=self.kept_since(now), after=after
+            tenant_id, exposure, request, retained_since=self.retained_since(now), min_position=min_position
         )
 
     async def update_incident(
@@ -90,9 +94,9 @@ class Casework:
         exposure: Exposure,
         incident_id: int,
         update: Update,
-        deed: Deed,
+        audit_context: AuditContext,
         *,
-        done: RequestKey,
+        done: IdempotencyKey,
     ) -> bytes:
         """Change an incident and answer what the exposure may know of it then.
 
@@ -115,10 +119,10 @@ class Casework:
             caller.tenant_id,
             incident_id,
             exposure,
-            deed,
+            audit_context,
             decide,
             done=done,
-            not_before=self.kept_since(deed.at),
+            retained_since=self.retained_since(audit_context.at),
         )
         if document is None:
             raise IncidentNotFound(incident_id, detail=_NOT_FOUND_DETAIL)

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from vigie.certificates.issuing import (
-    Authority,
+    CertificateAuthority,
     Certified,
     authority_from_pem,
     certified_from_pem,
@@ -38,12 +38,12 @@ _SECRET, _PUBLIC = 0o600, 0o644
 class Settled:
     """The authority in use. `is_new` if clients cannot know it yet; `set_aside` are the files of the one before."""
 
-    authority: Authority
+    authority: CertificateAuthority
     is_new: bool = False
     set_aside: tuple[Path, ...] = ()
 
 
-class Keeping:
+class CertificateFilesStore:
     """The files of one folder.
 
     Several processes may share it: whoever changes something holds a lock, and what is read needs none,
@@ -81,7 +81,7 @@ class Keeping:
         _write(self.public_file, authority.root_pem(), _PUBLIC)
         return Settled(authority=authority, is_new=True, set_aside=set_aside)
 
-    def find_authority(self) -> Authority | None:
+    def find_authority(self) -> CertificateAuthority | None:
         """The authority in the file. Raises KeyFileError if the file holds something else."""
         try:
             return authority_from_pem(read_private(self.authority_file))
@@ -93,7 +93,7 @@ class Keeping:
                 "(clients must then trust that)"
             ) from error
 
-    def keep_current(self, authority: Authority, now: Instant) -> None:
+    def keep_current(self, authority: CertificateAuthority, now: Instant) -> None:
         """See to it that there is a server certificate of this authority, and one that lasts.
 
         Raises OSError if it cannot be written, and there is none that is good at the moment.
@@ -109,7 +109,7 @@ class Keeping:
                 raise
             log.warning("certificate_not_made", reason=str(error), ends=found.ends_at.isoformat())
 
-    def _renew_locked(self, authority: Authority, now: Instant) -> None:
+    def _renew_locked(self, authority: CertificateAuthority, now: Instant) -> None:
         found = self._find_server_certificate(authority)
         if found is not None and not is_due(found, authority, now):
             return
@@ -118,7 +118,7 @@ class Keeping:
         names, ends = listed(authority.names), made.ends_at.isoformat()
         log.info("certificate_made", file=str(self.server_file), names=names, ends=ends)
 
-    def _find_server_certificate(self, authority: Authority) -> Certified | None:
+    def _find_server_certificate(self, authority: CertificateAuthority) -> Certified | None:
         """None also for a damaged one, or one of another authority: it is made anew in no time."""
         try:
             found = certified_from_pem(read_private(self.server_file))
@@ -126,7 +126,7 @@ class Keeping:
             return None
         return found if is_from(authority, found) else None
 
-    def _is_published(self, authority: Authority) -> bool:
+    def _is_published(self, authority: CertificateAuthority) -> bool:
         try:
             return read_public(self.public_file) == authority.root_pem()
         except FileNotFoundError:
@@ -151,7 +151,7 @@ class Keeping:
             yield
 
 
-def _is_still_good(authority: Authority, names: frozenset[str], now: Instant) -> bool:
+def _is_still_good(authority: CertificateAuthority, names: frozenset[str], now: Instant) -> bool:
     # Not `is_valid`: a clock that is behind for a while must cost nobody the authority.
     return authority.names == names | authority.machine and not authority.is_over(now)
 

@@ -66,7 +66,7 @@ class Certified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority(Certified):
+class CertificateAuthority(Certified):
     """What signs server certificates, for the names it is limited to.
 
     Clients trust the root above it, whose key was thrown away when it had signed this. So nothing can be
@@ -119,10 +119,10 @@ def certified_from_pem(text: bytes) -> Certified:
     return Certified(certificate=certificate, key=key, chain=tuple(chain))
 
 
-def authority_from_pem(text: bytes) -> Authority:
+def authority_from_pem(text: bytes) -> CertificateAuthority:
     """As `certified_from_pem`, for an authority."""
     found = certified_from_pem(text)
-    authority = Authority(certificate=found.certificate, key=found.key, chain=found.chain)
+    authority = CertificateAuthority(certificate=found.certificate, key=found.key, chain=found.chain)
     try:
         authority.certificate.verify_directly_issued_by(authority.root)
         if not authority.names:
@@ -132,7 +132,7 @@ def authority_from_pem(text: bytes) -> Authority:
     return authority
 
 
-def new_authority(names: frozenset[str], machine: frozenset[str], now: Instant) -> Authority:
+def new_authority(names: frozenset[str], machine: frozenset[str], now: Instant) -> CertificateAuthority:
     """Make an authority that can sign for `names` and for the machine's own host name, and for nothing else."""
     mark = secrets.token_hex(4)
     root_key, key = (generate_private_key(65537, _AUTHORITY_KEY_BITS) for _ in range(2))
@@ -149,10 +149,10 @@ def new_authority(names: frozenset[str], machine: frozenset[str], now: Instant) 
     )
     root_certificate = root.issuer_name(root_name).sign(root_key, SHA256())
     certificate = _signed_by(root_certificate, limited).sign(root_key, SHA256())
-    return Authority(certificate=certificate, key=key, chain=(root_certificate,))
+    return CertificateAuthority(certificate=certificate, key=key, chain=(root_certificate,))
 
 
-def issue(authority: Authority, now: Instant) -> Certified:
+def issue(authority: CertificateAuthority, now: Instant) -> Certified:
     """Make a server certificate for all names of the authority."""
     key = generate_private_key(65537, _SERVER_KEY_BITS)
     name = _distinguished(next(iter(authority.machine), "localhost"), frozenset())
@@ -170,7 +170,7 @@ def issue(authority: Authority, now: Instant) -> Certified:
     return Certified(certificate=certificate, key=key, chain=(authority.certificate,))
 
 
-def is_from(authority: Authority, server: Certified) -> bool:
+def is_from(authority: CertificateAuthority, server: Certified) -> bool:
     """Whether the authority has signed this certificate, for exactly its own names."""
     try:
         server.certificate.verify_directly_issued_by(authority.certificate)
@@ -180,7 +180,7 @@ def is_from(authority: Authority, server: Certified) -> bool:
     return names == subject_names(authority.names) and server.chain == (authority.certificate,)
 
 
-def is_due(server: Certified, authority: Authority, now: Instant) -> bool:
+def is_due(server: Certified, authority: CertificateAuthority, now: Instant) -> bool:
     """Whether to make the next server certificate: if this one ends soon, and the next one does not.
 
     While the clock says that the authority itself is not valid, the next would be no better.
@@ -196,7 +196,7 @@ def to_datetime(moment: Instant) -> datetime:
     return datetime.fromtimestamp(moment // TICKS_PER_SECOND, UTC)
 
 
-def _end_of_next(authority: Authority, moment: datetime) -> datetime:
+def _end_of_next(authority: CertificateAuthority, moment: datetime) -> datetime:
     return min(moment - _BACKDATED + _CERTIFICATE_LASTS, authority.ends_at)
 
 

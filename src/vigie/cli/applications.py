@@ -21,7 +21,7 @@ from vigie.cli.common import (
     opened,
     require_authority,
 )
-from vigie.cli.output import WrongUsage, remark
+from vigie.cli.output import WrongUsage, print_status
 from vigie.cli.secret_files import SecretFileOption, read_secret
 from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
 from vigie.core.directory import Application, Tenant
@@ -203,7 +203,7 @@ async def remove_application(
         application = await installation.directory.get_application(found, app)
         confirm(f"Remove application {application.name} of {found.name}?", yes=yes)
         await installation.directory.remove_application(found, application)
-    remark(f"removed application {application.name}")
+    print_status(f"removed application {application.name}")
     emit(common, {})
 
 
@@ -263,9 +263,9 @@ def _check_client_id(client_id: str | None) -> None:
 
 def _say_what_becomes_of(secret: str | None, chosen: str | None) -> None:
     if chosen is not None:
-        remark("the secret that was given is in use; it is not kept and not shown")
+        print_status("the secret that was given is in use; it is not kept and not shown")
     elif secret is not None:
-        remark("the secret is not kept and cannot be shown again")
+        print_status("the secret is not kept and cannot be shown again")
 
 
 def _warn_of_permissions(tenant: Tenant, application: Application, redirect_uris: Sequence[str]) -> None:
@@ -275,7 +275,7 @@ def _warn_of_permissions(tenant: Tenant, application: Application, redirect_uris
         return
     instead = " ".join(f"--permission {each}.All" for each in delegated)
     command = f"vigie app set {quote(application.name)} --tenant {quote(tenant.name)} {instead}"
-    remark(
+    print_status(
         f"warning: with client_credentials, {application.name} gets nothing from {' and '.join(delegated)}: people "
         f"who sign in give that; give it an application permission: `{command}`; or, if people sign in to it, a "
         "--redirect-uri or --public-client"

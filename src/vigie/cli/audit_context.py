@@ -4,14 +4,14 @@ import os
 import pwd
 from uuid import uuid4
 
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 
 
-def deed_of(command: str) -> Deed:
+def audit_context_of(command: str) -> AuditContext:
     """What one run of a command does: everything that it changes is found again under one id."""
     from vigie.runtime.installation import now
 
-    return Deed(actor=f"{command} by {_login()}", request_id=str(uuid4()), at=now())
+    return AuditContext(actor=f"{command} by {_login()}", request_id=str(uuid4()), at=now())
 
 
 def _login() -> str:

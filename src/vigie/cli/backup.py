@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from vigie.cli.common import PLAIN, Common, emit_fields, settings_of
-from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.output import CommandFailed, WrongUsage, print_status
 
 if TYPE_CHECKING:
     from vigie.config.settings import DatabaseSettings
-    from vigie.storage.transfer import Shelf
+    from vigie.storage.transfer import RawTables
 
 
 async def backup(
@@ -31,7 +31,7 @@ async def backup(
     async with opened(settings, create=False) as installation:
         size_bytes = back_up(settings.database.path, file)
         if not settings.keys.secret_file:
-            remark(f"the signing keys are not in it: keep a copy of {installation.key_file} as well")
+            print_status(f"the signing keys are not in it: keep a copy of {installation.key_file} as well")
     emit_fields(common, {"file": str(file), "bytes": size_bytes})
 
 
@@ -61,34 +61,36 @@ async def copy(
         copied = await copying.copy(one, other, watch)
         counts = await copying.compare(one, other, watch)
     if not settings_of(common).keys.secret_file:
-        remark("the signing keys are not in the store and were not copied: tokens issued so far end with it")
-    remark("to serve the copy, set [database] url to it")
+        print_status(
+            "the signing keys are not in the store and were not copied: tokens issued so far end with it"
+        )
+    print_status("to serve the copy, set [database] url to it")
     emit_fields(common, {"copied": copied, **counts})
 
 
 @asynccontextmanager
-async def _shelf(common: Common, url: str | None, option: str, *, create: bool) -> AsyncIterator["Shelf"]:
+async def _shelf(common: Common, url: str | None, option: str, *, create: bool) -> AsyncIterator["RawTables"]:
     from vigie.runtime.installation import opened
 
     settings = settings_of(Common(config=common.config, database=url), database_option=option)
     # Both are brought up to this version before anything is moved.
     async with opened(settings, create=create, may_be_unfinished=True):
         pass
-    async with _shelf_of(settings.database) as shelf:
-        yield shelf
+    async with _shelf_of(settings.database) as raw_tables:
+        yield raw_tables
 
 
 @asynccontextmanager
-async def _shelf_of(database: "DatabaseSettings") -> AsyncIterator["Shelf"]:
+async def _shelf_of(database: "DatabaseSettings") -> AsyncIterator["RawTables"]:
     if database.is_shared:
-        from vigie.storage.postgres.raw_tables import postgres_shelf
+        from vigie.storage.postgres.raw_tables import postgres_raw_tables
 
-        async with postgres_shelf(database.url) as in_postgres:
+        async with postgres_raw_tables(database.url) as in_postgres:
             yield in_postgres
     else:
-        from vigie.storage.sqlite.raw_tables import sqlite_shelf
+        from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
 
-        with sqlite_shelf(database.path) as in_a_file:
+        with sqlite_raw_tables(database.path) as in_a_file:
             yield in_a_file
 
 

@@ -18,7 +18,7 @@ from vigie.cli.common import (
     opened,
     require_authority,
 )
-from vigie.cli.output import remark
+from vigie.cli.output import print_status
 from vigie.core.directory import ClientCertificate
 from vigie.core.instants import format_instant
 
@@ -71,7 +71,7 @@ async def remove_certificate(
         certificate = await installation.directory.get_certificate(found, application, thumbprint)
         confirm(f"Remove certificate {certificate.thumbprint} of {application.name}?", yes=yes)
         await installation.directory.remove_certificate(found, application, certificate)
-    remark(f"removed certificate {certificate.thumbprint}")
+    print_status(f"removed certificate {certificate.thumbprint}")
     emit(common, {})
 
 

@@ -9,7 +9,7 @@ help is. It takes `common` behind its own options, and says its answer once:
             tenant = await installation.directory.add_tenant(name, guid=None, domain=None)
         emit_fields(common, {"id": tenant.guid, "name": tenant.name, "domain": tenant.domain})
 
-Answers go to stdout by `emit`, `emit_fields` or `emit_rows`; everything else goes to stderr by `remark`. It
+Answers go to stdout by `emit`, `emit_fields` or `emit_rows`; everything else goes to stderr by `print_status`. It
 raises `CommandFailed` (exit 1) or `WrongUsage` (exit 2) with one line that says what to do, and lets the
 refusals of the floors below through: `vigie.cli.main` turns those into such a line as well.
 """

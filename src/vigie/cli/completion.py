@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from cyclopts import Parameter
 
 from vigie.cli.common import PLAIN, Common, emit_fields
-from vigie.cli.output import WrongUsage, remark
+from vigie.cli.output import WrongUsage, print_status
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -39,7 +39,7 @@ def install_completion(
     chosen = shell or _calling_shell()
     file = _completed_program().install_completion(shell=chosen, output=output, add_to_startup=output is None)
     if output is None:
-        remark(f"{_LOADED_BY[chosen]}: start a new shell")
+        print_status(f"{_LOADED_BY[chosen]}: start a new shell")
     emit_fields(common, {"shell": chosen, "file": str(file)})
 
 

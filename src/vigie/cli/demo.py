@@ -11,10 +11,10 @@ from urllib.parse import urlencode, urlsplit
 
 from cyclopts import Parameter
 
-from vigie.cli.audit_context import deed_of
+from vigie.cli.audit_context import audit_context_of
 from vigie.cli.common import PLAIN, Common, WholeNumber, emit
 from vigie.cli.demo_output import Answer, Exchange, shown, token_form, what_to_try
-from vigie.cli.output import WrongUsage, remark
+from vigie.cli.output import WrongUsage, print_status
 from vigie.config.sources import settings_by_flags
 from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import logging_to_stderr
@@ -57,7 +57,7 @@ async def demo(
     ):
         async with installations.opened(settings, create=True) as installation:
             sample = await settle_sample(
-                installation.directory, installation.incidents, deed_of("vigie demo")
+                installation.directory, installation.incidents, audit_context_of("vigie demo")
             )
             async with serving(installation, listeners, writer) as running:
                 await _show(common, running.url, sample.incident_id)
@@ -65,7 +65,7 @@ async def demo(
                     _say_what_to_try(common, running.url, sample)
                     await until_stopped(running)
     if once and not common.json:
-        remark("That was all; `vigie demo` serves on, and says what to try.")
+        print_status("That was all; `vigie demo` serves on, and says what to try.")
 
 
 async def _show(common: Common, url: str, incident_id: int) -> None:
@@ -78,7 +78,7 @@ def _say_what_to_try(common: Common, url: str, sample: Sample) -> None:
     if not common.json:
         sys.stdout.writelines(f"{line}\n" for line in what_to_try(url, sample, DEMO_STORE))
         sys.stdout.flush()
-    remark(f"Serving on {url} until Ctrl-C.")
+    print_status(f"Serving on {url} until Ctrl-C.")
 
 
 def _read_incident(url: str, incident_id: int) -> Exchange:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from vigie.application.transfer.exporting import open_target
 from vigie.cli.common import Common, counted, emit
-from vigie.cli.output import one_line, remark
+from vigie.cli.output import one_line, print_status
 
 
 class Lines:
@@ -50,5 +50,5 @@ def writing(common: Common, out: Path | None, done: str) -> Iterator[Lines]:
     with open_target(out) as file:
         lines = Lines(file, as_array=False)
         yield lines
-    remark(f"{done} {counted(lines.count, 'incident')} to {out}")
+    print_status(f"{done} {counted(lines.count, 'incident')} to {out}")
     emit(common, {done: lines.count, "file": one_line(str(out))})

@@ -86,15 +86,17 @@ async def list_incidents(
         filter=parse_filter(" and ".join(terms)) if terms else None, top=SKIP_MAX if severity else top
     )
     wanted = {each.lower() for each in severity}
-    from vigie.application.incidents import Casework
+    from vigie.application.incidents import IncidentService
     from vigie.runtime.installation import now
 
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         exposure = await exposure_of_reader(installation, found, as_user)
-        casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
+        incident_service = IncidentService(
+            installation.incidents, retention_days=installation.settings.retention.days
+        )
         async with (
-            casework.list_incidents(found.tenant_id, exposure, request, now()) as page,
+            incident_service.list_incidents(found.tenant_id, exposure, request, now()) as page,
             aclosing(_summaries(page)) as summaries,
         ):
             rows = [each.row async for each in _first(summaries, top, wanted)]
@@ -111,15 +113,17 @@ async def show_incident(
     common: Common = PLAIN,
 ) -> None:
     """Show one incident; with --json, the whole document as the API answers it."""
-    from vigie.application.incidents import Casework
+    from vigie.application.incidents import IncidentService
     from vigie.runtime.installation import now
 
     check_number(incident_id)
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
         exposure = await exposure_of_reader(installation, found, as_user)
-        casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
-        document = await casework.get_incident(found.tenant_id, exposure, incident_id, now())
+        incident_service = IncidentService(
+            installation.incidents, retention_days=installation.settings.retention.days
+        )
+        document = await incident_service.get_incident(found.tenant_id, exposure, incident_id, now())
     emit(common, msgspec.Raw(document), lines=_lines(document))
 
 

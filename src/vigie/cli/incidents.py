@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from vigie.cli.as_user import application_as_caller, user_as_caller
-from vigie.cli.audit_context import deed_of
+from vigie.cli.audit_context import audit_context_of
 from vigie.cli.common import (
     PLAIN,
     Common,
@@ -22,7 +22,7 @@ from vigie.cli.common import (
     opened,
 )
 from vigie.cli.incident_lines import writing
-from vigie.cli.output import CommandFailed, WrongUsage, one_line, remark
+from vigie.cli.output import CommandFailed, WrongUsage, one_line, print_status
 from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, Caller
 from vigie.core.directory import DirectoryError
@@ -31,7 +31,7 @@ from vigie.core.instants import format_instant
 
 if TYPE_CHECKING:
     from vigie.application.explain import Explanation
-    from vigie.application.transfer.importing import Ahead, Import
+    from vigie.application.transfer.importing import FutureTimestamps, Import
 
 _ALERTS_MAX = 100_000
 _ERRORS_MAX = 1000
@@ -76,7 +76,7 @@ async def import_(
     errors: list[NotTaken] = []
 
     def report(rejected: NotTaken) -> None:
-        remark(str(rejected))
+        print_status(str(rejected))
         if len(errors) < _ERRORS_MAX:
             errors.append(rejected)
 
@@ -85,9 +85,9 @@ async def import_(
         with interruptible(), watched(files) as watch:
             run = Import(
                 files,
-                deed_of("vigie import"),
+                audit_context_of("vigie import"),
                 on_not_taken=report,
-                on_found_inside=lambda each: remark(str(each)),
+                on_found_inside=lambda each: print_status(str(each)),
                 on_read=watch.on_read,
                 on_tally=watch.on_tally,
                 incident_bytes_max=installation.settings.imports.incident_bytes_max,
@@ -96,11 +96,11 @@ async def import_(
             try:
                 await put(installation.incidents, found.tenant_id)
             except BaseException:
-                remark(f"broken off; {_put(run)} in the store, and importing again does the rest")
+                print_status(f"broken off; {_put(run)} in the store, and importing again does the rest")
                 raise
     if run.history_count:
         passed_over = counted(run.history_count, "line")
-        remark(f"passed over {passed_over} of history: it stays where it was made")
+        print_status(f"passed over {passed_over} of history: it stays where it was made")
     if run.ahead is not None and run.tally.added + run.tally.replaced:
         _warn_of_times_to_come(run.ahead)
     tally = dataclasses.asdict(run.tally)
@@ -114,7 +114,7 @@ def _require_empty_allowed(*, is_allowed: bool) -> None:
     nothing = "there was no incident to import"
     if not is_allowed:
         raise CommandFailed(f"{nothing}; --allow-empty makes that no error")
-    remark(nothing)
+    print_status(nothing)
 
 
 def _require_flawless(run: "Import", *, strict: bool) -> None:
@@ -136,8 +136,8 @@ def _what_became_of_the_rest(run: "Import", *, strict: bool) -> str:
     return "nothing was imported"
 
 
-def _warn_of_times_to_come(ahead: "Ahead") -> None:
-    remark(
+def _warn_of_times_to_come(ahead: "FutureTimestamps") -> None:
+    print_status(
         f"{counted(ahead.count, 'incident')} with a lastUpdateTime more than a day ahead of the clock, "
         f"the furthest incident {ahead.incident_id} with {format_instant(ahead.last_update_at)}: every update in "
         'the tenant will be later than that; docs/operations.md, "Times to come", says how to undo it'
@@ -236,7 +236,7 @@ async def explain(
 ) -> None:
     """Say why a caller sees an incident, or does not, and what is left out of it."""
     from vigie.application import explain as explaining
-    from vigie.application.incidents import Casework
+    from vigie.application.incidents import IncidentService
     from vigie.runtime.installation import now
 
     if (user is None) == (app is None):
@@ -250,11 +250,13 @@ async def explain(
             else await user_as_caller(installation, found, user or "")
         )
         document = await installation.incidents.find_incident(found.tenant_id, incident, WHOLE_TENANT)
-        casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
+        incident_service = IncidentService(
+            installation.incidents, retention_days=installation.settings.retention.days
+        )
         told = explaining.explain(
             *who,
             None if document is None else lossless.decode(document),
-            kept_since=casework.kept_since(now()),
+            retained_since=incident_service.retained_since(now()),
             inherited=await installation.incidents.visibility(found.tenant_id, incident),
         )
     _emit_explanation(common, who[0], incident, told)
@@ -291,10 +293,10 @@ async def remove_incident(
         if await installation.incidents.find_incident(found.tenant_id, incident_id, WHOLE_TENANT) is None:
             raise missing
         confirm(f"Remove incident {incident_id} of {found.name}?", yes=yes)
-        deed = deed_of("vigie incident remove")
-        if not await installation.incidents.remove_incident(found.tenant_id, incident_id, deed):
+        audit_context = audit_context_of("vigie incident remove")
+        if not await installation.incidents.remove_incident(found.tenant_id, incident_id, audit_context):
             raise missing
-    remark(f"removed incident {incident_id}")
+    print_status(f"removed incident {incident_id}")
     emit(common, {})
 
 

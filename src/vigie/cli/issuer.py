@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vigie.cli.common import PLAIN, Common, emit_fields, opened, require_authority, settings_of
-from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.output import CommandFailed, WrongUsage, print_status
 
 
 async def set_issuer(
@@ -27,5 +27,7 @@ async def set_issuer(
             )
         before = await installation.issuer()
         await installation.directory.change_issuer(url)
-    remark("restart the servers: from then on they reject the tokens issued so far, and clients get new ones")
+    print_status(
+        "restart the servers: from then on they reject the tokens issued so far, and clients get new ones"
+    )
     emit_fields(common, {"issuer": url, "was": before})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie import __version__
-from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.output import CommandFailed, WrongUsage, print_status
 from vigie.cli.serve import plain_options, serve_until_stopped
 from vigie.cli.start import STOPPED
 from vigie.config.settings import SettingsError
@@ -144,13 +144,13 @@ def main(arguments: Sequence[str]) -> int:
         # Whoever read has heard enough; a shell knows this code from other programs.
         return UNHEARD
     except KeyboardInterrupt:
-        remark("vigie: stopped")
+        print_status("vigie: stopped")
         return STOPPED
     except Exception as error:  # noqa: BLE001  the outermost edge
         if "--debug" in arguments:
             traceback.print_exc()
         code, message = _verdict(error, " ".join(("vigie", *command)))
-        remark(f"vigie: {message}")
+        print_status(f"vigie: {message}")
         return code
     return DONE
 

@@ -13,7 +13,7 @@ class WrongUsage(Exception):
     """What was asked for is not a command as it stands; the message is one line. Exit code 2."""
 
 
-def remark(text: str) -> None:
+def print_status(text: str) -> None:
     """Tell the person something that is not the answer: one line on stderr."""
     sys.stderr.write(f"{one_line(text)}\n")
     sys.stderr.flush()

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vigie.cli.common import PLAIN, Common, WholeNumber, emit_fields, opened
-from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.output import CommandFailed, WrongUsage, print_status
 from vigie.cli.serve import ServeOptions, serve_until_stopped
 from vigie.config.settings import Settings
 from vigie.config.sources import example_file, load_settings
@@ -54,7 +54,7 @@ async def init(
         settings = load_settings(file=part, environ=os.environ, overrides=chosen)
         made = await _make(settings)
     if settings.identity.issues_tokens and not (settings.server.public_url or settings.identity.issuer):
-        remark(
+        print_status(
             f"tokens are issued in the name of {made['issuer']}; if clients use another URL, run "
             "`vigie issuer set URL` before they get any"
         )
@@ -66,7 +66,7 @@ async def migrate(*, common: Common = PLAIN) -> None:
     async with opened(common, create=False) as installation:
         database = installation.settings.database
     schema = schema_version("postgres" if database.is_shared else "sqlite")
-    remark(f"the store at {database.place} is up to date")
+    print_status(f"the store at {database.place} is up to date")
     emit_fields(common, {"schema": schema})
 
 

@@ -17,7 +17,7 @@ from vigie.core.errors import QueryTooSlow
 from vigie.core.queries import PageRequest
 
 if TYPE_CHECKING:
-    from vigie.application.incidents import Casework
+    from vigie.application.incidents import IncidentService
     from vigie.core.directory import Tenant
     from vigie.runtime.installation import Installation
 
@@ -98,15 +98,17 @@ def _connection(url: str, settings: Settings) -> http.client.HTTPConnection:
 
 
 async def _tenants(installation: "Installation") -> list[dict[str, object]]:
-    from vigie.application.incidents import Casework
+    from vigie.application.incidents import IncidentService
 
     directory = installation.directory
-    casework = Casework(installation.incidents, retention_days=installation.settings.retention.days)
+    incident_service = IncidentService(
+        installation.incidents, retention_days=installation.settings.retention.days
+    )
     return [
         {
             "id": tenant.guid,
             "name": tenant.name,
-            "incidents": await _count(casework, tenant),
+            "incidents": await _count(incident_service, tenant),
             "applications": len(await directory.applications(tenant)),
             "users": len(await directory.users(tenant)),
         }
@@ -114,13 +116,13 @@ async def _tenants(installation: "Installation") -> list[dict[str, object]]:
     ]
 
 
-async def _count(casework: "Casework", tenant: "Tenant") -> int | None:
+async def _count(incident_service: "IncidentService", tenant: "Tenant") -> int | None:
     """How many incidents there are; None where counting them takes too long."""
     from vigie.runtime.installation import now
 
     request = PageRequest(top=1, count=True)
     try:
-        async with casework.list_incidents(tenant.tenant_id, WHOLE_TENANT, request, now()) as page:
+        async with incident_service.list_incidents(tenant.tenant_id, WHOLE_TENANT, request, now()) as page:
             return page.count
     except QueryTooSlow:
         return None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.audit_context import deed_of
+from vigie.cli.audit_context import audit_context_of
 from vigie.cli.common import (
     PLAIN,
     Common,
@@ -18,7 +18,7 @@ from vigie.cli.common import (
     emit_rows,
     opened,
 )
-from vigie.cli.output import remark
+from vigie.cli.output import print_status
 from vigie.core.access import RolePermission
 from vigie.core.directory import DeviceGroup, Role, Tenant
 from vigie.core.instants import Instant
@@ -61,10 +61,10 @@ async def remove_tenant(
         found = await installation.directory.get_tenant(tenant)
         confirm(f"Remove tenant {found.name} with all its incidents, applications and users?", yes=yes)
         count = await installation.incidents.remove_incidents_before(
-            found.tenant_id, _AFTER_EVERYTHING, deed_of("vigie tenant remove")
+            found.tenant_id, _AFTER_EVERYTHING, audit_context_of("vigie tenant remove")
         )
         await installation.directory.remove_tenant(found)
-    remark(f"removed tenant {found.name} and {counted(count, 'incident')}")
+    print_status(f"removed tenant {found.name} and {counted(count, 'incident')}")
     emit(common, {"incidents": count})
 
 
@@ -109,7 +109,7 @@ async def remove_role(
         role = await installation.directory.get_role(found, name)
         confirm(f"Remove role {role.name} of {found.name}, and take it from every user?", yes=yes)
         await installation.directory.remove_role(found, role)
-    remark(f"removed role {role.name}")
+    print_status(f"removed role {role.name}")
     emit(common, {})
 
 
@@ -159,7 +159,7 @@ async def remove_device_group(
         found = await installation.directory.get_tenant(tenant)
         confirm(f"Remove device group {group} of {found.name}, and narrow the roles limited to it?", yes=yes)
         await installation.directory.remove_device_group(found, group)
-    remark(f"removed device group {group}")
+    print_status(f"removed device group {group}")
     emit(common, {})
 
 

@@ -17,7 +17,7 @@ from vigie.cli.common import (
     opened,
     require_authority,
 )
-from vigie.cli.output import CommandFailed, WrongUsage, remark
+from vigie.cli.output import CommandFailed, WrongUsage, print_status
 from vigie.core.access import DELEGATED_PERMISSIONS
 from vigie.core.instants import TICKS_PER_SECOND, format_instant
 from vigie.identity.grants.client_credentials import resource_of_scope
@@ -105,7 +105,7 @@ async def list_keys(*, common: Common = PLAIN) -> None:
         require_authority(installation)
         ring = await find_ring(installation.keys())
     if ring is None:
-        remark("there is no signing key yet; `vigie serve` makes one")
+        print_status("there is no signing key yet; `vigie serve` makes one")
     rows = [] if ring is None else [_key_fields(key) for key in ring.accepted(now())]
     emit_rows(common, ("kid", "accepted_until", "signs"), rows)
 
@@ -133,7 +133,7 @@ def _of_user(scopes: Sequence[str]) -> _Wanted:
         raise WrongUsage(f"a token is for one resource; --scope names {' and '.join(sorted(resources))}")
     for name in names:
         if name not in DELEGATED_PERMISSIONS:
-            remark(f"{name} is not a permission of the incidents API; it is in the token all the same")
+            print_status(f"{name} is not a permission of the incidents API; it is in the token all the same")
     return _Wanted(resource=next(iter(resources), DEFAULT_RESOURCE), granted=tuple(dict.fromkeys(names)))
 
 
@@ -159,7 +159,7 @@ def _lifetime_seconds(installation: Installation, lifetime: int | None) -> int:
         raise WrongUsage(f"--lifetime is -{limit} to {limit} seconds, and not 0; it was {lifetime}")
     if -identity.clock_skew_seconds < lifetime < 0:
         skew = identity.clock_skew_seconds
-        remark(f"clocks may differ by {skew} s: the token is accepted for another {skew + lifetime} s")
+        print_status(f"clocks may differ by {skew} s: the token is accepted for another {skew + lifetime} s")
     return lifetime
 
 

@@ -22,7 +22,7 @@ from vigie.cli.common import (
     opened,
     require_authority,
 )
-from vigie.cli.output import CommandFailed, one_line, remark
+from vigie.cli.output import CommandFailed, one_line, print_status
 from vigie.core.access import Assignment
 from vigie.core.directory import Tenant, User
 from vigie.core.lockout import digest_of_name
@@ -93,7 +93,7 @@ async def revoke(
         taken = None if role is None else await directory.get_role(found, role)
         count = await directory.revoke(found, user, taken)
         assignments = await directory.assignments(found, user)
-    remark(f"took {counted(count, 'assignment')} away from {user.upn}")
+    print_status(f"took {counted(count, 'assignment')} away from {user.upn}")
     _emit_user(common, user, assignments)
 
 
@@ -106,7 +106,7 @@ async def remove_user(
         user = await installation.directory.get_user(found, upn)
         confirm(f"Remove user {user.upn} of {found.name}?", yes=yes)
         await installation.directory.remove_user(found, user)
-    remark(f"removed user {user.upn}")
+    print_status(f"removed user {user.upn}")
     emit(common, {})
 
 
@@ -123,7 +123,7 @@ async def set_password(upn: Upn, /, *, tenant: TenantOption, common: Common = PL
         check_new_password(password, _names_of(found, user))
         kept = Password(hash=hash_password(password), changed_at=now())
         await installation.sign_ins.put_password(found, user, kept)
-    remark(f"{user.upn} has a new password; whoever signed in with an old one has to sign in again")
+    print_status(f"{user.upn} has a new password; whoever signed in with an old one has to sign in again")
     emit(common, {})
 
 
@@ -136,7 +136,7 @@ async def remove_password(
         user = await installation.directory.get_user(found, upn)
         confirm(f"Remove the password of {user.upn} of {found.name}?", yes=yes)
         await installation.sign_ins.remove_password(found, user)
-    remark(f"removed the password of {user.upn}")
+    print_status(f"removed the password of {user.upn}")
     emit(common, {})
 
 
@@ -146,7 +146,7 @@ async def unlock(upn: Upn, /, *, tenant: TenantOption, common: Common = PLAIN) -
         found = await installation.directory.get_tenant(tenant)
         user = await installation.directory.get_user(found, upn)
         had_attempts = await installation.sign_ins.forget_attempts(found, digest_of_name(user.upn))
-    remark(f"{user.upn} {'may try again' if had_attempts else 'was not locked out'}")
+    print_status(f"{user.upn} {'may try again' if had_attempts else 'was not locked out'}")
     emit(common, {})
 
 

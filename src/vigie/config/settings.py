@@ -11,7 +11,7 @@ from vigie.config import validators as rules
 from vigie.config.issuer_settings import IssuerSettings, what_does_not_go_together
 from vigie.config.validators import IN_MEMORY, SQLITE_PREFIX, Section
 from vigie.files.trust import check_public, read_private, read_public
-from vigie.ratelimit.address import QuotaPlace, quota_place
+from vigie.ratelimit.address import QuotaStoreAddress, quota_store_address
 from vigie.storage.postgres.urls import PREFIX as POSTGRES_PREFIX
 from vigie.storage.postgres.urls import postgres_url
 
@@ -262,9 +262,9 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
     ] = "local"
 
     @property
-    def place(self) -> QuotaPlace | None:
+    def place(self) -> QuotaStoreAddress | None:
         """The server that counts for all; None: each process counts for itself."""
-        return None if self.store == IN_MEMORY else quota_place(self.store)
+        return None if self.store == IN_MEMORY else quota_store_address(self.store)
 
     def check(self) -> None:
         """Raise SettingsError if what is right by itself does not go together, or cannot be read."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from vigie.ratelimit.address import quota_place
+from vigie.ratelimit.address import quota_store_address
 from vigie.storage.postgres.urls import PREFIX as POSTGRES_PREFIX
 from vigie.storage.postgres.urls import postgres_url
 
@@ -84,7 +84,7 @@ def _is_replica(text: str) -> bool:
 
 def _is_quota_store(text: str) -> bool:
     try:
-        return text == IN_MEMORY or _is_host(quota_place(text).host)
+        return text == IN_MEMORY or _is_host(quota_store_address(text).host)
     except ValueError:
         return False
 

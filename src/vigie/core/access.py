@@ -102,7 +102,7 @@ class Caller:
         return *self.account, (self.subject or self.name) if is_user else ""
 
 
-def still_granted(stated: tuple[str, ...], present: tuple[str, ...]) -> tuple[str, ...]:
+def effective_permissions(stated: tuple[str, ...], present: tuple[str, ...]) -> tuple[str, ...]:
     """What a token may still be used for: of what it states, what its application has at present.
 
     To write implies to read: an application that may write no longer, or writes from now on, goes on reading.

@@ -14,7 +14,7 @@ _ABSENT: Any = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class AuditContext:
     """Who does something, when, and in which request or which run of a command."""
 
     actor: str

@@ -76,7 +76,7 @@ class Spans(msgspec.Struct, frozen=True, array_like=True):
     """The alerts' spans in their order, separated by one byte each and counted from the first alert.
 
     `outside` are the groups of devices that stand, or are named by entities, outside every alert. `inherited` is
-    for a stub alone: what its target is visible by (see `sights_of`), and nothing while there is no target.
+    for a stub alone: what its target is visible by (see `visibility_of`), and nothing while there is no target.
     """
 
     alerts: tuple[AlertSpan, ...]
@@ -85,7 +85,7 @@ class Spans(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptIncident:
+class StoredIncident:
     """An incident as the store keeps it: what is filtered and ordered on, the document, the spans.
 
     `document` is JSON without `@odata.context`; its first alert, if any, starts at byte `alerts_at`.
@@ -111,7 +111,7 @@ def is_stub(incident: Mapping[str, Any]) -> bool:
     return is_redirected and not incident["alerts"]
 
 
-def sights_of(spans: Spans) -> frozenset[DeviceGroupLabel | None]:
+def visibility_of(spans: Spans) -> frozenset[DeviceGroupLabel | None]:
     """The groups of which any one makes the incident visible; None: every reader may see it."""
     if spans.inherited is not None:
         return frozenset(spans.inherited)
@@ -148,7 +148,7 @@ def inheriting(spans: bytes, visibility: Collection[DeviceGroupLabel | None]) ->
     return encode_spans(msgspec.structs.replace(decode_spans(spans), inherited=inherited))
 
 
-def keep_incident(text: bytes) -> KeptIncident:
+def keep_incident(text: bytes) -> StoredIncident:
     """Take one incident from its JSON text. Raises NotAnIncident with the place and the reason."""
     try:
         kept = keep_document(lossless.decode_unchecked(text))
@@ -161,14 +161,14 @@ def keep_incident(text: bytes) -> KeptIncident:
     return kept
 
 
-def keep_document(incident: Any) -> KeptIncident:
+def keep_document(incident: Any) -> StoredIncident:
     """Encode an incident and all that is kept beside it. Raises NotAnIncident for what is not one."""
     shape = _shape_of(incident)
     alerts = [lossless.encode(alert) for alert in incident["alerts"]]
     document, alerts_at = _document(incident, alerts)
     severity = incident.get("severity")
     stub = is_stub(incident)
-    return KeptIncident(
+    return StoredIncident(
         incident_id=shape.incidentId,
         status=shape.status,
         severity=severity if isinstance(severity, str) else None,

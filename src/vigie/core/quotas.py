@@ -47,7 +47,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overdraft:
+class QuotaExcess:
     """Why a call does not fit: the window that lets it in last, and how long until it does."""
 
     window: Window
@@ -66,7 +66,7 @@ def minute_and_hour(name: str, *, per_minute: int, per_hour: int) -> Quota:
     )
 
 
-def overdraft(quota: Quota, earlier: Sequence[int], now: Instant) -> Overdraft | None:
+def quota_excess(quota: Quota, earlier: Sequence[int], now: Instant) -> QuotaExcess | None:
     """Say whether a call at `now` fits the quota: None if it does, else which window it does not fit.
 
     `earlier` are the moments of this caller's admitted calls, oldest first, by a clock that never steps back.
@@ -79,5 +79,5 @@ def overdraft(quota: Quota, earlier: Sequence[int], now: Instant) -> Overdraft |
             continue
         wait_ticks = earlier[-window.calls] + window.ticks - now
         if wait_ticks > (worst.wait_ticks if worst else 0):
-            worst = Overdraft(window=window, wait_ticks=wait_ticks)
+            worst = QuotaExcess(window=window, wait_ticks=wait_ticks)
     return worst

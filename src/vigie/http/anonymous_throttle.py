@@ -20,7 +20,7 @@ HELD_MAX = 1000
 """How many are held at the same time; more would only take memory."""
 
 
-class Pace:
+class AnonymousThrottle:
     """Counts answers by the second, and holds those that are too many."""
 
     def __init__(self, answers_per_second: int, *, held_seconds: float = HELD_SECONDS) -> None:
@@ -56,14 +56,14 @@ class Kind(Enum):
     READY = "ready"
 
 
-Paces = Mapping[Kind, Pace]
+AnonymousThrottles = Mapping[Kind, AnonymousThrottle]
 
 
-def paces(answers_per_second: int) -> Paces:
+def anonymous_throttles(answers_per_second: int) -> AnonymousThrottles:
     """The paces of one server, each with so many answers; of pages, which cost most, a quarter of that."""
     return {
-        Kind.ERROR: Pace(answers_per_second),
-        Kind.PAGE: Pace(max(1, answers_per_second // 4)),
-        Kind.DOCUMENT: Pace(answers_per_second),
-        Kind.READY: Pace(answers_per_second, held_seconds=READY_HELD_SECONDS),
+        Kind.ERROR: AnonymousThrottle(answers_per_second),
+        Kind.PAGE: AnonymousThrottle(max(1, answers_per_second // 4)),
+        Kind.DOCUMENT: AnonymousThrottle(answers_per_second),
+        Kind.READY: AnonymousThrottle(answers_per_second, held_seconds=READY_HELD_SECONDS),
     }

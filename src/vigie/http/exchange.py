@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from vigie.core.access import Caller
 from vigie.core.errors import BodyTooLarge
 from vigie.core.instants import Instant
-from vigie.http.anonymous_throttle import Kind, Paces
-from vigie.http.protocol import gives_up
+from vigie.http.anonymous_throttle import AnonymousThrottles, Kind
+from vigie.http.protocol import is_disconnected
 
 Scope = dict[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -49,12 +49,12 @@ class Exchange:
 
     __slots__ = (
         "address",
+        "anonymous_throttles",
         "at",
         "caller",
         "client_request_id",
         "detail",
         "origin",
-        "paces",
         "receive",
         "refusal",
         "request_id",
@@ -88,7 +88,7 @@ class Exchange:
         self.route = UNMATCHED_ROUTE
         self.status = 0
         self.caller: Caller | None = None
-        self.paces: Paces | None = None
+        self.anonymous_throttles: AnonymousThrottles | None = None
         self.tenant_guid: str | None = None
         self.refusal: str | None = None
         self.detail: str | None = None
@@ -120,9 +120,9 @@ class Exchange:
         """Send a whole answer; HEAD gets its headers alone.
 
         `rest` is what comes behind the body, where joining the two would take a copy of much. An answer to nobody
-        known may have to wait, unless `paces` is None.
+        known may have to wait, unless `anonymous_throttles` is None.
         """
-        if self.caller is None and self.paces is not None:
+        if self.caller is None and self.anonymous_throttles is not None:
             await self.wait_among(Kind.ERROR if status >= 400 else Kind.PAGE)
         headers.append((b"content-length", str(len(body) + len(rest)).encode()))
         if self.method == "HEAD":
@@ -136,7 +136,7 @@ class Exchange:
                 await self._send_pieces(body)
         except RuntimeError:
             # uvloop's word for a connection that has closed meanwhile, of which uvicorn may not have said so.
-            if not gives_up(self.send):
+            if not is_disconnected(self.send):
                 raise
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -148,9 +148,9 @@ class Exchange:
 
     async def wait_among(self, kind: Kind) -> None:
         """Hold back an answer to nobody known, once, if there are many of its kind."""
-        paces, self.paces = self.paces, None
-        if paces is not None:
-            await paces[kind].wait()
+        anonymous_throttles, self.anonymous_throttles = self.anonymous_throttles, None
+        if anonymous_throttles is not None:
+            await anonymous_throttles[kind].wait()
 
     async def _send_pieces(self, body: bytes | memoryview, *, is_whole: bool = True) -> None:
         last = (max(0, len(body) - 1) // _PIECE_BYTES) * _PIECE_BYTES

@@ -76,7 +76,7 @@ def _unheard(_target: str, _status: int, _reason: Reason, _address: str | None, 
     """Where nobody wants to hear it."""
 
 
-def gives_up(send: object) -> bool:
+def is_disconnected(send: object) -> bool:
     """Whether the connection that an answer is for is closed. uvicorn is then let know that nobody waits."""
     cycle = getattr(send, "__self__", None)
     if not isinstance(cycle, RequestResponseCycle) or not cycle.transport.is_closing():
@@ -270,7 +270,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.connections_open.is_closing = True
         super().shutdown()
 
-    def look_after(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """Close the connection if something about it is overdue. `now` is the loop's time."""
         if self._leaves_answer_unread(now):
             self.abort(Reason.ANSWER_UNREAD)
@@ -400,7 +400,7 @@ class OpenConnections:
         self._sweep_later(loop)
         now = loop.time()
         for connection in list(self._all):
-            connection.look_after(now)
+            connection.check_deadlines(now)
 
 
 def limited_protocol(

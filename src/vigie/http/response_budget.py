@@ -17,7 +17,7 @@ ALL_BYTES_MAX = 256 * 1024 * 1024
 """Of all callers together; likewise."""
 
 
-class LargeAnswers:
+class ResponseBudget:
     """Counts what is on its way."""
 
     def __init__(self) -> None:

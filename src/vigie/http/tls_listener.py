@@ -18,7 +18,7 @@ _PLAIN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorLimits:
+class TlsListenerLimits:
     """What a connection may cost before it is one. `close_seconds` bounds the farewell of TLS as well."""
 
     handshake_seconds: float = 10.0
@@ -33,7 +33,7 @@ class Spoken(Protocol):
     """Why a connection that has yet to be made is refused, with an answer and before anything of it is read."""
 
 
-class Door:
+class TlsListener:
     """Listens and shakes hands. Looks to uvicorn like one of asyncio's servers.
 
     asyncio's own would neither count the connections that have not finished their handshake nor, as uvicorn
@@ -42,7 +42,10 @@ class Door:
     """
 
     def __init__(
-        self, context: Callable[[], ssl.SSLContext], limits: DoorLimits, on_refused: Callable[[str], None]
+        self,
+        context: Callable[[], ssl.SSLContext],
+        limits: TlsListenerLimits,
+        on_refused: Callable[[str], None],
     ) -> None:
         self._context = context
         self._limits = limits

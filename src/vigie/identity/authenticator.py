@@ -15,18 +15,18 @@ from vigie.core.access import (
     CallerKind,
     Exposure,
     RolePermission,
+    effective_permissions,
     exposure_of,
-    still_granted,
 )
 from vigie.core.directory import Application, Tenant
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
-from vigie.identity.directory_repository import Directory
-from vigie.identity.federation.tokens import ForeignTokens
+from vigie.identity.directory_repository import DirectoryRepository
+from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.keys.key_ring import KeyRing
-from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, SignedClaims, check_token, issuer_of
-from vigie.identity.tokens.jws import read_token
+from vigie.identity.tokens.jws import parse_jwt
 
 Version = tuple[int, str, int]
 """Of the directory, of our own keys, and of those of other issuers."""
@@ -35,7 +35,7 @@ _Subject = tuple[object, ...]
 """All that a token of ours says but its times, its key and for whom it is."""
 
 
-class KnownToken(msgspec.Struct, frozen=True):
+class CachedToken(msgspec.Struct, frozen=True):
     """A checked token: what it says, and the caller it stood for at a `version` of directory and keys.
 
     `opens` is whether its issuer's tokens of this audience are for this API; None: our own say by their audience.
@@ -47,7 +47,7 @@ class KnownToken(msgspec.Struct, frozen=True):
     opens: bool | None = None
 
 
-class Callers:
+class Authenticator:
     """Finds the caller of a token. Good ones are remembered by their SHA-256, the oldest forgotten first.
 
     Refused ones are not remembered: there is no end of them. `refresh` must be called whenever the directory
@@ -59,15 +59,15 @@ class Callers:
 
     def __init__(
         self,
-        directory: Directory,
-        records: SignInRecords,
+        directory: DirectoryRepository,
+        records: SignInRepository,
         ring: KeyRing | None,
         *,
         issuer: str,
         clock_skew_ticks: int,
         size_max: int,
         count_lookup: Callable[[str], None],
-        foreign: ForeignTokens | None = None,
+        foreign: FederatedTokens | None = None,
         every_stub: bool = False,
     ) -> None:
         self._directory = directory
@@ -76,7 +76,7 @@ class Callers:
         self._issuer = issuer
         self._clock_skew_ticks = clock_skew_ticks
         self._size_max = size_max
-        self._known: OrderedDict[bytes, KnownToken] = OrderedDict()
+        self._known: OrderedDict[bytes, CachedToken] = OrderedDict()
         self._version: Version = (0, "", 0)
         self._met: dict[_Subject, Caller] = {}
         self.count_lookup = count_lookup
@@ -92,7 +92,7 @@ class Callers:
             self._ring = ring
             self._known.clear()
 
-    async def find_caller(self, token: str, now: Instant) -> KnownToken:
+    async def find_caller(self, token: str, now: Instant) -> CachedToken:
         """The caller that a token proves, and what it says. Raises InvalidToken, IssuerUnavailable."""
         key = key_of(token)
         known = self.recall(key, now)
@@ -104,24 +104,24 @@ class Callers:
         self._remember(key, known)
         return known
 
-    def recall(self, key: bytes, now: Instant) -> KnownToken | None:
+    def recall(self, key: bytes, now: Instant) -> CachedToken | None:
         """What is remembered of the token of a key, as long as it is good; None leaves it to be checked."""
         known = self._known.get(key)
         if known is None or known.version != self._version or now >= known.claims.expires_at:
             return None
         return known
 
-    async def _check(self, token: str, now: Instant) -> KnownToken:
-        read, version = read_token(token), self._version
+    async def _check(self, token: str, now: Instant) -> CachedToken:
+        read, version = parse_jwt(token), self._version
         if self._foreign and (issuer := self._foreign.issuer_of(read)):
             proven = await self._foreign.prove(issuer, read, now)
-            return KnownToken(proven.claims, proven.caller, version, proven.opens)
+            return CachedToken(proven.claims, proven.caller, version, proven.opens)
         if self._ring is None:
             raise InvalidToken("issuer is none of those that are trusted")
         claims = check_token(read, self._ring, now=now, clock_skew_ticks=self._clock_skew_ticks)
         # A token that is new here is held against the directory of now, not of the last time somebody looked.
         directory_version = await self._directory_version()
-        return KnownToken(claims, await self._caller_of(claims), (directory_version, *version[1:]))
+        return CachedToken(claims, await self._caller_of(claims), (directory_version, *version[1:]))
 
     async def _directory_version(self) -> int:
         """The version of now, or a later one that somebody has met meanwhile."""
@@ -135,7 +135,7 @@ class Callers:
             self._met = {}
         return self._version[0]
 
-    def _remember(self, key: bytes, known: KnownToken) -> None:
+    def _remember(self, key: bytes, known: CachedToken) -> None:
         self._known[key] = known
         self._known.move_to_end(key)
         if len(self._known) > self._size_max:
@@ -167,7 +167,7 @@ class Callers:
             tenant,
             claims,
             name=application.name,
-            granted=still_granted(claims.granted, application.permissions),
+            granted=effective_permissions(claims.granted, application.permissions),
             exposure=WHOLE_TENANT,
             manages=WHOLE_TENANT,
         )
@@ -179,7 +179,7 @@ class Callers:
         granted = claims.granted
         if claims.application_id != USER_CLIENT_ID:
             application = await self._find_application(tenant, claims)
-            granted = still_granted(granted, application.delegated_permissions)
+            granted = effective_permissions(granted, application.delegated_permissions)
         if claims.family_id is not None and not await self._records.has_family(tenant, claims.family_id):
             raise InvalidToken("what it came of has ended: revoked, or used twice")
         assignments = await self._directory.assignments(tenant, user)

@@ -16,7 +16,7 @@ from vigie.core.directory import (
 from vigie.core.instants import Instant
 
 
-class Directory(Protocol):
+class DirectoryRepository(Protocol):
     """Who and what each tenant knows."""
 
     async def version(self) -> int:

@@ -9,7 +9,7 @@ from vigie.core.lockout import LockOut
 from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
 
 
-class SignInRecords(Protocol):
+class SignInRepository(Protocol):
     """Passwords, codes and token families. Secrets come as their SHA-256."""
 
     async def find_password(self, tenant: Tenant, user: User) -> Password | None:

@@ -7,24 +7,24 @@ from typing import Protocol
 
 from vigie.core.directory import Tenant
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota
+from vigie.core.quotas import Quota, QuotaExcess
 
 _NO_TENANT = 0
 
 
-class AttemptMeter(Protocol):
+class AttemptRateLimiter(Protocol):
     """Counts attempts."""
 
-    def spend(self, quota: Quota, caller: tuple[int, str], now: Instant) -> Overdraft | None:
+    def spend(self, quota: Quota, caller: tuple[int, str], now: Instant) -> QuotaExcess | None:
         """Admit and count one, or say why it does not fit."""
 
 
-class AttemptLimits:
+class AttemptThrottle:
     """Counts attempts by the address that they come from. `steady_clock` never steps back."""
 
     def __init__(
         self,
-        meter: AttemptMeter,
+        rate_limiter: AttemptRateLimiter,
         steady_clock: Callable[[], Instant],
         *,
         sign_ins: Quota,
@@ -32,7 +32,7 @@ class AttemptLimits:
         device_codes: Quota,
         polls: Quota,
     ) -> None:
-        self._meter = meter
+        self._meter = rate_limiter
         self._steady_clock = steady_clock
         self._sign_ins = sign_ins
         self._user_codes = user_codes

@@ -63,7 +63,7 @@ class _Line(msgspec.Struct, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-class Wording:
+class LogTemplate:
     """What lines of requests that are answered alike have in common, encoded once.
 
     Only the time, the number of the request's name, the digits behind `path` and how long it took may differ. The
@@ -117,7 +117,7 @@ _BLANK_MS = -1.25
 _DURATION_TO_COME = f'"duration_ms":{_BLANK_MS}'
 
 
-class RequestLog:
+class AccessLog:
     """Says of requests that they were answered. Nothing is encoded or written here: a `LogWriter` does that.
 
     Of what never became a request only the first CONNECTION_LINES_PER_SECOND in a second have a line: whoever
@@ -184,7 +184,9 @@ class RequestLog:
         )
         self._put(_encoded, (at, line))
 
-    def record_again(self, wording: Wording, at: Instant, number: int, digits: bytes, seconds: float) -> None:
+    def record_again(
+        self, wording: LogTemplate, at: Instant, number: int, digits: bytes, seconds: float
+    ) -> None:
         """As `record`, for one more request whose line is worded like those before it."""
         if self._enabled:
             self._put(wording.line, (at, number, digits, seconds))

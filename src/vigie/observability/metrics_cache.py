@@ -9,7 +9,7 @@ from vigie.observability.cached_result import AGE_SECONDS_MAX, RecentResult
 from vigie.observability.metrics import Form, Metrics
 
 
-class Scrapes:
+class MetricsCache:
     """Shares what is rendered: it takes tens of milliseconds of the core, and anybody may ask.
 
     `age_seconds_max` of 0 shares nothing.

@@ -11,7 +11,7 @@ _SCHEMES = {"valkey": False, "valkeys": True, "redis": False, "rediss": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaPlace:
+class QuotaStoreAddress:
     """A server, one of its numbered databases, and who asks. `user` and `password` may be empty."""
 
     host: str
@@ -27,7 +27,7 @@ class QuotaPlace:
         return f"{self.host}:{self.port}"
 
 
-def quota_place(url: str) -> QuotaPlace:
+def quota_store_address(url: str) -> QuotaStoreAddress:
     """Read `valkey://[user:password@]host[:port][/number]`; `redis` is the same, and an s more is TLS.
 
     Raises ValueError, without a word of the URL in it.
@@ -43,7 +43,7 @@ def quota_place(url: str) -> QuotaPlace:
         raise ValueError("not the address of a Valkey or Redis server")
     if not host or port == 0:
         raise ValueError("no host, or a port that cannot be")
-    return QuotaPlace(
+    return QuotaStoreAddress(
         host=host,
         port=PORT if port is None else port,
         number=int(number[1] or 0),

@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_right
 
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota, overdraft
+from vigie.core.quotas import Quota, QuotaExcess, quota_excess
 
 _IDLE_CALLERS_SWEPT_AT = 1024
 _CALLS_SWEPT_AT = 256
@@ -29,16 +29,16 @@ class _Calls:
         self.swept_at = max(_CALLS_SWEPT_AT, 2 * len(self.moments))
 
 
-class MemoryMeter:
+class MemoryRateLimiter:
     """Counts calls by quota and caller. Callers that no window reaches are forgotten."""
 
-    is_at_hand = True
+    is_local = True
 
     def __init__(self) -> None:
         self._logs: dict[str, dict[CallerKey, _Calls]] = {}
         self._sweep_at: dict[str, int] = {}
 
-    def spend(self, quota: Quota, caller: CallerKey, now: Instant) -> Overdraft | None:
+    def spend(self, quota: Quota, caller: CallerKey, now: Instant) -> QuotaExcess | None:
         """Admit and count a call at `now`, or say why it does not fit; then it is not counted.
 
         `now` comes from a clock that never steps back.
@@ -51,7 +51,7 @@ class MemoryMeter:
             self._sweep(quota, logs, now)
             calls = logs[caller] = _Calls()
         moments = calls.moments
-        refusal = overdraft(quota, moments, now)
+        refusal = quota_excess(quota, moments, now)
         if refusal is None:
             moments.append(now)
             if len(moments) >= calls.swept_at:

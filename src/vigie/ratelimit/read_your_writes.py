@@ -21,11 +21,11 @@ from typing import Self
 
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota
-from vigie.core.replication import Position
+from vigie.core.quotas import Quota, QuotaExcess
+from vigie.core.replication import ReplicationPosition
 from vigie.ratelimit.memory import CallerKey
-from vigie.ratelimit.valkey import ValkeyMeter, key_of, refusal_in
-from vigie.ratelimit.valkey_connection import Answer, LinkBroken, Question, Script, ValkeyLink
+from vigie.ratelimit.valkey import ValkeyRateLimiter, key_of, refusal_in
+from vigie.ratelimit.valkey_connection import Answer, ConnectionLost, Script, ScriptCall, ValkeyConnection
 
 KEEP = Script("read_your_writes.lua")
 DIGITS = 29
@@ -34,19 +34,19 @@ DIGITS = 29
 _AGAIN_AFTER_SECONDS = 0.25
 
 
-class Positions:
+class ReadYourWrites:
     """Counts calls as the meter does, and keeps what callers have changed last while it does."""
 
     def __init__(
         self,
-        meter: ValkeyMeter,
-        link: ValkeyLink,
+        rate_limiter: ValkeyRateLimiter,
+        link: ValkeyConnection,
         *,
-        now_in_store: Callable[[], Awaitable[Position]],
+        now_in_store: Callable[[], Awaitable[ReplicationPosition]],
         age_seconds: float,
         change_seconds_max: float,
     ) -> None:
-        self._meter = meter
+        self._meter = rate_limiter
         self._link = link
         self._now_in_store = now_in_store
         self._age_seconds = age_seconds
@@ -67,24 +67,24 @@ class Positions:
 
     async def spend_on_read(
         self, quota: Quota, caller: CallerKey, now: Instant
-    ) -> Overdraft | Position | None:
+    ) -> QuotaExcess | ReplicationPosition | None:
         """Admit and count a read, with the position behind all that the caller has changed, None if unknown."""
         said = await self._spend(quota, caller, b"")
-        if isinstance(said, LinkBroken):
+        if isinstance(said, ConnectionLost):
             return self._meter.spend_without_store(quota, caller, now)
         if refused := refusal_in(said, quota):
             return refused
         if not said:
             self._learn(caller)
         is_new = monotonic() < self._link.opened_at_seconds + self._age_seconds
-        return Position(int(said[1])) if len(said) > 1 and not is_new else None
+        return ReplicationPosition(int(said[1])) if len(said) > 1 and not is_new else None
 
     async def spend_on_change(
         self, quota: Quota, caller: CallerKey, now: Instant, change: str
-    ) -> Overdraft | None:
+    ) -> QuotaExcess | None:
         """Admit and count a change, and note that it is under way."""
         said = await self._spend(quota, caller, change.encode())
-        if isinstance(said, LinkBroken):
+        if isinstance(said, ConnectionLost):
             return self._meter.spend_without_store(quota, caller, now)
         return refusal_in(said, quota)
 
@@ -103,10 +103,10 @@ class Positions:
         """A change was refused, or never begun, and has changed nothing."""
         await self._meter.ask(_keep(caller, None, change))
 
-    async def _spend(self, quota: Quota, caller: CallerKey, change: bytes) -> Answer | LinkBroken:
+    async def _spend(self, quota: Quota, caller: CallerKey, change: bytes) -> Answer | ConnectionLost:
         asked = self._meter.question(quota, caller)
         return await self._meter.ask(
-            Question(
+            ScriptCall(
                 asked.script,
                 (*asked.keys, key_of(caller, "position")),
                 (*asked.values, change, self._lasts),
@@ -121,7 +121,7 @@ class Positions:
         except StoreUnavailable:
             return False
         said = await self._meter.ask(_keep(caller, position, change))
-        return not isinstance(said, LinkBroken)
+        return not isinstance(said, ConnectionLost)
 
     def _learn(self, caller: CallerKey) -> None:
         """Find out beside the answer how far the store is now: the caller's next read may go to a standby."""
@@ -133,6 +133,6 @@ class Positions:
         await self._put_position(caller, "")
 
 
-def _keep(caller: CallerKey, position: Position | None, change: str) -> Question:
+def _keep(caller: CallerKey, position: ReplicationPosition | None, change: str) -> ScriptCall:
     said = b"" if position is None else b"%0*d" % (DIGITS, position)
-    return Question(KEEP, (key_of(caller, "position"),), (said, change.encode()))
+    return ScriptCall(KEEP, (key_of(caller, "position"),), (said, change.encode()))

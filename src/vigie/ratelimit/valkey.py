@@ -9,24 +9,24 @@ from typing import Self
 
 from vigie.core.errors import QuotaStoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.quotas import Overdraft, Quota
-from vigie.ratelimit.memory import CallerKey, MemoryMeter
-from vigie.ratelimit.valkey_connection import Answer, LinkBroken, Question, Script, ValkeyLink
+from vigie.core.quotas import Quota, QuotaExcess
+from vigie.ratelimit.memory import CallerKey, MemoryRateLimiter
+from vigie.ratelimit.valkey_connection import Answer, ConnectionLost, Script, ScriptCall, ValkeyConnection
 
 TICKS_PER_MICROSECOND = 10
 ASKED_AT_ONCE_MAX = 100
 PROBE_SECONDS_MIN = 0.25
 PROBE_SECONDS_MAX = 2.0
 
-Waiting = tuple[Question, asyncio.Future[Answer | LinkBroken]]
+Waiting = tuple[ScriptCall, asyncio.Future[Answer | ConnectionLost]]
 
 SPEND = Script("spend.lua")
 
 # A call that is always admitted, and leaves nothing behind for longer than two seconds.
-_PROBE = Question(SPEND, (b"vigie:{probe}",), (b"1", b"1"))
+_PROBE = ScriptCall(SPEND, (b"vigie:{probe}",), (b"1", b"1"))
 
 
-class ValkeyMeter:
+class ValkeyRateLimiter:
     """Counts calls by quota and caller for all processes that share the store, on the store's clock.
 
     Calls that come while others are asked about wait for the next batch: there is one connection, and a caller
@@ -34,13 +34,13 @@ class ValkeyMeter:
     once, and the store is tried again beside the answers: by `local` if there is one, else it is refused.
     """
 
-    is_at_hand = False
+    is_local = False
 
     def __init__(
         self,
-        link: ValkeyLink,
+        link: ValkeyConnection,
         *,
-        local: MemoryMeter | None,
+        local: MemoryRateLimiter | None,
         on_gone: Callable[[str], None] = lambda _: None,
         on_back: Callable[[], None] = lambda: None,
         observe: Callable[[float], None] = lambda _: None,
@@ -59,7 +59,7 @@ class ValkeyMeter:
     async def __aenter__(self) -> Self:
         """Find out whether the store is there; the server starts either way."""
         (answer,) = await self._link.ask([_PROBE])
-        if isinstance(answer, LinkBroken):
+        if isinstance(answer, ConnectionLost):
             self._go_without(answer)
         return self
 
@@ -80,7 +80,7 @@ class ValkeyMeter:
 
     def spend(
         self, quota: Quota, caller: CallerKey, now: Instant
-    ) -> Overdraft | Awaitable[Overdraft | None] | None:
+    ) -> QuotaExcess | Awaitable[QuotaExcess | None] | None:
         """Admit and count a call, or say why it does not fit; then it is not counted.
 
         `now` is only for the meter that counts when the store is gone. Raises QuotaStoreUnavailable.
@@ -89,31 +89,31 @@ class ValkeyMeter:
             return self.spend_without_store(quota, caller, now)
         return self._spend_there(quota, caller, now)
 
-    async def _spend_there(self, quota: Quota, caller: CallerKey, now: Instant) -> Overdraft | None:
+    async def _spend_there(self, quota: Quota, caller: CallerKey, now: Instant) -> QuotaExcess | None:
         said = await self.ask(self.question(quota, caller))
-        if isinstance(said, LinkBroken):
+        if isinstance(said, ConnectionLost):
             return self.spend_without_store(quota, caller, now)
         return refusal_in(said, quota)
 
-    async def ask(self, question: Question) -> Answer | LinkBroken:
+    async def ask(self, question: ScriptCall) -> Answer | ConnectionLost:
         """Ask the store, together with what others ask; broken at once while it is gone."""
         if not self.is_up:
-            return LinkBroken("the store is gone")
+            return ConnectionLost("the store is gone")
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_all())
-        said: Answer | LinkBroken = await answer
+        said: Answer | ConnectionLost = await answer
         return said
 
-    def spend_without_store(self, quota: Quota, caller: CallerKey, now: Instant) -> Overdraft | None:
+    def spend_without_store(self, quota: Quota, caller: CallerKey, now: Instant) -> QuotaExcess | None:
         """What is decided while the store is gone. Raises QuotaStoreUnavailable."""
         self.decided_without_count += 1
         if self._local is None:
             raise QuotaStoreUnavailable(retry_after_seconds=round(PROBE_SECONDS_MAX))
         return self._local.spend(quota, caller, now)
 
-    def question(self, quota: Quota, caller: CallerKey) -> Question:
+    def question(self, quota: Quota, caller: CallerKey) -> ScriptCall:
         """How the store is asked to admit a call and count it."""
         windows = self._windows.get(quota)
         if windows is None:
@@ -122,7 +122,7 @@ class ValkeyMeter:
                 for window in quota.windows
                 for number in (window.calls, window.ticks // TICKS_PER_MICROSECOND)
             )
-        return Question(SPEND, (key_of(caller, quota.name),), windows)
+        return ScriptCall(SPEND, (key_of(caller, quota.name),), windows)
 
     # Asking
 
@@ -133,7 +133,7 @@ class ValkeyMeter:
                 await self._ask_about(self._waiting[:ASKED_AT_ONCE_MAX])
         finally:
             self._asking = None
-            _answer(self._waiting, repeat(LinkBroken("not asked")))
+            _answer(self._waiting, repeat(ConnectionLost("not asked")))
             self._waiting.clear()
 
     async def _ask_about(self, batch: list[Waiting]) -> None:
@@ -142,13 +142,13 @@ class ValkeyMeter:
         self._observe(perf_counter() - started_seconds)
         del self._waiting[: len(batch)]
         _answer(batch, answers)
-        broken = next((answer for answer in answers if isinstance(answer, LinkBroken)), None)
+        broken = next((answer for answer in answers if isinstance(answer, ConnectionLost)), None)
         if broken is not None:
             self._go_without(broken)
 
     # Gone, and back
 
-    def _go_without(self, broken: LinkBroken) -> None:
+    def _go_without(self, broken: ConnectionLost) -> None:
         # What an earlier outage has left there would refuse those whom the store has let in since.
         if self._local is not None:
             self._local.forget()
@@ -161,7 +161,7 @@ class ValkeyMeter:
         while True:
             await asyncio.sleep(seconds)
             (answer,) = await self._link.ask([_PROBE])
-            if not isinstance(answer, LinkBroken):
+            if not isinstance(answer, ConnectionLost):
                 break
             seconds = min(2 * seconds, PROBE_SECONDS_MAX)
         self._probing = None
@@ -174,15 +174,15 @@ def key_of(caller: CallerKey, name: str) -> bytes:
     return f"vigie:{{{tenant_id}:{application_id}}}:{name}".encode()
 
 
-def refusal_in(said: Answer, quota: Quota) -> Overdraft | None:
+def refusal_in(said: Answer, quota: Quota) -> QuotaExcess | None:
     """What the script says of a call: nothing of one that is admitted."""
     if not said or not said[0]:
         return None
     number, wait_microseconds = map(int, said)
-    return Overdraft(window=quota.windows[number - 1], wait_ticks=wait_microseconds * TICKS_PER_MICROSECOND)
+    return QuotaExcess(window=quota.windows[number - 1], wait_ticks=wait_microseconds * TICKS_PER_MICROSECOND)
 
 
-def _answer(waiting: Iterable[Waiting], answers: Iterable[Answer | LinkBroken]) -> None:
+def _answer(waiting: Iterable[Waiting], answers: Iterable[Answer | ConnectionLost]) -> None:
     for (_, waiter), answer in zip(waiting, answers, strict=False):
         # Done is one whose caller has gone away.
         if not waiter.done():

@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from vigie.ratelimit.address import QuotaPlace
+from vigie.ratelimit.address import QuotaStoreAddress
 
 Answer = list[int | bytes]
 """What a script returns: it says itself what that means."""
@@ -31,7 +31,7 @@ class Script:
         self.name = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
-class Question(NamedTuple):
+class ScriptCall(NamedTuple):
     """A script, and the keys and values that it is given."""
 
     script: Script
@@ -39,16 +39,16 @@ class Question(NamedTuple):
     values: tuple[bytes, ...]
 
 
-class LinkBroken(Exception):
+class ConnectionLost(Exception):
     """The server did not answer, or cannot count; the message is for the log."""
 
 
-class ValkeyLink:
+class ValkeyConnection:
     """Asks one batch at a time, within `seconds_max` for all of it, opening the connection included."""
 
     def __init__(
         self,
-        place: QuotaPlace,
+        place: QuotaStoreAddress,
         *,
         read_password: Callable[[], str],
         ca_file: str = "",
@@ -62,19 +62,19 @@ class ValkeyLink:
         self.opened_at_seconds = 0.0
         """When the connection was opened, on the monotonic clock."""
 
-    async def ask(self, questions: Sequence[Question]) -> list[Answer | LinkBroken]:
+    async def ask(self, questions: Sequence[ScriptCall]) -> list[Answer | ConnectionLost]:
         """An answer to each question, in their order. After a broken one the connection is opened anew."""
-        answers: list[Answer | LinkBroken] = []
+        answers: list[Answer | ConnectionLost] = []
         try:
             async with asyncio.timeout(self._seconds_max):
                 connection = await self._opened()
                 await self._ask_by_name(connection, questions, answers)
         except (RedisError, OSError, ValueError) as error:
-            broken = LinkBroken(_said_of(error))
+            broken = ConnectionLost(_said_of(error))
             answers += [broken] * (len(questions) - len(answers))
         finally:
             # What broke off may leave answers behind that are not for those who ask next.
-            if len(answers) < len(questions) or any(isinstance(answer, LinkBroken) for answer in answers):
+            if len(answers) < len(questions) or any(isinstance(answer, ConnectionLost) for answer in answers):
                 await self._drop()
         return answers
 
@@ -123,7 +123,7 @@ class ValkeyLink:
         return SSLConnection(**options, ssl_ca_certs=self._ca_file or None)
 
     async def _ask_by_name(
-        self, connection: Connection, questions: Sequence[Question], answers: list[Answer | LinkBroken]
+        self, connection: Connection, questions: Sequence[ScriptCall], answers: list[Answer | ConnectionLost]
     ) -> None:
         await _send(connection, [(b"EVALSHA", each.script.name, each) for each in questions])
         unknown = []
@@ -132,7 +132,7 @@ class ValkeyLink:
                 answers.append(await _answer(connection))
             except NoScriptError:
                 unknown.append(place)
-                answers.append(LinkBroken("the script was not taken"))
+                answers.append(ConnectionLost("the script was not taken"))
         if unknown:
             again = [questions[place] for place in unknown]
             await _send(connection, [(b"EVAL", each.script.text, each) for each in again])
@@ -140,7 +140,7 @@ class ValkeyLink:
                 answers[place] = await _answer(connection)
 
 
-async def _send(connection: Connection, asked: Iterable[tuple[bytes, bytes, Question]]) -> None:
+async def _send(connection: Connection, asked: Iterable[tuple[bytes, bytes, ScriptCall]]) -> None:
     commands = [
         (command, script, b"%d" % len(question.keys), *question.keys, *question.values)
         for command, script, question in asked
@@ -148,14 +148,14 @@ async def _send(connection: Connection, asked: Iterable[tuple[bytes, bytes, Ques
     await connection.send_packed_command(connection.pack_commands(commands))
 
 
-async def _answer(connection: Connection) -> Answer | LinkBroken:
+async def _answer(connection: Connection) -> Answer | ConnectionLost:
     """One answer. Raises NoScriptError; a server that answers, but cannot count, is broken for this call."""
     try:
         answer: Answer = await connection.read_response()
     except NoScriptError:
         raise
     except ResponseError as error:
-        return LinkBroken(_said_of(error))
+        return ConnectionLost(_said_of(error))
     return answer
 
 

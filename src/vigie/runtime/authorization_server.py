@@ -8,42 +8,42 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import LockOut
 from vigie.core.quotas import Quota, Window, minute_and_hour
 from vigie.identity.clients.assertions import ClientAssertions
-from vigie.identity.clients.authentication import Clients
+from vigie.identity.clients.authentication import ClientAuthenticator
 from vigie.identity.grants.authorization_code import CodeGrant
 from vigie.identity.grants.client_credentials import ClientCredentialsGrant
 from vigie.identity.grants.device_code import POLL_SECONDS, DeviceCodes, DeviceGrant
 from vigie.identity.grants.refresh_token import RefreshGrant
-from vigie.identity.grants.registry import Grants
+from vigie.identity.grants.registry import GrantRegistry
 from vigie.identity.grants.user_tokens import UserTokens
 from vigie.identity.sign_in.authorization_requests import AuthorizationRequests
 from vigie.identity.sign_in.passwords import PasswordChecks
 from vigie.identity.sign_in.service import SignIn
-from vigie.identity.throttling import AttemptLimits
+from vigie.identity.throttling import AttemptThrottle
 from vigie.identity.tokens.audiences import Audiences
-from vigie.identity.tokens.refresh_tokens import FamilyLives
-from vigie.ratelimit.memory import MemoryMeter
+from vigie.identity.tokens.refresh_tokens import RefreshTokenRotation
+from vigie.ratelimit.memory import MemoryRateLimiter
 from vigie.runtime.installation import Installation
 
 _SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class AuthorizationServer:
     """What the token endpoints and the pages ask."""
 
-    clients: Clients
-    grants: Grants
+    clients: ClientAuthenticator
+    grants: GrantRegistry
     device_codes: DeviceCodes
     sign_in: SignIn
 
 
-def assemble_authority(
+def build_authorization_server(
     installation: Installation, audiences: Audiences, *, issuer: str, steady_clock: Callable[[], Instant]
-) -> Authority:
+) -> AuthorizationServer:
     """Put together what issues tokens of an installation. `steady_clock` never steps back."""
     identity = installation.settings.identity
     directory, records = installation.directory, installation.sign_ins
-    clients = Clients(
+    clients = ClientAuthenticator(
         directory,
         ClientAssertions(
             directory,
@@ -52,8 +52,8 @@ def assemble_authority(
             clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
         ),
     )
-    limits = AttemptLimits(
-        MemoryMeter(),
+    limits = AttemptThrottle(
+        MemoryRateLimiter(),
         steady_clock,
         sign_ins=minute_and_hour(
             "sign-in", per_minute=identity.sign_ins_per_minute, per_hour=identity.sign_ins_per_hour
@@ -89,7 +89,7 @@ def assemble_authority(
         lifetime_seconds=identity.token_lifetime_seconds,
     )
     devices = DeviceGrant(clients, records, tokens, limits)
-    grants = Grants(
+    grants = GrantRegistry(
         {
             "client_credentials": ClientCredentialsGrant(
                 clients, audiences, issuer=issuer, lifetime_seconds=identity.token_lifetime_seconds
@@ -104,12 +104,12 @@ def assemble_authority(
     device_codes = DeviceCodes(
         clients, records, audiences, limits, lifetime_seconds=identity.device_code_lifetime_seconds
     )
-    return Authority(clients=clients, grants=grants, device_codes=device_codes, sign_in=sign_in)
+    return AuthorizationServer(clients=clients, grants=grants, device_codes=device_codes, sign_in=sign_in)
 
 
-def _lives(identity: IdentitySettings) -> FamilyLives:
+def _lives(identity: IdentitySettings) -> RefreshTokenRotation:
     access_seconds = identity.token_lifetime_seconds + identity.clock_skew_seconds
-    return FamilyLives(
+    return RefreshTokenRotation(
         access_ticks=access_seconds * TICKS_PER_SECOND,
         idle_ticks=identity.refresh_idle_days * _SECONDS_PER_DAY * TICKS_PER_SECOND,
         absolute_ticks=identity.refresh_days * _SECONDS_PER_DAY * TICKS_PER_SECOND,

@@ -5,19 +5,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from vigie.application.incidents import Casework
-from vigie.core.audit import Deed
+from vigie.application.incidents import IncidentService
+from vigie.core.audit import AuditContext
 from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile
 from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
-from vigie.identity.federation.tokens import ForeignTokens
+from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
 from vigie.observability.access_log import RequestIds
 from vigie.observability.event_log import log
-from vigie.runtime.container import Parts
+from vigie.runtime.container import Components
 from vigie.runtime.installation import Installation
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ _RETENTION_EVERY_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def chores(
-    installation: Installation, parts: Parts, secured: "Secured | None", clock: Callable[[], Instant]
+async def background_tasks(
+    installation: Installation, parts: Components, secured: "Secured | None", clock: Callable[[], Instant]
 ) -> AsyncIterator[None]:
     """Do them for as long as the block lasts."""
     settings = installation.settings
     tasks = [
         asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, parts)),
-        asyncio.create_task(_retire(installation, parts.casework, clock)),
+        asyncio.create_task(_retire(installation, parts.incident_service, clock)),
     ]
     if parts.watch:
         tasks.append(asyncio.create_task(parts.watch.run()))
@@ -58,7 +58,7 @@ def _log_early_end(task: asyncio.Task[None]) -> None:
         log.error("chore_ended", chore=task.get_name(), exc_info=error)
 
 
-async def _watch(every_seconds: float, parts: Parts) -> None:
+async def _watch(every_seconds: float, parts: Components) -> None:
     """Notice what administrators change in the directory and among the keys."""
     outage = _Outage()
     while True:
@@ -98,7 +98,7 @@ async def _reread(keys: LiveKeys) -> KeyRing:
     return keys.ring
 
 
-async def _refresh_issuers(foreign: ForeignTokens) -> None:
+async def _refresh_issuers(foreign: FederatedTokens) -> None:
     """Notice what other issuers change among their keys, also where nobody comes with a new token."""
     while True:
         await asyncio.sleep(FETCH_EVERY_SECONDS)
@@ -108,14 +108,18 @@ async def _refresh_issuers(foreign: ForeignTokens) -> None:
             log.warning("issuer_not_reached", reason=error.detail)
 
 
-async def _retire(installation: Installation, casework: Casework, clock: Callable[[], Instant]) -> None:
+async def _retire(
+    installation: Installation, incident_service: IncidentService, clock: Callable[[], Instant]
+) -> None:
     """Remove what is past its retention."""
     request_ids = RequestIds()
-    while (before := casework.kept_since(at := clock())) is not None:
-        deed = Deed(actor="vigie retention", request_id=request_ids.next(), at=at)
+    while (before := incident_service.retained_since(at := clock())) is not None:
+        audit_context = AuditContext(actor="vigie retention", request_id=request_ids.next(), at=at)
         try:
             for tenant in await installation.directory.tenants():
-                removed = await installation.incidents.remove_incidents_before(tenant.tenant_id, before, deed)
+                removed = await installation.incidents.remove_incidents_before(
+                    tenant.tenant_id, before, audit_context
+                )
                 if removed:
                     log.info("incidents_retired", tenant=tenant.guid, count=removed)
         except StoreUnavailable as error:

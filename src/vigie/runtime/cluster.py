@@ -4,18 +4,18 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.api.gate import Meter
+from vigie.api.gate import RateLimiter
 from vigie.config.settings import QuotaSettings
 from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
-from vigie.ratelimit.memory import MemoryMeter
+from vigie.ratelimit.memory import MemoryRateLimiter
 from vigie.runtime.installation import Installation
 from vigie.storage.incidents import IncidentStore
 
 if TYPE_CHECKING:
-    from vigie.ratelimit.read_your_writes import Positions
-    from vigie.ratelimit.valkey import ValkeyMeter
-    from vigie.ratelimit.valkey_connection import ValkeyLink
+    from vigie.ratelimit.read_your_writes import ReadYourWrites
+    from vigie.ratelimit.valkey import ValkeyRateLimiter
+    from vigie.ratelimit.valkey_connection import ValkeyConnection
     from vigie.storage.postgres.database import PostgresDatabase
     from vigie.storage.postgres.replicas.lag_monitor import Watch
 
@@ -28,92 +28,96 @@ _UPDATE_SECONDS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counting:
+class RateLimiting:
     """What counts the calls, and what is open as long as it does. Positions are kept for standbys alone."""
 
-    meter: Meter
+    rate_limiter: RateLimiter
     store: AbstractAsyncContextManager[object]
-    positions: "Positions | None" = None
+    positions: "ReadYourWrites | None" = None
 
 
-def assemble_counting(installation: Installation, metrics: Metrics) -> Counting:
+def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLimiting:
     """What counts the calls: each server for itself, or one store for all."""
     settings = installation.settings.quotas
     place = settings.place
     if place is None:
-        return Counting(meter=MemoryMeter(), store=nullcontext())
+        return RateLimiting(rate_limiter=MemoryRateLimiter(), store=nullcontext())
     # Here, because the library is an extra, and half as large as everything else together.
-    from vigie.ratelimit.read_your_writes import Positions
-    from vigie.ratelimit.valkey_connection import ValkeyLink
+    from vigie.ratelimit.read_your_writes import ReadYourWrites
+    from vigie.ratelimit.valkey_connection import ValkeyConnection
 
-    link = ValkeyLink(
+    link = ValkeyConnection(
         place,
         read_password=settings.read_password,
         ca_file=settings.ca_file,
         seconds_max=_QUOTA_STORE_SECONDS_MAX,
     )
-    meter = _meter_of_all(link, place.name, settings, metrics)
+    rate_limiter = _meter_of_all(link, place.name, settings, metrics)
     primary = _primary_of_standbys(installation)
     if primary is None:
-        return Counting(meter=meter, store=meter)
+        return RateLimiting(rate_limiter=rate_limiter, store=rate_limiter)
     age_seconds = installation.settings.database.replica_age_seconds_max
-    positions = Positions(
-        meter,
+    positions = ReadYourWrites(
+        rate_limiter,
         link,
         now_in_store=primary.position,
         age_seconds=age_seconds,
         change_seconds_max=installation.settings.server.body_seconds + _UPDATE_SECONDS_MAX + age_seconds,
     )
-    return Counting(meter=meter, store=positions, positions=positions)
+    return RateLimiting(rate_limiter=rate_limiter, store=positions, positions=positions)
 
 
-def assemble_incidents(installation: Installation, metrics: Metrics) -> "tuple[IncidentStore, Watch | None]":
+def build_incident_store(
+    installation: Installation, metrics: Metrics
+) -> "tuple[IncidentStore, Watch | None]":
     """The incidents as callers are answered with them, and who looks after the standbys."""
     primary = _primary_of_standbys(installation)
     if primary is None:
         return installation.incidents, None
-    from vigie.storage.postgres.replicas.database import DatabaseWithStandbys
+    from vigie.storage.postgres.replicas.database import DatabaseWithReplicas
     from vigie.storage.postgres.replicas.lag_monitor import Watch
-    from vigie.storage.postgres.replicas.replica import Standby
+    from vigie.storage.postgres.replicas.replica import Replica
 
     settings = installation.settings.database
-    standbys = [
-        Standby(
+    replicas = [
+        Replica(
             url,
-            on_left_out=lambda name, reason: log.warning("standby_left_out", standby=name, reason=reason),
-            on_back=lambda name: log.info("standby_back", standby=name),
+            on_left_out=lambda name, reason: log.warning("standby_left_out", replica=name, reason=reason),
+            on_back=lambda name: log.info("standby_back", replica=name),
         )
         for url in settings.replicas
     ]
     metrics.gauge(
-        "vigie_standbys_up", "Standbys that are read from.", lambda: sum(each.is_up for each in standbys)
+        "vigie_standbys_up", "Standbys that are read from.", lambda: sum(each.is_up for each in replicas)
     )
     age_seconds_max = settings.replica_age_seconds_max
-    database = DatabaseWithStandbys(
-        primary, standbys, age_seconds_max=age_seconds_max, count_read=metrics.store_reads.count
+    database = DatabaseWithReplicas(
+        primary, replicas, age_seconds_max=age_seconds_max, count_read=metrics.store_reads.count
     )
-    return IncidentStore(database), Watch(settings.url, standbys, age_seconds_max=age_seconds_max)
+    return IncidentStore(database), Watch(settings.url, replicas, age_seconds_max=age_seconds_max)
 
 
-def _meter_of_all(link: "ValkeyLink", store: str, settings: QuotaSettings, metrics: Metrics) -> "ValkeyMeter":
-    from vigie.ratelimit.valkey import ValkeyMeter
+def _meter_of_all(
+    link: "ValkeyConnection", store: str, settings: QuotaSettings, metrics: Metrics
+) -> "ValkeyRateLimiter":
+    from vigie.ratelimit.valkey import ValkeyRateLimiter
 
-    meter = ValkeyMeter(
+    rate_limiter = ValkeyRateLimiter(
         link,
-        local=MemoryMeter() if settings.when_gone == "local" else None,
+        local=MemoryRateLimiter() if settings.when_gone == "local" else None,
         on_gone=lambda reason: log.warning(
             "quota_store_gone", store=store, when_gone=settings.when_gone, reason=reason
         ),
         on_back=lambda: log.info("quota_store_back", store=store),
         observe=lambda seconds: metrics.observe_store(SPEND_OPERATION, seconds),
     )
-    metrics.gauge("vigie_quota_store_up", "1: calls are counted for all servers.", lambda: meter.is_up)
+    metrics.gauge("vigie_quota_store_up", "1: calls are counted for all servers.", lambda: rate_limiter.is_up)
     metrics.counter(
         "vigie_quota_calls_without_store_total",
         "Calls decided while the quota store was gone.",
-        lambda: meter.decided_without_count,
+        lambda: rate_limiter.decided_without_count,
     )
-    return meter
+    return rate_limiter
 
 
 def _primary_of_standbys(installation: Installation) -> "PostgresDatabase | None":

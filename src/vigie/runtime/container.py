@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vigie import __version__
-from vigie.api.app import ROUTES, Faces, VigieApp
-from vigie.api.defender.handlers import INCIDENT_ROUTE, LIST_ROUTE, DefenderFace, DefenderQuotas
-from vigie.api.error_responses import TOKEN_PROBLEMS
-from vigie.api.fast_path import FastLane
+from vigie.api.app import ROUTES, Handlers, VigieApp
+from vigie.api.defender.handlers import INCIDENT_ROUTE, LIST_ROUTE, DefenderHandlers, DefenderQuotas
+from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.fast_path import FastPath
 from vigie.api.gate import Gate
-from vigie.api.oauth.endpoints import ISSUED, LoginFace
-from vigie.api.operations.handlers import METRICS_PATH, ServiceFace
-from vigie.application.incidents import Casework
+from vigie.api.oauth.endpoints import ISSUED, OAuthEndpoints
+from vigie.api.operations.handlers import METRICS_PATH, OperationsHandlers
+from vigie.application.incidents import IncidentService
 from vigie.config.settings import QuotaSettings, SettingsError
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
@@ -23,24 +23,24 @@ from vigie.core.quotas import minute_and_hour
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.http.forwarded import Origins
 from vigie.http.protocol import Reason
-from vigie.identity.authenticator import Callers
-from vigie.identity.federation.jwks_cache import Fetched, IssuerKeys
-from vigie.identity.federation.tokens import ForeignTokens
+from vigie.identity.authenticator import Authenticator
+from vigie.identity.federation.jwks_cache import Fetched, JwksCache
+from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.federation.trusted_issuers import TrustedIssuer
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys, live_keys
 from vigie.identity.sign_in.service import SignIn
-from vigie.identity.sign_in.signed_state import Sealer
-from vigie.observability.access_log import RequestIds, RequestLog
+from vigie.identity.sign_in.signed_state import StateSigner
+from vigie.observability.access_log import AccessLog, RequestIds
 from vigie.observability.cached_result import AGE_SECONDS_MAX, RecentResult
 from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
-from vigie.observability.metrics_cache import Scrapes
-from vigie.runtime.authorization_server import assemble_authority
-from vigie.runtime.cluster import SPEND_OPERATION, assemble_counting, assemble_incidents
+from vigie.observability.metrics_cache import MetricsCache
+from vigie.runtime.authorization_server import build_authorization_server
+from vigie.runtime.cluster import SPEND_OPERATION, build_incident_store, build_rate_limiting
 from vigie.runtime.installation import Installation, now, steady_now
 from vigie.storage.statements import statements
-from vigie.ui.sign_in.handlers import PagesFace
+from vigie.ui.sign_in.handlers import SignInHandlers
 
 if TYPE_CHECKING:
     from vigie.storage.postgres.replicas.lag_monitor import Watch
@@ -49,30 +49,30 @@ QUOTA_NAMES = ("get", "list", "update")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Components:
     """What is put together before anything is started. `issuer` is empty where no tokens are issued."""
 
     app: VigieApp
-    fast_lane: FastLane
+    fast_path: FastPath
     metrics: Metrics
-    scrapes: Scrapes
-    casework: Casework
-    callers: Callers
+    metrics_cache: MetricsCache
+    incident_service: IncidentService
+    callers: Authenticator
     quota_store: AbstractAsyncContextManager[object]
     watch: "Watch | None"
     sign_in: SignIn
     keys: LiveKeys | None
-    foreign: ForeignTokens | None
+    foreign: FederatedTokens | None
     issuer: str
 
 
-async def assemble(
+async def build_components(
     installation: Installation,
     url: str,
-    request_log: RequestLog,
+    access_log: AccessLog,
     *,
     answer_age_seconds_max: float = AGE_SECONDS_MAX,
-) -> Parts:
+) -> Components:
     """Put together what answers under a URL."""
     settings = installation.settings
     identity = settings.identity
@@ -81,11 +81,11 @@ async def assemble(
     keys = await live_keys(installation.keys()) if identity.issues_tokens else None
     audiences = installation.audiences(url)
     metrics = _metrics()
-    scrapes = Scrapes(metrics, steady_clock=steady_now, age_seconds_max=answer_age_seconds_max)
+    metrics_cache = MetricsCache(metrics, steady_clock=steady_now, age_seconds_max=answer_age_seconds_max)
     foreign = _foreign_tokens(installation, issuer, metrics) if identity.issuers else None
     installation.database.observe = metrics.observe_store
     installation.database.on_lost = lambda reason: log.error("store_file_lost", reason=reason)
-    callers = Callers(
+    callers = Authenticator(
         installation.directory,
         installation.sign_ins,
         keys.ring if keys else None,
@@ -97,30 +97,30 @@ async def assemble(
         every_stub=settings.incidents.has_open_stubs,
     )
     metrics.counter(
-        "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: request_log.writer.dropped
+        "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: access_log.writer.dropped
     )
     await callers.refresh(keys.ring if keys else None)
-    counting = assemble_counting(installation, metrics)
+    counting = build_rate_limiting(installation, metrics)
     gate = Gate(
         callers,
-        counting.meter,
+        counting.rate_limiter,
         opens=audiences.opens_incidents,
         steady_clock=steady_now,
         positions=counting.positions,
     )
-    incidents, watch = assemble_incidents(installation, metrics)
-    casework = Casework(incidents, retention_days=settings.retention.days)
-    authority = assemble_authority(installation, audiences, issuer=issuer, steady_clock=steady_now)
+    incidents, watch = build_incident_store(installation, metrics)
+    incident_service = IncidentService(incidents, retention_days=settings.retention.days)
+    authority = build_authorization_server(installation, audiences, issuer=issuer, steady_clock=steady_now)
     quotas = _quotas(settings.quotas)
-    faces = Faces(
-        defender=DefenderFace(
+    faces = Handlers(
+        defender=DefenderHandlers(
             gate,
-            casework,
+            incident_service,
             quotas,
             write_seconds=settings.server.write_seconds,
             determinations_as_sent=settings.updates.determinations == "as-sent",
         ),
-        login=LoginFace(
+        login=OAuthEndpoints(
             authority.grants,
             authority.clients,
             authority.device_codes,
@@ -129,14 +129,14 @@ async def assemble(
             origins=audiences.origins,
             count_outcome=metrics.token_requests.count,
         ),
-        pages=PagesFace(
+        pages=SignInHandlers(
             authority.sign_in,
             installation.directory,
-            Sealer(partial(_ring_of, keys)),
+            StateSigner(partial(_ring_of, keys)),
             count_step=metrics.sign_ins.count,
         ),
-        service=ServiceFace(
-            scrapes,
+        service=OperationsHandlers(
+            metrics_cache,
             RecentResult(
                 _store_failure(installation),
                 steady_clock=steady_now,
@@ -150,7 +150,7 @@ async def assemble(
         faces,
         origins=origins,
         metrics=metrics,
-        request_log=request_log,
+        access_log=access_log,
         request_ids=request_ids,
         clock=now,
         on_defect=_log_defect,
@@ -158,22 +158,22 @@ async def assemble(
         has_authority=identity.issues_tokens,
         without={METRICS_PATH} if settings.metrics.address else frozenset(),
     )
-    fast_lane = FastLane(
+    fast_path = FastPath(
         gate,
-        casework,
+        incident_service,
         quotas.get,
         origins=origins,
         metrics=metrics,
-        request_log=request_log,
+        access_log=access_log,
         request_ids=request_ids,
         clock=now,
     )
-    return Parts(
+    return Components(
         app=app,
-        fast_lane=fast_lane,
+        fast_path=fast_path,
         metrics=metrics,
-        scrapes=scrapes,
-        casework=casework,
+        metrics_cache=metrics_cache,
+        incident_service=incident_service,
         callers=callers,
         keys=keys,
         quota_store=counting.store,
@@ -207,7 +207,7 @@ def _store_failure(installation: Installation) -> Callable[[], Awaitable[StoreUn
     return failure
 
 
-def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> ForeignTokens:
+def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
     # Here, because whoever trusts no other issuer does without the HTTP client.
     from vigie.identity.federation.http_client import fetch
 
@@ -218,8 +218,8 @@ def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metric
         else:
             log.info("issuer_keys_fetched", issuer=fetched.issuer, count=fetched.key_count)
 
-    def keys_of(issuer: TrustedIssuer) -> IssuerKeys:
-        return IssuerKeys(
+    def keys_of(issuer: TrustedIssuer) -> JwksCache:
+        return JwksCache(
             issuer.url,
             issuer.discovery_url,
             fetch=partial(fetch, ca=issuer.ca),
@@ -234,7 +234,7 @@ def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metric
             raise SettingsError(
                 f"[[identity.issuers]] {each.url}: is this installation's own; it is trusted without that"
             )
-    return ForeignTokens(
+    return FederatedTokens(
         {issuer: keys_of(issuer) for issuer in trusted},
         installation.directory,
         clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
@@ -259,7 +259,7 @@ def _metrics() -> Metrics:
         quotas=QUOTA_NAMES,
         store_operations=(*statements(), SPEND_OPERATION),
         connection_refusals=Reason,
-        token_outcomes=(ISSUED, *(f"AADSTS{code}" for code in TOKEN_PROBLEMS)),
+        token_outcomes=(ISSUED, *(f"AADSTS{code}" for code in TOKEN_ERROR_RESPONSES)),
     )
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
 from vigie.core.instants import Instant
-from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, wrapping_by
-from vigie.identity.keys.key_store import KeyPlace, KeysInFile, KeysInStore
+from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, key_encryption_by
+from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeyStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
 from vigie.storage.database import Database, StoreError
 from vigie.storage.directory import DirectoryStore
 from vigie.storage.incidents import IncidentStore
 from vigie.storage.sign_ins import SignInStore
-from vigie.storage.signing_key_repository import KeptKeys
+from vigie.storage.signing_key_repository import SigningKeyRepository
 from vigie.storage.sqlite.database import open_sqlite
 from vigie.storage.sqlite.file import check_whole
 from vigie.storage.transfer import COPYING
@@ -36,19 +36,19 @@ class Installation:
     incidents: IncidentStore
     sign_ins: SignInStore
 
-    def keys(self) -> KeyPlace:
+    def keys(self) -> KeyStore:
         """Where the signing keys are: in the store under a secret, or without one in a file beside it.
 
         Raises SettingsError if several servers could not find them there.
         """
         if secret_file := self.settings.keys.secret_file:
-            return KeysInStore(KeptKeys(self.database), wrapping_by(Path(secret_file)))
+            return DatabaseKeyStore(SigningKeyRepository(self.database), key_encryption_by(Path(secret_file)))
         if self.settings.database.is_shared:
             raise SettingsError(
                 "[keys] secret_file is not set: servers on PostgreSQL share their signing keys in it, under a "
                 f"secret that is the same for all; make one: {HOW_TO_MAKE_A_SECRET}"
             )
-        return KeysInFile(self.key_file)
+        return FileKeyStore(self.key_file)
 
     def check_whole(self) -> None:
         """Raise StoreError if the file of the store is damaged, as far as that can be seen in a moment."""

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from vigie.api.error_responses import PROBLEMS
-from vigie.api.fast_path import fast_lane_protocol
+from vigie.api.error_responses import ERROR_RESPONSES
+from vigie.api.fast_path import fast_path_protocol
 from vigie.api.operations.handlers import MetricsApp
 from vigie.config.settings import Settings
 from vigie.core.errors import BadRequest
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.http.protocol import Limits, Reason, limited_protocol
-from vigie.observability.access_log import RequestLog
+from vigie.observability.access_log import AccessLog
 from vigie.observability.cached_result import AGE_SECONDS_MAX
 from vigie.observability.log_writer import LogWriter
-from vigie.observability.metrics_cache import Scrapes
-from vigie.runtime.background_tasks import chores
-from vigie.runtime.container import Parts, assemble
+from vigie.observability.metrics_cache import MetricsCache
+from vigie.runtime.background_tasks import background_tasks
+from vigie.runtime.container import Components, build_components
 from vigie.runtime.installation import Installation, now, public_url_of
 
 if TYPE_CHECKING:
-    from vigie.http.tls_listener import Door, Spoken
+    from vigie.http.tls_listener import Spoken, TlsListener
     from vigie.runtime.tls_setup import Secured
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
@@ -116,16 +116,18 @@ async def serving(
     """Serve an installation for as long as the block lasts; what it logs goes to the writer."""
     settings = installation.settings
     _allow_open_files(settings.server.connections_max + _FILES_BESIDE_CONNECTIONS + _handshakes_max(settings))
-    request_log = RequestLog(writer, enabled=settings.logging.level in ("debug", "info"))
+    access_log = AccessLog(writer, enabled=settings.logging.level in ("debug", "info"))
     url = public_url_of(settings, listeners.main.getsockname()[1])
     secured = _secured(installation, url)
     installation.check_whole()
-    parts = await assemble(installation, url, request_log, answer_age_seconds_max=answer_age_seconds_max)
+    parts = await build_components(
+        installation, url, access_log, answer_age_seconds_max=answer_age_seconds_max
+    )
     async with (
         parts.quota_store,
-        chores(installation, parts, secured, now),
-        _metrics_served(listeners.metrics, parts.scrapes),
-        _listening(_main_server(installation, parts, secured, request_log), listeners.main) as (ended, stop),
+        background_tasks(installation, parts, secured, now),
+        _metrics_served(listeners.metrics, parts.metrics_cache),
+        _listening(_main_server(installation, parts, secured, access_log), listeners.main) as (ended, stop),
     ):
 
         def stop_in_time() -> None:
@@ -158,13 +160,13 @@ def _secured(installation: Installation, url: str) -> "Secured | None":
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: it would end the process by the signal it was stopped with.
 
-    Where a `door` is given, connections come through that, and speak TLS.
+    Where a `tls_listener` is given, connections come through that, and speak TLS.
     """
 
-    def __init__(self, config: uvicorn.Config, door: "Door | None" = None) -> None:
+    def __init__(self, config: uvicorn.Config, tls_listener: "TlsListener | None" = None) -> None:
         super().__init__(config)
         self.has_started = asyncio.Event()
-        self._door = door
+        self._door = tls_listener
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -185,7 +187,7 @@ class _Server(uvicorn.Server):
 
 
 def _main_server(
-    installation: Installation, parts: Parts, secured: "Secured | None", request_log: RequestLog
+    installation: Installation, parts: Components, secured: "Secured | None", access_log: AccessLog
 ) -> _Server:
     server = installation.settings.server
     limits = Limits(
@@ -195,31 +197,33 @@ def _main_server(
         connections_max=server.connections_max,
     )
     on_refused = parts.metrics.connection_refusals.count
-    protocol = fast_lane_protocol(parts.fast_lane, limits, on_refused)
-    protocol.connections_open.on_answered = partial(_record_answer, request_log)
+    protocol = fast_path_protocol(parts.fast_path, limits, on_refused)
+    protocol.connections_open.on_answered = partial(_record_answer, access_log)
     config = _config(parts.app, http=protocol, timeout_graceful_shutdown=server.drain_seconds)
     return _Server(config, _door(secured, server.write_seconds, on_refused) if secured else None)
 
 
 def _record_answer(
-    request_log: RequestLog, target: str, status: int, reason: Reason, address: str | None
+    access_log: AccessLog, target: str, status: int, reason: Reason, address: str | None
 ) -> None:
     """Say of what never became a request that it was answered: whoever has the `target` looks for it."""
-    request_log.record_connection(
+    access_log.record_connection(
         at=now(),
         request_id=target,
         route=UNMATCHED_ROUTE,
         status=status,
         remote=address,
-        refusal=PROBLEMS[BadRequest].code,
+        refusal=ERROR_RESPONSES[BadRequest].code,
         detail=reason.value,
     )
 
 
-def _door(secured: "Secured", write_seconds: float, on_refused: Callable[[str], None]) -> "Door":
-    from vigie.http.tls_listener import Door, DoorLimits
+def _door(secured: "Secured", write_seconds: float, on_refused: Callable[[str], None]) -> "TlsListener":
+    from vigie.http.tls_listener import TlsListener, TlsListenerLimits
 
-    return Door(lambda: secured.live.context, DoorLimits(close_seconds=write_seconds), on_refused)
+    return TlsListener(
+        lambda: secured.live.context, TlsListenerLimits(close_seconds=write_seconds), on_refused
+    )
 
 
 def _config(app: Any, **options: Any) -> uvicorn.Config:
@@ -254,12 +258,12 @@ async def _listening(
 
 
 @asynccontextmanager
-async def _metrics_served(listener: socket.socket | None, scrapes: Scrapes) -> AsyncIterator[None]:
+async def _metrics_served(listener: socket.socket | None, metrics_cache: MetricsCache) -> AsyncIterator[None]:
     """A second server for /metrics alone, if it has a place of its own."""
     if listener is None:
         yield
         return
-    config = _config(MetricsApp(scrapes), http=limited_protocol(Limits(connections_max=64)))
+    config = _config(MetricsApp(metrics_cache), http=limited_protocol(Limits(connections_max=64)))
     async with _listening(_Server(config), listener):
         yield
 

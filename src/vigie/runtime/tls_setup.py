@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vigie.certificates.files import Keeping, Settled
-from vigie.certificates.issuing import Authority
+from vigie.certificates.files import CertificateFilesStore, Settled
+from vigie.certificates.issuing import CertificateAuthority
 from vigie.certificates.names import LOOPBACK_NAMES, listed, names_among
 from vigie.config.settings import Settings, SettingsError
 from vigie.config.validators import is_certifiable
@@ -59,7 +59,7 @@ def _by_own_authority(settings: Settings, public_url: str, now: Instant) -> Secu
     _check_names(settings.tls.names, machine)
     folder = settings.certificates_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keeping = Keeping(folder)
+    keeping = CertificateFilesStore(folder)
     names = LOOPBACK_NAMES | names_among([*settings.tls.names, urlsplit(public_url).hostname or "localhost"])
     settled = keeping.settle(names, machine, now)
     authority = LocalAuthority(
@@ -88,7 +88,7 @@ def _check_names(names: Iterable[str], machine: frozenset[str]) -> None:
             )
 
 
-def _renew(keeping: Keeping, authority: Authority, now: Instant) -> None:
+def _renew(keeping: CertificateFilesStore, authority: CertificateAuthority, now: Instant) -> None:
     found = keeping.find_authority()
     if found is None or found.certificate != authority.certificate:
         # Another server on this store wants other names. Taking turns would leave no client in peace.

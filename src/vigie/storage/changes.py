@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vigie.core import lossless
-from vigie.core.audit import Deed, added, differences, removed, replaced
+from vigie.core.audit import AuditContext, added, differences, removed, replaced
 from vigie.core.incident import (
-    KeptIncident,
     Spans,
     SplitDocument,
+    StoredIncident,
     decode_spans,
     join_document,
     split_document,
@@ -64,7 +64,9 @@ async def find_row(session: Session, key: Values) -> IncidentRow | None:
     return None if row is None else IncidentRow(*row)
 
 
-async def put(session: Session, tenant_id: int, incident: KeptIncident, deed: Deed) -> bool:
+async def put(
+    session: Session, tenant_id: int, incident: StoredIncident, audit_context: AuditContext
+) -> bool:
     """Add an incident, or put it in the place of another; True when there was another.
 
     It keeps the time that it came with. Whoever puts incidents says so by `note_seen` afterwards.
@@ -77,11 +79,13 @@ async def put(session: Session, tenant_id: int, incident: KeptIncident, deed: De
         return True
     await write(session, tenant_id, before, incident)
     changes = added(incident.document) if before is None else replaced(before.split(), after.split())
-    await _record(session, key, deed, "import", changes)
+    await _record(session, key, audit_context, "import", changes)
     return before is not None
 
 
-async def write(session: Session, tenant_id: int, before: IncidentRow | None, incident: KeptIncident) -> None:
+async def write(
+    session: Session, tenant_id: int, before: IncidentRow | None, incident: StoredIncident
+) -> None:
     """Write an incident in the place of what was there, and what its stubs inherit of it; history is not."""
     key = key_of(tenant_id, incident.incident_id)
     values = {
@@ -110,7 +114,12 @@ async def note_seen(session: Session, tenant_id: int, at: Instant) -> None:
 
 
 async def change(
-    session: Session, tenant_id: int, incident_id: int, before: IncidentRow, deed: Deed, decide: Decide
+    session: Session,
+    tenant_id: int,
+    incident_id: int,
+    before: IncidentRow,
+    audit_context: AuditContext,
+    decide: Decide,
 ) -> IncidentRow:
     """Change an incident's own keys.
 
@@ -119,7 +128,7 @@ async def change(
     """
     key = key_of(tenant_id, incident_id)
     latest = await session.row("latest_update", key)
-    at = Instant(max(deed.at, latest[0] + 1 if latest else 0))
+    at = Instant(max(audit_context.at, latest[0] + 1 if latest else 0))
     split = before.split()
     decision = decide(split.head, before.known_spans(), at)
     document, alerts_at = join_document(SplitDocument(decision.head, split.alerts))
@@ -133,11 +142,11 @@ async def change(
     await session.run("update_incident", {**key, **values})
     await session.run_many("move_sight", [{**values, "at": at, **sight} for sight in _sights(key, before)])
     await note_seen(session, tenant_id, at)
-    await _record(session, key, deed, "update", differences(split.head, decision.head))
+    await _record(session, key, audit_context, "update", differences(split.head, decision.head))
     return IncidentRow(document, alerts_at, before.spans, at)
 
 
-async def remove(session: Session, tenant_id: int, incident_id: int, deed: Deed) -> bool:
+async def remove(session: Session, tenant_id: int, incident_id: int, audit_context: AuditContext) -> bool:
     """Remove an incident; its history stays. False when there was none."""
     key = key_of(tenant_id, incident_id)
     before = await find_row(session, key)
@@ -148,7 +157,7 @@ async def remove(session: Session, tenant_id: int, incident_id: int, deed: Deed)
     await bequeath(session, key, None)
     with unavailable_when_damaged():
         changes = removed(before.document)
-    await _record(session, key, deed, "remove", changes)
+    await _record(session, key, audit_context, "remove", changes)
     return True
 
 
@@ -157,8 +166,10 @@ def _sights(key: Values, row: IncidentRow) -> list[Values]:
     return [{**key, "last_update_at": row.last_update_at, "label": label} for label in labels]
 
 
-async def _record(session: Session, key: Values, deed: Deed, action: str, changes: Mapping[str, Any]) -> None:
-    who = {"actor": deed.actor, "request_id": deed.request_id, "at": deed.at}
+async def _record(
+    session: Session, key: Values, audit_context: AuditContext, action: str, changes: Mapping[str, Any]
+) -> None:
+    who = {"actor": audit_context.actor, "request_id": audit_context.request_id, "at": audit_context.at}
     await session.run(
         "add_history", {**key, **who, "action": action, "changes": lossless.encode(changes).decode()}
     )

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from vigie.core.replication import Position
+from vigie.core.replication import ReplicationPosition
 from vigie.storage.listing.dialect import Dialect
 
 Row = tuple[Any, ...]
@@ -18,7 +18,7 @@ class StoreError(Exception):
     """The store cannot be opened or used at all; the message is one line that says what to do."""
 
 
-class StandbyFailed(Exception):
+class ReplicaFailed(Exception):
     """A read from a standby did not come to its end; as of now, from the primary, it may."""
 
 
@@ -97,7 +97,9 @@ class Database(Protocol):
     def check_place(self) -> None:
         """Raises StoreUnavailable when what is written now would be lost; that also reaches `on_lost`."""
 
-    async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:
+    async def row(
+        self, statement: str, values: Values, *, min_position: ReplicationPosition | None = None
+    ) -> Row | None:
         """The first row, as of now; or at least as of a position, where a standby may be asked."""
 
     def look_up(self, statement: str, *names: str) -> LookUp:
@@ -115,14 +117,16 @@ class Database(Protocol):
     async def rows(self, statement: str, values: Values) -> list[Row]:
         """Every row, as of now. For answers that are known to be short."""
 
-    def snapshot(self, *, after: Position | None = None) -> AbstractAsyncContextManager[Snapshot]:
+    def snapshot(
+        self, *, min_position: ReplicationPosition | None = None
+    ) -> AbstractAsyncContextManager[Snapshot]:
         """One view for reads that may take long; they stop no one else.
 
         It is as of now; or at least as of a position, where a standby may be asked. Then opening it, and all of
-        its reads, may raise StandbyFailed.
+        its reads, may raise ReplicaFailed.
         """
 
-    async def write(self, change: Change[T], *, may_run_again: bool = True) -> T:
+    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:
         """Run a change and return once it is durable. What it raises undoes it and comes out here.
 
         One that draws from what can be drawn once only, or tells others how far it is, must not run again when

@@ -9,19 +9,19 @@ from operator import itemgetter
 
 from vigie.core import lossless
 from vigie.core.access import DeviceGroupLabel, Exposure
-from vigie.core.audit import Deed, HistoryEntry
+from vigie.core.audit import AuditContext, HistoryEntry
 from vigie.core.errors import StoreUnavailable
-from vigie.core.incident import KeptIncident, decode_spans, sights_of
+from vigie.core.incident import StoredIncident, decode_spans, visibility_of
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
 from vigie.core.redaction import is_in_sight, visible_document
-from vigie.core.replication import Position
+from vigie.core.replication import ReplicationPosition
 from vigie.storage import changes
 from vigie.storage.changes import Decide
 from vigie.storage.corruption import NOT_AS_KEPT, visible
-from vigie.storage.database import LARGE_ROW_BYTES, Database, Row, Session, Snapshot, StandbyFailed
+from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.device_groups import DeviceGroupsOfTenant
-from vigie.storage.listing.planner import Listing, Way
+from vigie.storage.listing.planner import AccessPath, Listing
 from vigie.storage.visibility import WHOLE_TENANT
 
 _EXPORT_PAGE_COUNT = 20
@@ -30,7 +30,7 @@ _FORGOTTEN_COUNT = 10
 REPEATED_WITHIN_SECONDS = 86_400
 """For how long a request that names itself is done once only."""
 
-RequestKey = bytes | None
+IdempotencyKey = bytes | None
 """Tells a request that names itself from all others of the tenant; None for one that does not."""
 
 
@@ -64,7 +64,7 @@ class IncidentStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.look_up = database.look_up("find_incident", "tenant_id", "incident_id")
-        """What `visible_at_once` takes, where it can be had on the spot."""
+        """What `try_visible` takes, where it can be had on the spot."""
 
     async def check_readable(self) -> None:
         """Read one row. Raises StoreUnavailable when that cannot be done."""
@@ -76,20 +76,20 @@ class IncidentStore:
         incident_id: int,
         exposure: Exposure,
         *,
-        not_before: Instant | None = None,
-        after: Position | None = None,
+        retained_since: Instant | None = None,
+        min_position: ReplicationPosition | None = None,
     ) -> bytes | None:
         """What this exposure may know of an incident, as JSON without `@odata.context`; None for nothing.
 
-        An incident last updated before `not_before` is past its retention, and gone. It is read as of now, or
-        from a standby that has come as far as `after`.
+        An incident last updated before `retained_since` is past its retention, and gone. It is read as of now, or
+        from a standby that has come as far as `min_position`.
         """
         values = {"tenant_id": tenant_id, "incident_id": incident_id}
-        row = await self._database.row("find_incident", values, after=after)
+        row = await self._database.row("find_incident", values, min_position=min_position)
         if row is None:
             return None
         document, alerts_at, spans, last_update_at = row
-        if not_before is not None and last_update_at < not_before:
+        if retained_since is not None and last_update_at < retained_since:
             return None
         if exposure.whole_tenant or len(document) < LARGE_ROW_BYTES:
             return visible(document, alerts_at, spans, exposure)
@@ -98,20 +98,20 @@ class IncidentStore:
     async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
         """The device groups of which any one makes an incident visible; None among them: every reader sees it."""
         row = await self._database.row("find_incident", changes.key_of(tenant_id, incident_id))
-        return sights_of(decode_spans(row[2])) if row else frozenset()
+        return visibility_of(decode_spans(row[2])) if row else frozenset()
 
     def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
-        """Ask for what `visible_at_once` takes; None where it need not be waited for."""
+        """Ask for what `try_visible` takes; None where it need not be waited for."""
         return self._database.ask("find_incident", {"tenant_id": tenant_id, "incident_id": incident_id})
 
-    def visible_at_once(
-        self, row: Row | None, exposure: Exposure, *, not_before: Instant | None = None
+    def try_visible(
+        self, row: Row | None, exposure: Exposure, *, retained_since: Instant | None = None
     ) -> bytes | None:
         """What `find_incident` would make of a row, if that can be said on the spot; None is no answer."""
         if row is None:
             return None
         document, alerts_at, spans, last_update_at = row
-        if not_before is not None and last_update_at < not_before:
+        if retained_since is not None and last_update_at < retained_since:
             return None
         if len(document) >= LARGE_ROW_BYTES:
             return None
@@ -124,8 +124,8 @@ class IncidentStore:
     async def put_incidents(
         self,
         tenant_id: int,
-        incidents: Iterable[KeptIncident],
-        deed: Deed,
+        incidents: Iterable[StoredIncident],
+        audit_context: AuditContext,
         *,
         on_put: Callable[[PutCount], None] | None = None,
     ) -> PutCount:
@@ -140,7 +140,7 @@ class IncidentStore:
             groups = await DeviceGroupsOfTenant.load(session, tenant_id)
             for incident in incidents:
                 latest = max(latest, incident.last_update_at)
-                existed = await changes.put(session, tenant_id, incident, deed)
+                existed = await changes.put(session, tenant_id, incident, audit_context)
                 total += (count := PutCount(replaced=1) if existed else PutCount(added=1))
                 await groups.meet(incident.device_groups)
                 if on_put is not None:
@@ -148,19 +148,19 @@ class IncidentStore:
             await changes.note_seen(session, tenant_id, latest)
             return total
 
-        may_run_again = isinstance(incidents, Sequence) and on_put is None
-        return await self._database.write(change, may_run_again=may_run_again)
+        is_retryable = isinstance(incidents, Sequence) and on_put is None
+        return await self._database.write(change, is_retryable=is_retryable)
 
     async def update_incident(
         self,
         tenant_id: int,
         incident_id: int,
         exposure: Exposure,
-        deed: Deed,
+        audit_context: AuditContext,
         decide: Decide,
         *,
-        done: RequestKey,
-        not_before: Instant | None = None,
+        done: IdempotencyKey,
+        retained_since: Instant | None = None,
     ) -> bytes | None:
         """Change an incident that this exposure knows about, and answer what the exposure may know of it then.
 
@@ -172,23 +172,25 @@ class IncidentStore:
             row = await changes.find_row(session, changes.key_of(tenant_id, incident_id))
             if row is None or not is_in_sight(row.known_spans(), exposure):
                 return None
-            if not_before is not None and row.last_update_at < not_before:
+            if retained_since is not None and row.last_update_at < retained_since:
                 return None
-            if not await _is_done_already(session, tenant_id, done, deed.at):
-                row = await changes.change(session, tenant_id, incident_id, row, deed, decide)
+            if not await _is_done_already(session, tenant_id, done, audit_context.at):
+                row = await changes.change(session, tenant_id, incident_id, row, audit_context, decide)
             return visible(row.document, row.alerts_at, row.spans, exposure)
 
         return await self._database.write(change)
 
-    async def remove_incident(self, tenant_id: int, incident_id: int, deed: Deed) -> bool:
+    async def remove_incident(self, tenant_id: int, incident_id: int, audit_context: AuditContext) -> bool:
         """Remove one incident; False when there was none."""
 
         async def change(session: Session) -> bool:
-            return await changes.remove(session, tenant_id, incident_id, deed)
+            return await changes.remove(session, tenant_id, incident_id, audit_context)
 
         return await self._database.write(change)
 
-    async def remove_incidents_before(self, tenant_id: int, before: Instant, deed: Deed) -> int:
+    async def remove_incidents_before(
+        self, tenant_id: int, before: Instant, audit_context: AuditContext
+    ) -> int:
         """Remove all incidents last updated before a moment, a few at a time so that others can write too."""
         values = {"tenant_id": tenant_id, "label": WHOLE_TENANT, "before": before, "count": _REMOVAL_COUNT}
         total = 0
@@ -196,7 +198,10 @@ class IncidentStore:
         async def change(session: Session) -> int:
             rows = await session.rows("some_incidents_before", values)
             return sum(
-                [await changes.remove(session, tenant_id, incident_id, deed) for (incident_id,) in rows]
+                [
+                    await changes.remove(session, tenant_id, incident_id, audit_context)
+                    for (incident_id,) in rows
+                ]
             )
 
         while removed := await self._database.write(change):
@@ -234,24 +239,24 @@ class IncidentStore:
         exposure: Exposure,
         request: PageRequest,
         *,
-        not_before: Instant | None = None,
-        after: Position | None = None,
+        retained_since: Instant | None = None,
+        min_position: ReplicationPosition | None = None,
     ) -> AsyncIterator[Page]:
         """One page, read while it is sent: nothing of it is held but what is on its way.
 
-        It is read as of now, or from a standby that has come as far as `after`. A standby that fails before the
-        first incidents are there is not asked again; one that fails later cuts the page: StoreUnavailable.
+        It is read as of now, or from a standby that has come as far as `min_position`. A standby that fails before
+        the first incidents are there is not asked again; one that fails later cuts the page: StoreUnavailable.
         """
         try:
             async with AsyncExitStack() as stack:
                 try:
-                    opening = self._page(tenant_id, exposure, request, not_before, after)
+                    opening = self._page(tenant_id, exposure, request, retained_since, min_position)
                     page = await stack.enter_async_context(opening)
-                except StandbyFailed:
-                    opening = self._page(tenant_id, exposure, request, not_before, None)
+                except ReplicaFailed:
+                    opening = self._page(tenant_id, exposure, request, retained_since, None)
                     page = await stack.enter_async_context(opening)
                 yield page
-        except StandbyFailed as error:
+        except ReplicaFailed as error:
             raise StoreUnavailable(str(error)) from error
 
     @asynccontextmanager
@@ -260,10 +265,10 @@ class IncidentStore:
         tenant_id: int,
         exposure: Exposure,
         request: PageRequest,
-        not_before: Instant | None,
-        after: Position | None,
+        retained_since: Instant | None,
+        min_position: ReplicationPosition | None,
     ) -> AsyncIterator[Page]:
-        listing = Listing(tenant_id, exposure, request, not_before, dialect=self._database.dialect)
+        listing = Listing(tenant_id, exposure, request, retained_since, dialect=self._database.dialect)
 
         def visible_of(row: Row) -> bytes:
             document, alerts_at, spans = row
@@ -272,12 +277,12 @@ class IncidentStore:
                 raise RuntimeError("the sights name an incident that the exposure does not know about")
             return left
 
-        async with self._database.snapshot(after=after) as snapshot:
+        async with self._database.snapshot(min_position=min_position) as snapshot:
             count = await snapshot.number(listing.count()) if request.count else None
             way = await _shortest_way(snapshot, listing)
             read = itemgetter(0) if exposure.whole_tenant else visible_of
             batches = snapshot.batches(listing.page(way), read)
-            yield Page(count=count, batches=batches if after is None else await _begun(batches))
+            yield Page(count=count, batches=batches if min_position is None else await _begun(batches))
 
 
 async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
@@ -293,14 +298,14 @@ async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[byte
     return all_of_them()
 
 
-async def _shortest_way(snapshot: Snapshot, listing: Listing) -> Way:
+async def _shortest_way(snapshot: Snapshot, listing: Listing) -> AccessPath:
     for look in listing.looks():
         if await snapshot.number(look.statement):
             return look.way
-    return Way.WALK
+    return AccessPath.WALK
 
 
-async def _is_done_already(session: Session, tenant_id: int, done: RequestKey, at: Instant) -> bool:
+async def _is_done_already(session: Session, tenant_id: int, done: IdempotencyKey, at: Instant) -> bool:
     """Whether the request was done before; if not, it is noted as done."""
     if done is None:
         return False

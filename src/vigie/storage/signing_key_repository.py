@@ -7,7 +7,7 @@ from vigie.storage.database import Database, Session
 _NAME = {"name": "signing_keys"}
 
 
-class KeptKeys:
+class SigningKeyRepository:
     """One text, shared by all servers on a store."""
 
     def __init__(self, database: Database) -> None:

@@ -6,20 +6,20 @@ follows no redirect. Redirects that lead nowhere, or around in a circle, make no
 
 from dataclasses import replace
 
-from vigie.core.incident import KeptIncident, decode_spans, inheriting, sights_of
+from vigie.core.incident import StoredIncident, decode_spans, inheriting, visibility_of
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session, Values
 from vigie.storage.visibility import labels_on
 
 
-async def inherited(session: Session, tenant_id: int, incident: KeptIncident) -> KeptIncident:
+async def inherited(session: Session, tenant_id: int, incident: StoredIncident) -> StoredIncident:
     """An incident about to be written; a stub with what it inherits as the database is now."""
     if incident.redirect_incident_id is None:
         return incident
     key = {"tenant_id": tenant_id, "incident_id": incident.incident_id}
     row = await session.row("end_of_redirects", {**key, "target": incident.redirect_incident_id})
     with unavailable_when_damaged():
-        visibility = sights_of(decode_spans(row[0])) if row else ()
+        visibility = visibility_of(decode_spans(row[0])) if row else ()
     return replace(incident, spans=inheriting(incident.spans, visibility))
 
 
@@ -28,7 +28,7 @@ async def bequeath(session: Session, key: Values, spans: bytes | None) -> None:
     if await session.row("stub_leading_to", key) is None:
         return
     stubs = await session.rows("stubs_leading_to", key)
-    visibility = () if spans is None else sights_of(decode_spans(spans))
+    visibility = () if spans is None else visibility_of(decode_spans(spans))
     removed: list[Values] = []
     added: list[Values] = []
     changed: list[Values] = []

@@ -60,7 +60,7 @@ Rows = tuple[Table, Sequence[str], Sequence[Row]]
 """Rows of a table, and what their columns are."""
 
 
-class Shelf(Protocol):
+class RawTables(Protocol):
     """One database from which, or to which, rows are copied as they are."""
 
     async def check_alone(self) -> None:
@@ -89,12 +89,12 @@ Watch = Callable[[int], object]
 """Hears of rows that were copied or compared."""
 
 
-async def rows_to_move(source: Shelf) -> int:
+async def rows_to_move(source: RawTables) -> int:
     """How many rows a copy and its comparison go through."""
     return 2 * sum([await source.count(table) for table in TABLES])
 
 
-async def copy(source: Shelf, target: Shelf, watch: Watch) -> int:
+async def copy(source: RawTables, target: RawTables, watch: Watch) -> int:
     """Copy what is not there yet, and say how many rows that was.
 
     Raises StoreError if the target is a store of its own, the source is not whole, or either is in use.
@@ -119,12 +119,12 @@ async def copy(source: Shelf, target: Shelf, watch: Watch) -> int:
     return copied
 
 
-async def compare(source: Shelf, target: Shelf, watch: Watch) -> dict[str, int]:
+async def compare(source: RawTables, target: RawTables, watch: Watch) -> dict[str, int]:
     """How many rows each table has, the same on both sides and with the same content. Raises StoreError if not."""
     counts = {}
     for table in (*TABLES, SIGHTS):
         columns = await source.columns(table)
-        one, other = [await _sum_of(shelf, table, columns) for shelf in (source, target)]
+        one, other = [await _sum_of(raw_tables, table, columns) for raw_tables in (source, target)]
         if one != other:
             raise StoreError(
                 f"the copy is not what it was made from: {table.name} has {other[0]} rows and digest {other[1]:x}, "
@@ -148,19 +148,19 @@ def in_use(place: str) -> StoreError:
     )
 
 
-async def _check_alone(*shelves: Shelf) -> None:
-    for shelf in shelves:
-        await shelf.check_alone()
+async def _check_alone(*shelves: RawTables) -> None:
+    for raw_tables in shelves:
+        await raw_tables.check_alone()
 
 
-async def is_unfinished(shelf: Shelf) -> bool:
+async def is_unfinished(raw_tables: RawTables) -> bool:
     """Whether a copy into it was begun and has not been compared yet."""
     # To its end: a reading that is left open keeps the shelf busy.
-    names = [row async for rows in shelf.rows(INSTALLATION, ("name",), None) for row in rows]
+    names = [row async for rows in raw_tables.rows(INSTALLATION, ("name",), None) for row in rows]
     return (COPYING,) in names
 
 
-async def _begin(target: Shelf) -> None:
+async def _begin(target: RawTables) -> None:
     if await is_unfinished(target):
         return
     if await target.last(TABLES[0]) is not None:
@@ -181,10 +181,10 @@ def _sights(columns: Sequence[str], incidents: Sequence[Row]) -> tuple[Sequence[
     return ("label", *shared), rows
 
 
-async def _sum_of(shelf: Shelf, table: Table, columns: Sequence[str]) -> tuple[int, int]:
+async def _sum_of(raw_tables: RawTables, table: Table, columns: Sequence[str]) -> tuple[int, int]:
     """How many rows there are, and a digest that does not depend on their order."""
     count = digest = 0
-    async for rows in shelf.rows(table, columns, None):
+    async for rows in raw_tables.rows(table, columns, None):
         count += len(rows)
         for row in rows:
             digest += int.from_bytes(hashlib.sha256(msgspec.msgpack.encode(row)).digest()[:16])

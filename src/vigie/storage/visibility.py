@@ -1,7 +1,7 @@
 """How the database writes what brings an incident in sight."""
 
 from vigie.core.access import DeviceGroupLabel, Exposure
-from vigie.core.incident import Spans, sights_of
+from vigie.core.incident import Spans, visibility_of
 
 OPEN_TO_EVERY_READER = ""
 WHOLE_TENANT = "*"
@@ -9,7 +9,7 @@ EVERY_STUB = ">"
 """Found by those alone who see each stub, wherever it leads: the setting may be changed on any day."""
 
 
-def sight_label(sight: DeviceGroupLabel | None) -> str:
+def visibility_label(sight: DeviceGroupLabel | None) -> str:
     """The label of a sight; None is open to every reader. A number can never be taken for a name."""
     if sight is None:
         return OPEN_TO_EVERY_READER
@@ -19,7 +19,7 @@ def sight_label(sight: DeviceGroupLabel | None) -> str:
 def labels_on(spans: Spans) -> tuple[str, ...]:
     """The labels under which an incident is found."""
     stub = (EVERY_STUB,) if spans.inherited is not None else ()
-    return (WHOLE_TENANT, *stub, *map(sight_label, sights_of(spans)))
+    return (WHOLE_TENANT, *stub, *map(visibility_label, visibility_of(spans)))
 
 
 def labels_of(exposure: Exposure) -> tuple[str, ...]:
@@ -27,4 +27,8 @@ def labels_of(exposure: Exposure) -> tuple[str, ...]:
     if exposure.whole_tenant:
         return (WHOLE_TENANT,)
     stubs = (EVERY_STUB,) if exposure.every_stub else ()
-    return (OPEN_TO_EVERY_READER, *stubs, *sorted(sight_label(group) for group in exposure.device_groups))
+    return (
+        OPEN_TO_EVERY_READER,
+        *stubs,
+        *sorted(visibility_label(group) for group in exposure.device_groups),
+    )

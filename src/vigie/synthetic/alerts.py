@@ -8,9 +8,9 @@ from vigie.synthetic import word_lists as vocabulary
 from vigie.synthetic.alert_ids import make_ids
 from vigie.synthetic.evidence import Scene, gather
 from vigie.synthetic.inventory import RISK_SCORES
-from vigie.synthetic.organisation import Estate, Fields, Person
+from vigie.synthetic.organisation import Fields, Organisation, Person
 from vigie.synthetic.scenarios import Scenario
-from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.seeded_random import SeededRandom
 from vigie.synthetic.timestamps import HOUR, SECOND, database_rounded, written
 from vigie.synthetic.word_lists import Course, Grading
 
@@ -23,8 +23,8 @@ class Story:
     `ends_at` is the last update. `device_ids_so_far` grows with the alerts: the devices they happened on.
     """
 
-    dice: Dice
-    estate: Estate
+    rng: SeededRandom
+    organisation: Organisation
     incident_id: int
     people: Sequence[Person]
     devices: Sequence[Fields]
@@ -38,11 +38,11 @@ class Story:
 
 def tell_alert(story: Story, scenario: Scenario, created_at: int) -> Fields:
     """The alert, with the keys of contract 5.4 in their order. The story must go on for a few seconds."""
-    dice, source, grading = story.dice, scenario.source, story.grading
-    moments = _moments(dice, created_at, story.ends_at, source.activity_grain_ticks)
-    alert_id, provider_alert_id = make_ids(source.alert_id_prefix, dice, created_at)
-    status = dice.pick(story.course.alert_statuses)
-    is_investigated = source.investigates and dice.chance(0.6)
+    rng, source, grading = story.rng, scenario.source, story.grading
+    moments = _moments(rng, created_at, story.ends_at, source.activity_grain_ticks)
+    alert_id, provider_alert_id = make_ids(source.alert_id_prefix, rng, created_at)
+    status = rng.pick(story.course.alert_statuses)
+    is_investigated = source.investigates and rng.chance(0.6)
     is_graded = grading != vocabulary.UNGRADED
     devices = _devices(story, scenario)
     return {
@@ -59,15 +59,15 @@ def tell_alert(story: Story, scenario: Scenario, created_at: int) -> Fields:
         "description": scenario.description,
         "category": scenario.category,
         "status": status,
-        "severity": dice.pick(scenario.severities),
+        "severity": rng.pick(scenario.severities),
         "investigationId": 2000 + story.incident_id if is_investigated else None,
-        "investigationState": dice.pick(_investigation_states(status, is_investigated=is_investigated)),
+        "investigationState": rng.pick(_investigation_states(status, is_investigated=is_investigated)),
         "classification": grading.classification if is_graded else None,
         "determination": grading.determination if is_graded else None,
         "detectionSource": scenario.detection_source,
         "detectorId": scenario.detector_id,
-        "assignedTo": dice.pick((None, "Automation", story.assigned_to)),
-        "actorName": dice.pick(vocabulary.ACTORS) if dice.chance(0.03) else None,
+        "assignedTo": rng.pick((None, "Automation", story.assigned_to)),
+        "actorName": rng.pick(vocabulary.ACTORS) if rng.chance(0.03) else None,
         "threatFamilyName": scenario.family,
         "mitreTechniques": list(scenario.techniques),
         "devices": devices,
@@ -83,12 +83,12 @@ class _Moments(NamedTuple):
     updated_at: int
 
 
-def _moments(dice: Dice, created_at: int, ends_at: int, grain_ticks: int) -> _Moments:
-    last_active_at = (created_at - SECOND - dice.mostly_short(2 * HOUR)) // grain_ticks * grain_ticks
-    began_at = (last_active_at - dice.mostly_short(6 * HOUR)) // grain_ticks * grain_ticks
-    evidence_at = database_rounded(created_at + SECOND // 5 + dice.below(2 * SECOND))
-    settled_at = evidence_at + dice.below(ends_at - evidence_at)
-    updated_at = database_rounded(settled_at + dice.below(ends_at - settled_at))
+def _moments(rng: SeededRandom, created_at: int, ends_at: int, grain_ticks: int) -> _Moments:
+    last_active_at = (created_at - SECOND - rng.mostly_short(2 * HOUR)) // grain_ticks * grain_ticks
+    began_at = (last_active_at - rng.mostly_short(6 * HOUR)) // grain_ticks * grain_ticks
+    evidence_at = database_rounded(created_at + SECOND // 5 + rng.below(2 * SECOND))
+    settled_at = evidence_at + rng.below(ends_at - evidence_at)
+    updated_at = database_rounded(settled_at + rng.below(ends_at - settled_at))
     return _Moments(began_at, last_active_at, evidence_at, settled_at, updated_at)
 
 
@@ -100,20 +100,20 @@ def _investigation_states(status: str, *, is_investigated: bool) -> Sequence[str
 
 def _devices(story: Story, scenario: Scenario) -> list[Fields]:
     """None, one, or two that are seldom of one device group."""
-    dice = story.dice
-    if not dice.chance(scenario.source.share_with_devices):
+    rng = story.rng
+    if not rng.chance(scenario.source.share_with_devices):
         return []
-    chosen = dice.neighbours(story.devices, 2 if dice.chance(0.12) else 1)
+    chosen = rng.neighbours(story.devices, 2 if rng.chance(0.12) else 1)
     return [_snapshot(story, device) for device in chosen]
 
 
 def _snapshot(story: Story, device: Fields) -> Fields:
     """The device as it was for one alert: its risk has changed, and its name is written as it came."""
-    dice = story.dice
-    row = device | {"riskScore": dice.pick(RISK_SCORES), "tags": list(device["tags"])}
-    if dice.chance(0.1) and row["deviceDnsName"]:
+    rng = story.rng
+    row = device | {"riskScore": rng.pick(RISK_SCORES), "tags": list(device["tags"])}
+    if rng.chance(0.1) and row["deviceDnsName"]:
         host, _, domain = row["deviceDnsName"].partition(".")
-        row["deviceDnsName"] = dice.pick((f"{host.upper()}.{domain}", host.upper(), host))
+        row["deviceDnsName"] = rng.pick((f"{host.upper()}.{domain}", host.upper(), host))
     if story.is_of_2020:
         del row["rbacGroupId"]
     return row
@@ -122,11 +122,11 @@ def _snapshot(story: Story, device: Fields) -> Fields:
 def _scene(story: Story, devices: list[Fields], moments: _Moments) -> Scene:
     own_ids: list[str] = [device["mdatpDeviceId"] for device in devices]
     earlier_ids = story.device_ids_so_far
-    strays = [story.dice.pick(earlier_ids)] if earlier_ids and story.dice.chance(0.15) else []
+    strays = [story.rng.pick(earlier_ids)] if earlier_ids and story.rng.chance(0.15) else []
     earlier_ids += own_ids
     return Scene(
-        dice=story.dice,
-        estate=story.estate,
+        rng=story.rng,
+        organisation=story.organisation,
         people=story.people,
         device_ids=own_ids + strays,
         began_at=moments.began_at,

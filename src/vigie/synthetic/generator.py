@@ -7,10 +7,10 @@ from typing import Any
 from vigie.core.lossless import encode
 from vigie.synthetic import word_lists as vocabulary
 from vigie.synthetic.alerts import Story, tell_alert
-from vigie.synthetic.organisation import Estate, Fields, invent_estate
+from vigie.synthetic.organisation import Fields, Organisation, invent_organisation
 from vigie.synthetic.plans import Plan, make_plans
 from vigie.synthetic.scenarios import SCENARIOS
-from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.seeded_random import SeededRandom
 from vigie.synthetic.timestamps import DAY, SECOND, database_rounded, written
 
 _REACHES = ("involving one user", "on one endpoint", "on multiple endpoints")
@@ -32,17 +32,17 @@ def generate(
     With `alerts_per_incident` each has exactly so many alerts: none is redirected, and none is large.
     `tenant_id` is the tenant's that they name in their addresses; without it, a made-up one.
     """
-    dice = Dice(seed)
-    estate, made_up_id = invent_estate(dice), dice.guid()
-    world = _World(dice=dice, estate=estate, tenant_id=tenant_id or made_up_id)
-    for plan in make_plans(dice, count, alerts_per_incident):
+    rng = SeededRandom(seed)
+    organisation, made_up_id = invent_organisation(rng), rng.guid()
+    world = _World(rng=rng, organisation=organisation, tenant_id=tenant_id or made_up_id)
+    for plan in make_plans(rng, count, alerts_per_incident):
         yield _incident(world, plan) if plan.redirects_to is None else _redirected(world, plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _World:
-    dice: Dice
-    estate: Estate
+    rng: SeededRandom
+    organisation: Organisation
     tenant_id: str
 
 
@@ -61,7 +61,7 @@ def _incident(world: _World, plan: Plan) -> Fields:
         "determination": story.grading.determination,
         "status": story.course.status,
         "severity": _severity(story, alerts),
-        "tags": list(world.dice.pick(vocabulary.TAG_SETS)),
+        "tags": list(world.rng.pick(vocabulary.TAG_SETS)),
         "comments": _comments(story, plan.created_at),
         "alerts": alerts,
     }
@@ -73,7 +73,7 @@ def _redirected(world: _World, plan: Plan) -> Fields:
         "incidentId": plan.incident_id,
         "incidentUri": _uri(world, plan),
         "redirectIncidentId": plan.redirects_to,
-        "incidentName": f"{world.dice.pick(SCENARIOS).title} {world.dice.pick(_REACHES)}",
+        "incidentName": f"{world.rng.pick(SCENARIOS).title} {world.rng.pick(_REACHES)}",
         "createdTime": written(plan.created_at),
         "lastUpdateTime": written(database_rounded(plan.updated_from)),
         "assignedTo": None,
@@ -92,22 +92,22 @@ def _uri(world: _World, plan: Plan) -> str:
 
 
 def _story(world: _World, plan: Plan) -> Story:
-    dice = world.dice
-    course = dice.pick(vocabulary.COURSES)
-    is_of_2020 = dice.chance(0.03)
+    rng = world.rng
+    course = rng.pick(vocabulary.COURSES)
+    is_of_2020 = rng.chance(0.03)
     gradings = vocabulary.GRADINGS_OF_2020 if is_of_2020 else vocabulary.GRADINGS
     cast_size = min(3 + plan.alert_count // 8, _CAST_MAX)
     return Story(
-        dice=dice,
-        estate=world.estate,
+        rng=rng,
+        organisation=world.organisation,
         incident_id=plan.incident_id,
-        people=dice.neighbours(world.estate.people, cast_size),
-        devices=dice.neighbours(world.estate.devices, cast_size),
+        people=rng.neighbours(world.organisation.people, cast_size),
+        devices=rng.neighbours(world.organisation.devices, cast_size),
         course=course,
-        grading=dice.pick(gradings) if dice.chance(course.share_graded) else vocabulary.UNGRADED,
-        assigned_to=dice.pick(vocabulary.ASSIGNEES) if dice.chance(course.share_assigned) else None,
+        grading=rng.pick(gradings) if rng.chance(course.share_graded) else vocabulary.UNGRADED,
+        assigned_to=rng.pick(vocabulary.ASSIGNEES) if rng.chance(course.share_assigned) else None,
         is_of_2020=is_of_2020,
-        ends_at=database_rounded(plan.updated_from + dice.mostly_short(4 * DAY)),
+        ends_at=database_rounded(plan.updated_from + rng.mostly_short(4 * DAY)),
     )
 
 
@@ -115,43 +115,43 @@ def _alerts(story: Story, plan: Plan) -> list[Fields]:
     """Oldest first. The first alert opened the incident; the last comes before half of its time is over."""
     if not plan.alert_count:
         return []
-    dice, opener = story.dice, story.dice.pick(SCENARIOS)
-    alerts = [tell_alert(story, opener, plan.created_at - SECOND // 4 - dice.below(SECOND))]
+    rng, opener = story.rng, story.rng.pick(SCENARIOS)
+    alerts = [tell_alert(story, opener, plan.created_at - SECOND // 4 - rng.below(SECOND))]
     share_ticks = (story.ends_at - plan.created_at) // (2 * plan.alert_count)
     for number in range(1, plan.alert_count):
-        scenario = opener if dice.chance(0.5) else dice.pick(SCENARIOS)
-        created_at = plan.created_at + number * share_ticks + dice.below(share_ticks)
+        scenario = opener if rng.chance(0.5) else rng.pick(SCENARIOS)
+        created_at = plan.created_at + number * share_ticks + rng.below(share_ticks)
         alerts.append(tell_alert(story, scenario, created_at))
     return alerts
 
 
 def _name(story: Story, alerts: list[Fields]) -> str:
-    dice = story.dice
-    if dice.chance(0.01):
-        return dice.pick(vocabulary.ODD_INCIDENT_NAMES)
+    rng = story.rng
+    if rng.chance(0.01):
+        return rng.pick(vocabulary.ODD_INCIDENT_NAMES)
     reach = _REACHES[min(len(set(story.device_ids_so_far)), 2)]
     if len({alert["serviceSource"] for alert in alerts}) > 1:
-        return f"Multi-stage incident involving {dice.pick(vocabulary.STAGES)} {reach}"
-    title = alerts[0]["title"] if alerts else dice.pick(SCENARIOS).title
+        return f"Multi-stage incident involving {rng.pick(vocabulary.STAGES)} {reach}"
+    title = alerts[0]["title"] if alerts else rng.pick(SCENARIOS).title
     return f"{title} {reach}"
 
 
 def _severity(story: Story, alerts: list[Fields]) -> str:
     """That of the worst alert; any, where there is none."""
     severities: list[str] = [alert["severity"] for alert in alerts]
-    return max(severities or [story.dice.pick(vocabulary.SEVERITIES)], key=vocabulary.SEVERITIES.index)
+    return max(severities or [story.rng.pick(vocabulary.SEVERITIES)], key=vocabulary.SEVERITIES.index)
 
 
 def _comments(story: Story, created_at: int) -> list[Fields]:
     """Oldest first."""
-    dice = story.dice
-    count = dice.below(story.course.comments_max + 1)
+    rng = story.rng
+    count = rng.below(story.course.comments_max + 1)
     share_ticks = (story.ends_at - created_at) // max(count, 1)
     return [
         {
-            "comment": dice.pick(vocabulary.COMMENTS),
-            "createdBy": dice.pick(vocabulary.ASSIGNEES),
-            "createdTime": written(created_at + number * share_ticks + dice.below(share_ticks)),
+            "comment": rng.pick(vocabulary.COMMENTS),
+            "createdBy": rng.pick(vocabulary.ASSIGNEES),
+            "createdTime": written(created_at + number * share_ticks + rng.below(share_ticks)),
         }
         for number in range(count)
     ]

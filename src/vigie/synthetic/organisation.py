@@ -6,7 +6,7 @@ from itertools import product, starmap
 from typing import Any, TypeAlias
 
 from vigie.synthetic import inventory
-from vigie.synthetic.seeded_random import Dice
+from vigie.synthetic.seeded_random import SeededRandom
 from vigie.synthetic.timestamps import DAY, FIRST_DAY, written
 
 Fields: TypeAlias = dict[str, Any]
@@ -22,7 +22,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estate:
+class Organisation:
     """Everything that alerts can be about. Its dicts are templates: copy them, never change them.
 
     Neighbours among the people and the devices are seldom of one family or of one device group.
@@ -38,89 +38,89 @@ class Estate:
     urls: tuple[str, ...]
 
 
-def invent_estate(dice: Dice) -> Estate:
+def invent_organisation(rng: SeededRandom) -> Organisation:
     """Make the organisation up; the same dice make the same one."""
-    return Estate(
-        people=tuple(_people(dice)),
-        devices=tuple(_devices(dice)),
-        files=tuple(_files(dice)),
-        programs=tuple(_programs(dice)),
+    return Organisation(
+        people=tuple(_people(rng)),
+        devices=tuple(_devices(rng)),
+        files=tuple(_files(rng)),
+        programs=tuple(_programs(rng)),
         registry_values=tuple(
             starmap(_registry_value, product(inventory.REGISTRY_KEYS, inventory.REGISTRY_VALUES))
         ),
-        security_groups=tuple(_security_groups(dice)),
-        ip_addresses=tuple(_ip_addresses(dice)),
+        security_groups=tuple(_security_groups(rng)),
+        ip_addresses=tuple(_ip_addresses(rng)),
         urls=tuple(
             map("".join, product(inventory.URL_SCHEMES, inventory.ATTACKER_HOSTS, inventory.URL_PATHS))
         ),
     )
 
 
-def _people(dice: Dice) -> Iterator[Person]:
+def _people(rng: SeededRandom) -> Iterator[Person]:
     names = tuple(product(inventory.GIVEN_NAMES, inventory.FAMILY_NAMES))
     for number in range(len(names)):
         # A stride prime to their count: everyone comes once, and neighbours differ in both names.
-        yield _person(dice, number, *names[number * 47 % len(names)])
+        yield _person(rng, number, *names[number * 47 % len(names)])
 
 
-def _person(dice: Dice, number: int, given: str, family: str) -> Person:
+def _person(rng: SeededRandom, number: int, given: str, family: str) -> Person:
     name = f"{given}.{family}"
     address = f"{name}@{inventory.MAIL_DOMAIN}"
     account: Fields = {"accountName": name}
-    if dice.chance(0.85):
+    if rng.chance(0.85):
         # An empty domain is what accounts of single machines come with; contract 5.1.
-        account["domainName"] = inventory.LOGON_DOMAIN if dice.chance(0.97) else ""
+        account["domainName"] = inventory.LOGON_DOMAIN if rng.chance(0.97) else ""
         account["userSid"] = f"{inventory.SID_OF_DOMAIN}-{1104 + number}"
-    account |= {"aadUserId": dice.guid(), "userPrincipalName": address}
+    account |= {"aadUserId": rng.guid(), "userPrincipalName": address}
     shown = {"mailboxDisplayName": f"{given.title()} {family.title()}", "mailboxAddress": address}
     return Person(address=address, account=account, mailbox=account | shown)
 
 
-def _devices(dice: Dice) -> Iterator[Fields]:
+def _devices(rng: SeededRandom) -> Iterator[Fields]:
     for number in range(1, inventory.DEVICES_PER_GROUP + 1):
         for group in inventory.DEVICE_GROUPS:
-            yield _device(dice, group, f"{group.host_prefix}-{number:04}")
+            yield _device(rng, group, f"{group.host_prefix}-{number:04}")
 
 
-def _device(dice: Dice, group: inventory.DeviceGroup, host: str) -> Fields:
-    system = dice.pick(group.systems)
+def _device(rng: SeededRandom, group: inventory.DeviceGroup, host: str) -> Fields:
+    system = rng.pick(group.systems)
     return {
-        "mdatpDeviceId": dice.hexadecimal(40),
-        "aadDeviceId": dice.guid() if dice.chance(0.8) else None,
+        "mdatpDeviceId": rng.hexadecimal(40),
+        "aadDeviceId": rng.guid() if rng.chance(0.8) else None,
         "deviceDnsName": None if system.platform == "Other" else f"{host}.{inventory.DEVICE_DOMAIN}",
         "osPlatform": system.platform,
         "version": system.release,
         "osProcessor": system.processor,
         "osBuild": system.build,
-        "healthStatus": dice.pick(inventory.HEALTH_STATUSES),
-        "riskScore": dice.pick(inventory.RISK_SCORES),
+        "healthStatus": rng.pick(inventory.HEALTH_STATUSES),
+        "riskScore": rng.pick(inventory.RISK_SCORES),
         "rbacGroupName": group.name,
         "rbacGroupId": group.number,
-        "firstSeen": written(FIRST_DAY - dice.below(600 * DAY)) if dice.chance(0.97) else None,
-        "tags": dice.pick(inventory.DEVICE_TAG_SETS),
-        "defenderAvStatus": dice.pick(inventory.ANTIVIRUS_STATUSES),
-        "onboardingStatus": dice.pick(inventory.ONBOARDING_STATUSES),
+        "firstSeen": written(FIRST_DAY - rng.below(600 * DAY)) if rng.chance(0.97) else None,
+        "tags": rng.pick(inventory.DEVICE_TAG_SETS),
+        "defenderAvStatus": rng.pick(inventory.ANTIVIRUS_STATUSES),
+        "onboardingStatus": rng.pick(inventory.ONBOARDING_STATUSES),
         "vmMetadata": None,
     }
 
 
-def _files(dice: Dice) -> Iterator[Fields]:
+def _files(rng: SeededRandom) -> Iterator[Fields]:
     windows = product(inventory.FILE_NAMES, inventory.FOLDERS, range(12))
     linux = product(inventory.LINUX_FILE_NAMES, inventory.LINUX_FOLDERS, range(6))
     for name, folder, _ in (*windows, *linux):
-        yield _file(dice, name, folder)
+        yield _file(rng, name, folder)
 
 
-def _file(dice: Dice, name: str, folder: str) -> Fields:
-    hashes = {"sha1": dice.hexadecimal(40), "sha256": dice.hexadecimal(64)}
+def _file(rng: SeededRandom, name: str, folder: str) -> Fields:
+    hashes = {"sha1": rng.hexadecimal(40), "sha256": rng.hexadecimal(64)}
     return hashes | {"fileName": name, "filePath": folder}
 
 
-def _programs(dice: Dice) -> Iterator[Fields]:
+def _programs(rng: SeededRandom) -> Iterator[Fields]:
     for program, _ in product(inventory.PROGRAMS, range(12)):
         # The number of the process is filled in where it runs; here it holds the place of its key.
         call = {"processId": 0, "processCommandLine": program.command_line}
-        yield _file(dice, program.file_name, program.folder) | call
+        yield _file(rng, program.file_name, program.folder) | call
 
 
 def _registry_value(key: tuple[str, str], value: tuple[str, str]) -> Fields:
@@ -132,16 +132,16 @@ def _registry_value(key: tuple[str, str], value: tuple[str, str]) -> Fields:
     }
 
 
-def _security_groups(dice: Dice) -> Iterator[Fields]:
+def _security_groups(rng: SeededRandom) -> Iterator[Fields]:
     for name in inventory.SECURITY_GROUPS:
-        yield {"securityGroupId": dice.guid(), "securityGroupName": name}
+        yield {"securityGroupId": rng.guid(), "securityGroupName": name}
 
 
-def _ip_addresses(dice: Dice) -> Iterator[str]:
+def _ip_addresses(rng: SeededRandom) -> Iterator[str]:
     """Addresses from the ranges kept free for documentation, and from private ones."""
     for network, host in product(
         inventory.DOCUMENTATION_NETWORKS + inventory.PRIVATE_NETWORKS, range(1, 255)
     ):
         yield f"{network}.{host}"
     for host in range(1, 100):
-        yield f"2001:db8:{dice.bits(16) | 1:x}::{host:x}"
+        yield f"2001:db8:{rng.bits(16) | 1:x}::{host:x}"

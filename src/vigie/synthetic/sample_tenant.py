@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigie.core.access import APPLICATION_PERMISSIONS, Exposure
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import BUILT_IN_ROLES, ClientSecret, DirectoryError, Tenant, User
 from vigie.core.incident import keep_document
@@ -35,13 +35,15 @@ class Sample:
     incident_id: int
 
 
-async def settle_sample(directory: DirectoryStore, incidents: IncidentStore, deed: Deed) -> Sample:
+async def settle_sample(
+    directory: DirectoryStore, incidents: IncidentStore, audit_context: AuditContext
+) -> Sample:
     """Put the sample tenant into a store, or find it there."""
     tenant = await directory.find_tenant(TENANT_DOMAIN)
     if tenant is None:
         tenant = await directory.add_tenant(TENANT_NAME, guid=None, domain=TENANT_DOMAIN)
     documents = list(generate(_INCIDENT_COUNT, _SEED, tenant_id=tenant.guid))
-    await incidents.put_incidents(tenant.tenant_id, map(keep_document, documents), deed)
+    await incidents.put_incidents(tenant.tenant_id, map(keep_document, documents), audit_context)
     await _settle_user(directory, tenant, WHOLE_TENANT_UPN, ())
     await _settle_user(directory, tenant, SCOPED_UPN, (SCOPE,))
     read, read_and_write = APPLICATION_PERMISSIONS

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Dice:
+class SeededRandom:
     """A stream of draws, all made of Python's `random` and `getrandbits`: only these two never change."""
 
     __slots__ = ("bits", "fraction")

@@ -46,7 +46,7 @@ class UnreadableForm(Exception):
         self.duplicate = duplicate
 
 
-class Visit:
+class BrowserRequest:
     """A call by a browser and the answer to it.
 
     `browser` names it as long as it keeps our cookie: forms are sealed for it, so that they are good in no

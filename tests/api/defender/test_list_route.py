@@ -13,14 +13,14 @@ from tests.support.house import INCIDENTS_API, Answer, Clock, House, RunningHous
 from tests.support.naive_lists import listed
 from vigie.config.settings import QuotaSettings, RetentionSettings
 from vigie.core.access import WHOLE_TENANT
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.filters import parse_filter
 from vigie.core.incident import keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.core.queries import PageRequest
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
-SOMEBODY = Deed(actor="tests", request_id="", at=NOON)
+SOMEBODY = AuditContext(actor="tests", request_id="", at=NOON)
 MINUTE = 60 * TICKS_PER_SECOND
 
 

@@ -19,10 +19,10 @@ import pytest
 
 from tests.support.builders import (
     Document,
-    a_deed,
     a_device,
     a_redirected_stub,
     an_alert,
+    an_audit_context,
     an_entity,
     an_incident,
     exactly,
@@ -978,7 +978,7 @@ def test_also_when_that_incident_is_gone_or_put_back(house: House, undo: str) ->
     number, seen = house.takes(an_incident()), house.takes(an_incident(lastUpdateTime="2199-01-01T00:00:00Z"))
     if undo == "removed":
         incidents = house.running.installation.incidents
-        house.running.run(incidents.remove_incident(house.tenant.tenant_id, seen, a_deed()))
+        house.running.run(incidents.remove_incident(house.tenant.tenant_id, seen, an_audit_context()))
     else:
         house.takes(an_incident(incidentId=seen))
 

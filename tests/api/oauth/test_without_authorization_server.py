@@ -12,7 +12,7 @@ from tests.support.house import House, RunningHouse
 from vigie.api.app import AUTHORITY_ROUTES, ROUTES, RouteRow
 from vigie.config.settings import IdentitySettings, SettingsError
 from vigie.runtime.installation import KEY_FILE_NAME
-from vigie.storage.signing_key_repository import KeptKeys
+from vigie.storage.signing_key_repository import SigningKeyRepository
 
 # What every server answers; a new route is the authority's, or has to be added here.
 EVERYWHERE = {
@@ -84,7 +84,7 @@ def test_no_key_is_made_and_no_issuer_settled(trusted: TrustingHouse) -> None:
     trusted.status(None)
 
     assert not (trusted.running.folder / KEY_FILE_NAME).exists()
-    assert trusted.running.run(KeptKeys(trusted.running.installation.database).find()) is None
+    assert trusted.running.run(SigningKeyRepository(trusted.running.installation.database).find()) is None
     assert trusted.running.run(trusted.house.directory.find_issuer()) is None
 
 

@@ -22,7 +22,7 @@ from tests.support.captured import CAPTURED
 from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.query_options import OPTIONS
-from vigie.api.error_responses import JSON_TYPE, PROBLEMS, TOKEN_PROBLEMS
+from vigie.api.error_responses import ERROR_RESPONSES, JSON_TYPE, TOKEN_ERROR_RESPONSES
 from vigie.api.operations.code_samples import ORIGIN
 from vigie.api.operations.reference import openapi_json, openapi_yaml, renderer, shown_document
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
@@ -163,7 +163,7 @@ def test_a_call_is_refused_with_every_status_there_is_but_those_that_cannot_be(
     stated = {int(status) for status in OPERATIONS[name][1]["responses"]}
 
     # A path that nothing answers at is no call.
-    possible = {each.status for kind, each in PROBLEMS.items() if kind not in {*never, RouteNotFound}}
+    possible = {each.status for kind, each in ERROR_RESPONSES.items() if kind not in {*never, RouteNotFound}}
     assert stated == {200} | possible
 
 
@@ -177,7 +177,11 @@ def test_a_token_is_refused_with_every_status_there_is(version: str, endpoint: s
     path = f"/{{tenant}}/oauth2{version}/{endpoint}"
     stated = {int(status) for status in API["paths"][path]["post"]["responses"]}
 
-    every = {200, PROBLEMS[BodyTooLarge].status, *(status for status, _ in TOKEN_PROBLEMS.values())}
+    every = {
+        200,
+        ERROR_RESPONSES[BodyTooLarge].status,
+        *(status for status, _ in TOKEN_ERROR_RESPONSES.values()),
+    }
     assert stated == every - {NEVER_SAID[endpoint]}
 
 
@@ -193,7 +197,7 @@ def test_every_example_of_a_refusal_has_a_code_of_its_status(call: str, status: 
 
     codes = {example["error"]["code"] for example in examples}
     assert codes
-    assert codes <= {each.code for each in PROBLEMS.values() if each.status == int(status)}
+    assert codes <= {each.code for each in ERROR_RESPONSES.values() if each.status == int(status)}
 
 
 @pytest.mark.parametrize("path", ["/api/incidents", "/api/incidents/{id}"])

@@ -20,8 +20,8 @@ from tests.support.stores import a_secret_in, the_postgres_server
 from vigie.config.settings import DatabaseSettings
 from vigie.storage import transfer as copying
 from vigie.storage.database import StoreError
-from vigie.storage.postgres.raw_tables import postgres_shelf
-from vigie.storage.sqlite.raw_tables import sqlite_shelf
+from vigie.storage.postgres.raw_tables import postgres_raw_tables
+from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
 from vigie.storage.transfer import COPYING, SIGHTS, TABLES
 
 IN_A_FILE = "sqlite:///vigie.sqlite3"
@@ -166,8 +166,8 @@ def test_a_server_that_starts_on_the_source_meanwhile_is_noticed_before_the_copy
     done("keys", "rotate", "--database", back)
 
     async def scene() -> None:
-        async with postgres_shelf(url) as one:
-            with sqlite_shelf(Path("back.sqlite3")) as other:
+        async with postgres_raw_tables(url) as one:
+            with sqlite_raw_tables(Path("back.sqlite3")) as other:
                 await copying.copy(one, other, lambda _: None)
                 with served("--database", url, "--port", 0):
                     await copying.compare(one, other, lambda _: None)
@@ -186,8 +186,8 @@ def test_a_store_in_a_file_is_closed_to_others_while_it_is_copied(
     filled(IN_A_FILE, 3)
 
     async def scene() -> str:
-        with sqlite_shelf(Path("vigie.sqlite3")) as shelf:
-            await shelf.check_alone()
+        with sqlite_raw_tables(Path("vigie.sqlite3")) as raw_tables:
+            await raw_tables.check_alone()
             ended = await asyncio.to_thread(run_program, "tenant", "list", "--database", IN_A_FILE)
             return ended.refusal
 

@@ -28,13 +28,13 @@ from tests.support.builders import (
 from tests.support.captured import CAPTURED
 from tests.support.house import settings_in
 from vigie.application.transfer.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, NotTaken, Tally
-from vigie.core.audit import Deed
+from vigie.core.audit import AuditContext
 from vigie.core.directory import DeviceGroup, Tenant
 from vigie.core.instants import Instant
 from vigie.runtime.installation import Installation, opened
 from vigie.synthetic.generator import generate
 
-DEED = Deed(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
+DEED = AuditContext(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
 
 T = TypeVar("T")
 

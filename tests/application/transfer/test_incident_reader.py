@@ -429,10 +429,10 @@ INSIDE: list[tuple[str, list[str]]] = [
 @pytest.mark.parametrize("chunk_bytes", [1, MEGABYTE])
 @pytest.mark.parametrize("is_tall", [False, True])
 def test_the_single_list_of_incidents_inside_an_object_is_found(
-    wrapping: str, paths: list[str], chunk_bytes: int, is_tall: bool
+    key_encryption: str, paths: list[str], chunk_bytes: int, is_tall: bool
 ) -> None:
     items = [{"incidentId": number, "alerts": [{"alertId": "a", "incidentId": number}]} for number in (1, 2)]
-    data = wrapping % tuple(map(json.dumps, items))
+    data = key_encryption % tuple(map(json.dumps, items))
     if is_tall:
         data = json.dumps(json.loads(data), indent=2)
 

@@ -30,7 +30,7 @@ from vigie.config.issuer_settings import ApplicationMarkSettings, IssuerSettings
 from vigie.config.settings import TlsSettings
 from vigie.core.errors import IssuerUnavailable
 from vigie.identity.federation.http_client import BYTES_MAX, fetch
-from vigie.identity.federation.jwks_cache import STALE_SECONDS, WAITING_MAX, Fetched, IssuerKeys
+from vigie.identity.federation.jwks_cache import STALE_SECONDS, WAITING_MAX, Fetched, JwksCache
 from vigie.identity.federation.oidc_discovery import KEYS_READ_MAX, NotPublished, read_discovery, read_key_set
 
 GOOD, UNKNOWN = 404, 401
@@ -42,7 +42,7 @@ class Known:
     def __init__(self, issuer: ForeignIssuer) -> None:
         self.clock = Clock()
         self.ended: list[Fetched] = []
-        self.keys = IssuerKeys(
+        self.keys = JwksCache(
             issuer.url,
             f"{issuer.url}{DISCOVERY}",
             fetch=partial(fetch, ca=""),

@@ -23,7 +23,7 @@ from tests.support.sign_in_client import (
 )
 from vigie.core.client_secrets import hash_secret
 from vigie.core.oauth_records import Consent
-from vigie.identity.tokens.refresh_tokens import FamilyLives
+from vigie.identity.tokens.refresh_tokens import RefreshTokenRotation
 
 OTHER_VERIFIER = "another-verifier-of-some-length-0123456789-abcdef"
 
@@ -239,7 +239,9 @@ def test_of_two_who_bring_a_code_at_the_same_moment_neither_keeps_what_it_got(ho
 def test_a_code_that_was_found_and_then_redeemed_by_another_ends_what_that_got(house: House) -> None:
     program, user = a_public_program(house), house.add_person()
     sha256, records = hash_secret(program.code(user)), house.running.installation.sign_ins
-    lives = FamilyLives(access_ticks=10, idle_ticks=10, absolute_ticks=10, retry_ticks=0, is_single_use=False)
+    lives = RefreshTokenRotation(
+        access_ticks=10, idle_ticks=10, absolute_ticks=10, retry_ticks=0, is_single_use=False
+    )
 
     def redeem() -> tuple[bool, str]:
         family, _ = lives.begin(

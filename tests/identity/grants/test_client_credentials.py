@@ -14,7 +14,7 @@ import pytest
 from tests.support.builders import an_incident
 from tests.support.database_access import without_table
 from tests.support.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
-from vigie.api.error_responses import TOKEN_PROBLEMS
+from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
@@ -137,7 +137,7 @@ def test_every_mistake_is_refused_under_its_code(client: Client, code: int, mist
 
     answer = client.asks(path, **mistake.form)
 
-    status, error = TOKEN_PROBLEMS[code]
+    status, error = TOKEN_ERROR_RESPONSES[code]
     assert (answer.error_code, answer.status, answer.json["error"]) == (code, status, error)
 
 
@@ -175,9 +175,9 @@ OTHERS = (
 def test_every_refusal_of_the_token_endpoints_has_been_seen() -> None:
     trees = (ast.parse(Path(__file__).with_name(name).read_text(encoding="utf-8")) for name in OTHERS)
     numbers = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    seen = {code for code, _ in MISTAKES} | {7000222, 90033} | (numbers & set(TOKEN_PROBLEMS))
+    seen = {code for code, _ in MISTAKES} | {7000222, 90033} | (numbers & set(TOKEN_ERROR_RESPONSES))
 
-    assert seen == set(TOKEN_PROBLEMS)
+    assert seen == set(TOKEN_ERROR_RESPONSES)
 
 
 # Credentials

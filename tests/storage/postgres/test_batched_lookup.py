@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigie.storage.database import Row
-from vigie.storage.postgres.batched_lookup import Gathering
+from vigie.storage.postgres.batched_lookup import BatchedLookup
 
 TENANTS = st.integers(1, 3)
 NUMBERS = st.integers(1, 6)
@@ -45,7 +45,7 @@ def test_results_never_cross_callers(
 ) -> None:
     async def ask() -> None:
         rows = Rows(missing=missing)
-        gathering = Gathering(rows.fetch)
+        gathering = BatchedLookup(rows.fetch)
         waiting: list[tuple[tuple[int, int], asyncio.Task[Row | None]]] = []
         for tenant_id, number, goes_away, pauses in asked:
             task = asyncio.create_task(gathering.find(tenant_id, number))
@@ -66,7 +66,7 @@ def test_results_never_cross_callers(
 def test_what_is_asked_while_a_fetch_is_under_way_goes_into_the_next_one() -> None:
     async def ask() -> list[tuple[int, tuple[int, ...]]]:
         rows = Rows()
-        gathering = Gathering(rows.fetch)
+        gathering = BatchedLookup(rows.fetch)
         tasks = [asyncio.create_task(gathering.find(1, 1))]
         await asyncio.sleep(0.01)
         tasks += [asyncio.create_task(gathering.find(1, number)) for number in (2, 3, 2, 1)]
@@ -82,7 +82,7 @@ def test_what_is_asked_while_a_fetch_is_under_way_goes_into_the_next_one() -> No
 def test_whoever_asks_after_a_write_sees_it_although_a_fetch_was_under_way() -> None:
     async def ask() -> list[Row | None]:
         rows = Rows()
-        gathering = Gathering(rows.fetch)
+        gathering = BatchedLookup(rows.fetch)
         before = asyncio.create_task(gathering.find(1, 1))
         await asyncio.sleep(0.01)
         rows.version = 1
@@ -97,7 +97,7 @@ def test_whoever_asks_after_a_write_sees_it_although_a_fetch_was_under_way() -> 
 def test_a_failure_is_the_answer_to_those_who_asked_and_to_nobody_else() -> None:
     async def ask() -> Row | None:
         rows = Rows(failures=[ConnectionError("gone")])
-        gathering = Gathering(rows.fetch)
+        gathering = BatchedLookup(rows.fetch)
         unlucky = [asyncio.create_task(gathering.find(1, number)) for number in (1, 2)]
         await asyncio.sleep(0.01)
         later = asyncio.create_task(gathering.find(1, 1))

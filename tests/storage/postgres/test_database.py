@@ -220,9 +220,9 @@ def test_a_change_goes_on_after_its_idle_connection_has_ended(url: str) -> None:
     in_database(url, work)
 
 
-@pytest.mark.parametrize("may_run_again", [True, False])
+@pytest.mark.parametrize("is_retryable", [True, False])
 def test_a_change_whose_connection_ends_half_way_is_made_again_where_that_is_safe(
-    url: str, may_run_again: bool
+    url: str, is_retryable: bool
 ) -> None:
     runs = []
 
@@ -234,16 +234,16 @@ def test_a_change_whose_connection_ends_half_way_is_made_again_where_that_is_saf
                 await end_connections(url, "state = 'idle in transaction'")
             await add_value(session, "b", str(len(runs)))
 
-        if may_run_again:
+        if is_retryable:
             await database.write(change)
         else:
             with pytest.raises(StoreUnavailable):
-                await database.write(change, may_run_again=False)
+                await database.write(change, is_retryable=False)
         found = [await database.row("installation_value", {"name": name}) for name in ("a", "b")]
-        assert found == ([("2",), ("2",)] if may_run_again else [None, None])
+        assert found == ([("2",), ("2",)] if is_retryable else [None, None])
 
     in_database(url, work)
-    assert len(runs) == 1 + may_run_again
+    assert len(runs) == 1 + is_retryable
 
 
 @pytest.mark.parametrize("is_committed", [True, False])

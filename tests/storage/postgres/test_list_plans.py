@@ -20,7 +20,7 @@ from vigie.core.instants import Instant, format_instant
 from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
 from vigie.storage.listing.dialect import POSTGRES
-from vigie.storage.listing.planner import Listing, Way
+from vigie.storage.listing.planner import AccessPath, Listing
 from vigie.storage.postgres.scans import beginning
 from vigie.storage.postgres.statement import numbered
 
@@ -73,14 +73,14 @@ class Filled:
         request = parse_page_request(urlencode(query.options(self.moments)).encode())
         return Listing(self.tenant_id, exposure, request, dialect=POSTGRES)
 
-    def way(self, listing: Listing) -> Way:
+    def way(self, listing: Listing) -> AccessPath:
         """The way that the store would take."""
         for look in listing.looks():
             asked = numbered(look.statement.text)
             answer = self.connection.fetchval(asked.text, *asked.arguments(look.statement.values))
             if self.runner.run(_wait(answer)):
                 return look.way
-        return Way.WALK
+        return AccessPath.WALK
 
     def nodes(self, statement: Statement) -> list[Node]:
         """The steps of a plan, each before those it is made of."""
@@ -140,7 +140,7 @@ def readings(nodes: list[Node], table: str) -> list[Node]:
 def test_each_arm_is_a_stretch_of_the_expected_index_in_order(
     filled: Filled, query: ClientQuery, scope: str
 ) -> None:
-    nodes = filled.nodes(filled.listing(query, EXPOSURES[scope]).page(Way.WALK))
+    nodes = filled.nodes(filled.listing(query, EXPOSURES[scope]).page(AccessPath.WALK))
 
     arms = readings(nodes, "incident_sight")
     assert arms
@@ -155,10 +155,10 @@ def test_the_stretch_of_the_other_time_is_found_first_and_then_sorted(
     filled: Filled, query: ClientQuery
 ) -> None:
     listing = filled.listing(query, WHOLE_TENANT)
-    if filled.way(listing) is Way.WALK:
+    if filled.way(listing) is AccessPath.WALK:
         return
 
-    arms = readings(filled.nodes(listing.page(Way.STRETCH)), "incident_sight")
+    arms = readings(filled.nodes(listing.page(AccessPath.STRETCH)), "incident_sight")
 
     assert {arm["Index Name"] for arm in arms} <= INDEXES[str(query.stretch)]
 
@@ -167,7 +167,7 @@ def test_the_stretch_of_the_other_time_is_found_first_and_then_sorted(
 @all_queries
 def test_nothing_is_read_from_end_to_end(filled: Filled, query: ClientQuery, scope: str) -> None:
     listing = filled.listing(query, EXPOSURES[scope])
-    statements = [listing.page(Way.WALK), listing.page(Way.STRETCH), listing.count()]
+    statements = [listing.page(AccessPath.WALK), listing.page(AccessPath.STRETCH), listing.count()]
     statements += [look.statement for look in listing.looks()]
 
     kinds = {node["Node Type"] for statement in statements for node in filled.nodes(statement)}
@@ -180,7 +180,7 @@ def test_nothing_is_read_from_end_to_end(filled: Filled, query: ClientQuery, sco
 def test_documents_are_fetched_one_by_one_for_the_page_alone(
     filled: Filled, query: ClientQuery, scope: str
 ) -> None:
-    nodes = filled.nodes(filled.listing(query, EXPOSURES[scope]).page(Way.WALK))
+    nodes = filled.nodes(filled.listing(query, EXPOSURES[scope]).page(AccessPath.WALK))
 
     assert nodes[0]["Node Type"] == "Nested Loop"
     assert [node["Index Name"] for node in readings(nodes, "incident")] == ["incident_pkey"]

@@ -211,7 +211,7 @@ def test_what_we_ask_wrongly_is_a_defect(code: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def standby(server: PostgresServer) -> Iterator[PostgresServer]:
+def replica(server: PostgresServer) -> Iterator[PostgresServer]:
     with a_standby(server) as following:
         yield following
 
@@ -220,23 +220,23 @@ def standby(server: PostgresServer) -> Iterator[PostgresServer]:
     "line", ["local all vigie reject", "local all vigie scram-sha-256", "local vigie postgres trust"]
 )
 def test_of_several_hosts_one_that_rejects_keeps_none_of_the_others_from_being_asked(
-    server: PostgresServer, standby: PostgresServer, tmp_path: Path, line: str
+    server: PostgresServer, replica: PostgresServer, tmp_path: Path, line: str
 ) -> None:
     """Rejected, asked for a password that is wrong there, or without a line for anybody but somebody else."""
     admit(server, "local all vigie trust")
-    (standby.data / "pg_hba.conf").write_text(f"{line}\nlocal all postgres trust\n")
-    standby.sql("SELECT pg_reload_conf()")
+    (replica.data / "pg_hba.conf").write_text(f"{line}\nlocal all postgres trust\n")
+    replica.sql("SELECT pg_reload_conf()")
     name = server.new_database()
     server.sql(f"ALTER DATABASE {name} OWNER TO vigie")
 
-    with serving(f"postgresql://vigie:wrong@/{name}?host={standby.folder},{server.folder}", tmp_path) as it:
+    with serving(f"postgresql://vigie:wrong@/{name}?host={replica.folder},{server.folder}", tmp_path) as it:
         assert it.statuses() == [(200, False)] * len(CALLS)
 
 
 def test_where_no_host_takes_the_connection_the_reason_of_each_is_said(
-    server: PostgresServer, standby: PostgresServer, tmp_path: Path
+    server: PostgresServer, replica: PostgresServer, tmp_path: Path
 ) -> None:
-    for each in (server, standby):
+    for each in (server, replica):
         (each.data / "pg_hba.conf").write_text("local all vigie reject\nlocal all postgres trust\n")
         each.sql("SELECT pg_reload_conf()")
 
@@ -244,12 +244,12 @@ def test_where_no_host_takes_the_connection_the_reason_of_each_is_said(
         "tenant",
         "list",
         "--database",
-        f"postgresql://vigie@/vigie?host=/none,{standby.folder},{server.folder}",
+        f"postgresql://vigie@/vigie?host=/none,{replica.folder},{server.folder}",
     )
 
     assert ended.code == 1
     assert "/none: [Errno 2]" in ended.refusal
-    for each in (server, standby):
+    for each in (server, replica):
         assert f"{each.folder}: pg_hba.conf rejects connection" in ended.refusal
 
 

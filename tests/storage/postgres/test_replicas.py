@@ -27,17 +27,17 @@ from tests.support.tcp_proxy import an_address
 from tests.support.updating import WRITE_ALL, head_of, update
 from tests.support.valkey import RunningValkey
 from vigie.config.settings import DatabaseSettings, KeysSettings, QuotaSettings
-from vigie.core.replication import Position
-from vigie.storage.database import Session, StandbyFailed, Statement
+from vigie.core.replication import ReplicationPosition
+from vigie.storage.database import ReplicaFailed, Session, Statement
 from vigie.storage.postgres.database import PostgresDatabase, open_postgres
-from vigie.storage.postgres.replicas.database import DatabaseWithStandbys, Place
+from vigie.storage.postgres.replicas.database import DatabaseWithReplicas, Place
 from vigie.storage.postgres.replicas.lag_monitor import Watch
-from vigie.storage.postgres.replicas.replica import Reached, Standby
+from vigie.storage.postgres.replicas.replica import Reached, Replica
 from vigie.storage.postgres.session import PostgresSession
 
 AGE_SECONDS = 2
 BACK_SECONDS_MAX = 20.0
-FIRST = Position(0)
+FIRST = ReplicationPosition(0)
 COUNT_VALUES = Statement("SELECT count(*) FROM installation WHERE name = 'a'", {})
 _WITHOUT_END: Mapping[str, Any] = {
     f"{call}_per_{time}": 10**6 for call in ("get", "list", "update") for time in ("minute", "hour")
@@ -52,7 +52,7 @@ class Cluster:
     """A primary and a standby of it."""
 
     primary: PostgresServer
-    standby: PostgresServer
+    replica: PostgresServer
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def cluster() -> Iterator[Cluster]:
     # Commits are waited for here, because what is lost is what this is about.
     with (
         a_postgres_server(found, "-c", "fsync=off", "-c", "max_connections=200") as primary,
-        a_standby(primary, "-c", "max_standby_streaming_delay=0") as standby,
+        a_standby(primary, "-c", "max_standby_streaming_delay=0") as replica,
     ):
-        yield Cluster(primary=primary, standby=standby)
+        yield Cluster(primary=primary, replica=replica)
 
 
 class Node:
@@ -96,10 +96,10 @@ class Node:
     @property
     def reads(self) -> tuple[float, float]:
         """How many reads the primary and the standbys have answered."""
-        primary, standby = (
+        primary, replica = (
             self.metric(f'vigie_store_reads_total{{place="{place}"}}') for place in ("primary", "standby")
         )
-        return primary, standby
+        return primary, replica
 
     @property
     def standbys_up(self) -> float:
@@ -151,7 +151,7 @@ def pair(cluster: Cluster, valkey: RunningValkey, tmp_path_factory: pytest.TempP
     sections: dict[str, Any] = {
         "database": DatabaseSettings(
             url=cluster.primary.url(name),
-            replicas=(cluster.standby.url(name),),
+            replicas=(cluster.replica.url(name),),
             replica_age_seconds_max=AGE_SECONDS,
         ),
         "keys": KeysSettings(secret_file=str(a_secret_in(folder))),
@@ -170,18 +170,18 @@ def number(pair: Pair) -> int:
     assert eventually(
         lambda: all(node.standbys_up == 1 for node in pair.nodes), within_seconds=BACK_SECONDS_MAX
     )
-    pair.cluster.primary.wait_for(pair.cluster.standby)
+    pair.cluster.primary.wait_for(pair.cluster.replica)
     return number
 
 
 @contextmanager
-def paused(standby: PostgresServer) -> Iterator[None]:
+def paused(replica: PostgresServer) -> Iterator[None]:
     """It replays nothing meanwhile."""
-    standby.pause_replay()
+    replica.pause_replay()
     try:
         yield
     finally:
-        standby.resume_replay()
+        replica.resume_replay()
 
 
 # Two servers
@@ -193,10 +193,10 @@ def test_a_caller_of_whom_nothing_is_known_is_answered_by_the_primary_and_then_b
     token = pair.house.a_token()
     node = pair.nodes[0]
     assert node.reads_from_standby(number, pair.house.a_token())
-    primary, standby = node.reads
+    primary, replica = node.reads
 
     node.name_of(number, token)
-    assert node.reads == (primary + 1, standby)
+    assert node.reads == (primary + 1, replica)
 
     assert node.reads_from_standby(number, token)
     assert pair.nodes[1].reads_from_standby(number, token)
@@ -215,7 +215,7 @@ def test_whoever_writes_reads_what_it_wrote_and_others_nothing_older_than_the_bo
     before = assigned(pair.nodes[0], number, reader)
     seen: list[tuple[float, str]] = []
 
-    with paused(pair.cluster.standby):
+    with paused(pair.cluster.replica):
         now = pair.rename(number, writer)
         changed_at = time.monotonic()
         for _ in range(5):
@@ -313,11 +313,11 @@ def test_a_standby_that_is_killed_under_reads_fails_none_of_them_and_comes_back(
     with ThreadPoolExecutor(len(tokens)) as callers:
         reads = [callers.submit(read, token) for token in tokens]
         try:
-            pair.cluster.standby.kill()
+            pair.cluster.replica.kill()
             assert eventually(lambda: ups() == [0, 0], within_seconds=BACK_SECONDS_MAX)
             count = len(statuses)
             assert eventually(lambda: len(statuses) > count + 20, within_seconds=BACK_SECONDS_MAX)
-            pair.cluster.standby.start()
+            pair.cluster.replica.start()
             assert eventually(lambda: ups() == [1, 1], within_seconds=BACK_SECONDS_MAX)
         finally:
             has_ended.set()
@@ -332,16 +332,16 @@ def test_a_list_whose_standby_fails_before_anything_is_sent_is_read_from_the_pri
     pair: Pair, number: int
 ) -> None:
     token = pair.house.a_token()
-    node, primary, standby = pair.nodes[0], pair.cluster.primary, pair.cluster.standby
+    node, primary, replica = pair.nodes[0], pair.cluster.primary, pair.cluster.replica
     assert node.reads_from_standby(number, token)
     before = node.reads
 
     with ThreadPoolExecutor(2) as others:
         # A lock that is held in the primary stops whoever reads the table, in the standby too.
         locking = others.submit(primary.sql, _LOCK_LISTS, database=pair.database)
-        assert eventually(lambda: standby.sql(_LOCKS) == "1", within_seconds=BACK_SECONDS_MAX)
+        assert eventually(lambda: replica.sql(_LOCKS) == "1", within_seconds=BACK_SECONDS_MAX)
         listing = others.submit(node.listed, token)
-        assert eventually(lambda: standby.sql(_END_WAITING) == "t", within_seconds=BACK_SECONDS_MAX)
+        assert eventually(lambda: replica.sql(_END_WAITING) == "t", within_seconds=BACK_SECONDS_MAX)
         locking.result()
         assert listing.result()
 
@@ -355,15 +355,15 @@ def test_without_valkey_reads_are_the_primary_s_and_changes_wait_until_they_are_
     node = pair.nodes[0]
     assert node.reads_from_standby(number, writer)
 
-    with paused(pair.cluster.standby):
+    with paused(pair.cluster.replica):
         pair.valkey.kill()
         try:
             began = time.monotonic()
             now = pair.rename(number, writer)
             assert time.monotonic() - began >= AGE_SECONDS
-            standby = [each.reads[1] for each in pair.nodes]
+            replica = [each.reads[1] for each in pair.nodes]
             assert [assigned(each, number, writer) for each in pair.nodes] == [now, now]
-            assert [each.reads[1] for each in pair.nodes] == standby
+            assert [each.reads[1] for each in pair.nodes] == replica
         finally:
             pair.valkey.start()
 
@@ -404,28 +404,28 @@ class Told:
     """What was said of standbys."""
 
     said: list[str] = field(default_factory=list)
-    standbys: list[Standby] = field(default_factory=list)
+    replicas: list[Replica] = field(default_factory=list)
 
-    def standby(self, url: str) -> Standby:
-        standby = Standby(
+    def replica(self, url: str) -> Replica:
+        replica = Replica(
             url,
             on_left_out=lambda _, reason: self.said.append(reason),
             on_back=lambda _: self.said.append("back"),
         )
-        self.standbys.append(standby)
-        return standby
+        self.replicas.append(replica)
+        return replica
 
 
 @asynccontextmanager
 async def reading(
-    primary_url: str, standby: Standby, *, age_seconds: float = AGE_SECONDS
-) -> AsyncIterator[tuple[PostgresDatabase, DatabaseWithStandbys]]:
+    primary_url: str, replica: Replica, *, age_seconds: float = AGE_SECONDS
+) -> AsyncIterator[tuple[PostgresDatabase, DatabaseWithReplicas]]:
     """A database, and the same as it is read where there is a standby, once that is up."""
     primary = await open_postgres(primary_url, create=True)
-    watching = asyncio.create_task(Watch(primary_url, [standby], age_seconds_max=age_seconds).run())
+    watching = asyncio.create_task(Watch(primary_url, [replica], age_seconds_max=age_seconds).run())
     try:
-        assert await becomes(lambda: standby.is_up)
-        yield primary, DatabaseWithStandbys(primary, [standby], age_seconds_max=age_seconds)
+        assert await becomes(lambda: replica.is_up)
+        yield primary, DatabaseWithReplicas(primary, [replica], age_seconds_max=age_seconds)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -452,16 +452,16 @@ async def add_value(session: Session, name: str, value: str) -> None:
 def urls(cluster: Cluster) -> tuple[str, str]:
     """An empty database, on the primary and on the standby."""
     name = cluster.primary.new_database()
-    cluster.primary.wait_for(cluster.standby)
-    return cluster.primary.url(name), cluster.standby.url(name)
+    cluster.primary.wait_for(cluster.replica)
+    return cluster.primary.url(name), cluster.replica.url(name)
 
 
 def test_a_standby_that_is_promoted_is_left_out(cluster: Cluster, urls: tuple[str, str]) -> None:
     async def work(other: PostgresServer, told: Told) -> None:
-        standby = told.standby(urls[1].replace(str(cluster.standby.folder), str(other.folder)))
-        async with reading(urls[0], standby):
+        replica = told.replica(urls[1].replace(str(cluster.replica.folder), str(other.folder)))
+        async with reading(urls[0], replica):
             await asyncio.to_thread(other.promote)
-            assert await becomes(lambda: not standby.is_up)
+            assert await becomes(lambda: not replica.is_up)
 
     told = Told()
     with a_standby(cluster.primary) as other:
@@ -479,13 +479,13 @@ def test_a_standby_that_has_not_followed_a_new_primary_does_not_pass_for_one_tha
         name = old.new_database()
         url = f"{old.url(name)},{new.folder}&target_session_attrs=read-write"
         old.wait_for(second)
-        standby = Told().standby(second.url(name))
-        async with reading(url, standby) as (primary, _):
+        replica = Told().replica(second.url(name))
+        async with reading(url, replica) as (primary, _):
             old.wait_for(new)
             new.kill()
             old.sql("CREATE TABLE unheard AS SELECT generate_series(1, 200000)", database=name)
             old.wait_for(second)
-            assert standby.may_answer(FIRST, since_seconds=0)
+            assert replica.may_answer(FIRST, since_seconds=0)
             old.kill()
             new.start()
             new.promote()
@@ -494,8 +494,8 @@ def test_a_standby_that_has_not_followed_a_new_primary_does_not_pass_for_one_tha
             position = await primary.position()
             bytes_of_second = second.sql("SELECT pg_last_wal_replay_lsn() - '0/0'")
             assert int(bytes_of_second) > position % 2**64
-            assert not standby.may_answer(position, since_seconds=0)
-            assert await becomes(lambda: not standby.is_up)
+            assert not replica.may_answer(position, since_seconds=0)
+            assert await becomes(lambda: not replica.is_up)
 
     with (
         a_postgres_server(cluster.primary.binaries) as old,
@@ -507,14 +507,14 @@ def test_a_standby_that_has_not_followed_a_new_primary_does_not_pass_for_one_tha
 
 def test_another_database_is_never_read_from(cluster: Cluster, urls: tuple[str, str]) -> None:
     async def work(told: Told) -> bool:
-        other = cluster.standby.url(cluster.primary.new_database())
-        standby = told.standby(other)
+        other = cluster.replica.url(cluster.primary.new_database())
+        replica = told.replica(other)
         primary = await open_postgres(urls[0], create=True)
-        watching = asyncio.create_task(Watch(urls[0], [standby], age_seconds_max=1).run())
+        watching = asyncio.create_task(Watch(urls[0], [replica], age_seconds_max=1).run())
         assert await becomes(lambda: bool(told.said))
         watching.cancel()
         await primary.close()
-        return standby.is_up
+        return replica.is_up
 
     told = Told()
 
@@ -524,17 +524,17 @@ def test_another_database_is_never_read_from(cluster: Cluster, urls: tuple[str, 
 
 def test_a_standby_that_has_been_set_back_is_not_read_from(urls: tuple[str, str]) -> None:
     async def work(told: Told) -> None:
-        standby = told.standby(urls[1])
+        replica = told.replica(urls[1])
         far = replace(await reached(urls[1]), offset=2**60)
-        await standby.see(far)
-        with pytest.raises(StandbyFailed):
-            await standby.find_incident(1, 1)
-        assert not standby.is_up
-        await standby.see(far)
-        with pytest.raises(StandbyFailed):
-            async with standby.snapshot(1):
+        await replica.see(far)
+        with pytest.raises(ReplicaFailed):
+            await replica.find_incident(1, 1)
+        assert not replica.is_up
+        await replica.see(far)
+        with pytest.raises(ReplicaFailed):
+            async with replica.snapshot(1):
                 pass
-        standby.close()
+        replica.close()
 
     told = Told()
     asyncio.run(work(told))
@@ -547,14 +547,14 @@ def test_of_two_standbys_behind_one_address_only_the_one_that_was_measured_is_re
 ) -> None:
     async def work(second: PostgresServer, told: Told) -> list[int]:
         name = cluster.primary.new_database()
-        for each in (cluster.standby, second):
+        for each in (cluster.replica, second):
             await asyncio.to_thread(cluster.primary.wait_for, each)
         async with (
-            an_address(cluster.standby) as address,
-            reading(cluster.primary.url(name), told.standby(address.url(name))) as (primary, database),
+            an_address(cluster.replica) as address,
+            reading(cluster.primary.url(name), told.replica(address.url(name))) as (primary, database),
         ):
             # What is opened while they are equally far stays open.
-            address.lead_to(second, cluster.standby)
+            address.lead_to(second, cluster.replica)
             await asyncio.to_thread(cluster.primary.wait_for, second)
             await looks(told, database, FIRST)
             with paused(second):
@@ -562,23 +562,23 @@ def test_of_two_standbys_behind_one_address_only_the_one_that_was_measured_is_re
                 position = await primary.position()
                 return [number for _ in range(3) for number in await looks(told, database, position)]
 
-    async def looks(told: Told, database: DatabaseWithStandbys, position: Position) -> list[int]:
+    async def looks(told: Told, database: DatabaseWithReplicas, position: ReplicationPosition) -> list[int]:
         """What several see at once, each on a connection of its own, once the standby is there."""
-        standby = told.standbys[0]
-        assert await becomes(lambda: standby.may_answer(position, since_seconds=0))
+        replica = told.replicas[0]
+        assert await becomes(lambda: replica.may_answer(position, since_seconds=0))
         seen = await asyncio.gather(*(look(database, position) for _ in range(4)))
-        with suppress(StandbyFailed):
-            await standby.find_incident(1, 1)
+        with suppress(ReplicaFailed):
+            await replica.find_incident(1, 1)
         return [number for number in seen if number is not None]
 
-    async def look(database: DatabaseWithStandbys, position: Position) -> int | None:
+    async def look(database: DatabaseWithReplicas, position: ReplicationPosition) -> int | None:
         try:
-            async with database.snapshot(after=position) as view:
+            async with database.snapshot(min_position=position) as view:
                 number = await view.number(COUNT_VALUES)
                 # The others are not to find this connection free.
                 await asyncio.sleep(0.1)
                 return number
-        except StandbyFailed:
+        except ReplicaFailed:
             return None
 
     told = Told()
@@ -593,19 +593,19 @@ def test_of_two_standbys_behind_one_address_only_the_one_that_was_measured_is_re
 def test_what_was_open_to_a_standby_ends_when_it_is_another_or_set_back(
     urls: tuple[str, str], change: dict[str, Any]
 ) -> None:
-    async def look(standby: Standby, seen: Reached) -> None:
-        async with standby.snapshot(1) as view:
-            await standby.see(replace(seen, **change))
+    async def look(replica: Replica, seen: Reached) -> None:
+        async with replica.snapshot(1) as view:
+            await replica.see(replace(seen, **change))
             await view.number(Statement("SELECT 1", {}))
 
     async def work(told: Told) -> None:
-        standby = told.standby(urls[1])
+        replica = told.replica(urls[1])
         seen = await reached(urls[1])
-        await standby.see(seen)
-        with pytest.raises(StandbyFailed):
-            await look(standby, seen)
-        assert standby.is_up
-        standby.close()
+        await replica.see(seen)
+        with pytest.raises(ReplicaFailed):
+            await look(replica, seen)
+        assert replica.is_up
+        replica.close()
 
     told = Told()
     asyncio.run(work(told))
@@ -616,24 +616,24 @@ def test_what_was_open_to_a_standby_ends_when_it_is_another_or_set_back(
 def test_a_connection_that_was_begun_before_a_standby_was_set_back_is_not_used(
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
-    async def look(standby: Standby) -> None:
-        async with standby.snapshot(1) as view:
+    async def look(replica: Replica) -> None:
+        async with replica.snapshot(1) as view:
             await view.number(Statement("SELECT 1", {}))
 
     async def work(told: Told) -> None:
-        async with an_address(cluster.standby) as address:
-            standby = told.standby(address.url(urlsplit(urls[1]).path[1:]))
+        async with an_address(cluster.replica) as address:
+            replica = told.replica(address.url(urlsplit(urls[1]).path[1:]))
             seen = await reached(urls[1])
-            await standby.see(seen)
+            await replica.see(seen)
             address.opens.clear()
-            looking = asyncio.create_task(look(standby))
+            looking = asyncio.create_task(look(replica))
             await asyncio.sleep(0.1)
-            await standby.see(replace(seen, offset=0))
+            await replica.see(replace(seen, offset=0))
             address.opens.set()
-            with pytest.raises(StandbyFailed):
+            with pytest.raises(ReplicaFailed):
                 await looking
-            assert standby.is_up
-            standby.close()
+            assert replica.is_up
+            replica.close()
 
     told = Told()
     asyncio.run(work(told))
@@ -645,21 +645,21 @@ def test_a_mark_whose_answer_is_lost_puts_no_standby_out(cluster: Cluster, urls:
     name = urlsplit(urls[0]).path[1:]
 
     def marked() -> int:
-        return int(cluster.standby.sql("SELECT max(change) FROM installation_writer", database=name))
+        return int(cluster.replica.sql("SELECT max(change) FROM installation_writer", database=name))
 
     async def work(told: Told) -> None:
-        standby = told.standby(urls[1])
+        replica = told.replica(urls[1])
         async with an_address(cluster.primary) as address:
             primary = await open_postgres(urls[0], create=True)
-            watching = asyncio.create_task(Watch(address.url(name), [standby], age_seconds_max=6).run())
-            assert await becomes(lambda: standby.is_up)
+            watching = asyncio.create_task(Watch(address.url(name), [replica], age_seconds_max=6).run())
+            assert await becomes(lambda: replica.is_up)
             address.answers.clear()
             before = await asyncio.to_thread(marked)
             assert await becomes(lambda: marked() > before)
             # As long as two looks take.
             await asyncio.sleep(1.2)
             assert told.said == []
-            assert await becomes(lambda: not standby.is_up)
+            assert await becomes(lambda: not replica.is_up)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await primary.close()
@@ -675,11 +675,11 @@ def test_whoever_finds_no_connection_to_a_standby_free_is_answered_by_the_primar
 ) -> None:
     async def work(told: Told) -> list[Place]:
         places: list[Place] = []
-        async with an_address(cluster.standby) as address:
-            standby = told.standby(address.url(urlsplit(urls[1]).path[1:]))
-            async with reading(urls[0], standby) as (primary, _):
-                database = DatabaseWithStandbys(
-                    primary, [standby], age_seconds_max=AGE_SECONDS, count_read=places.append
+        async with an_address(cluster.replica) as address:
+            replica = told.replica(address.url(urlsplit(urls[1]).path[1:]))
+            async with reading(urls[0], replica) as (primary, _):
+                database = DatabaseWithReplicas(
+                    primary, [replica], age_seconds_max=AGE_SECONDS, count_read=places.append
                 )
                 # All connections are open, and have heard the question before.
                 await asyncio.gather(*(find(database, tenant_id) for tenant_id in range(8)))
@@ -687,12 +687,12 @@ def test_whoever_finds_no_connection_to_a_standby_free_is_answered_by_the_primar
                 address.answer_seconds = 0.3
                 await asyncio.gather(*(find(database, tenant_id) for tenant_id in range(24)))
                 address.answer_seconds = 0
-                assert standby.is_up
+                assert replica.is_up
         return places
 
-    async def find(database: DatabaseWithStandbys, tenant_id: int) -> None:
+    async def find(database: DatabaseWithReplicas, tenant_id: int) -> None:
         values = {"tenant_id": tenant_id, "incident_id": 1}
-        assert await database.row("find_incident", values, after=FIRST) is None
+        assert await database.row("find_incident", values, min_position=FIRST) is None
 
     told = Told()
     places = asyncio.run(work(told))
@@ -707,19 +707,19 @@ def test_whoever_has_no_position_or_a_later_one_is_answered_by_the_primary(
     async def work(told: Told) -> list[str]:
         places: list[str] = []
         values = {"tenant_id": 1, "incident_id": 1}
-        standby = told.standby(urls[1])
-        async with reading(urls[0], standby) as (primary, _):
-            database = DatabaseWithStandbys(
-                primary, [standby], age_seconds_max=AGE_SECONDS, count_read=places.append
+        replica = told.replica(urls[1])
+        async with reading(urls[0], replica) as (primary, _):
+            database = DatabaseWithReplicas(
+                primary, [replica], age_seconds_max=AGE_SECONDS, count_read=places.append
             )
-            with paused(cluster.standby):
+            with paused(cluster.replica):
                 await primary.write(lambda session: add_value(session, "a", "1"))
                 now = await primary.position()
-                for after in (None, FIRST, now):
-                    await database.row("find_incident", values, after=after)
-                assert await database.row("installation_value", {"name": "a"}, after=FIRST) == ("1",)
-                for after in (None, FIRST, now):
-                    async with database.snapshot(after=after) as view:
+                for min_position in (None, FIRST, now):
+                    await database.row("find_incident", values, min_position=min_position)
+                assert await database.row("installation_value", {"name": "a"}, min_position=FIRST) == ("1",)
+                for min_position in (None, FIRST, now):
+                    async with database.snapshot(min_position=min_position) as view:
                         assert await view.number(Statement("SELECT 1", {})) == 1
         return places
 
@@ -732,17 +732,17 @@ def test_a_view_that_stands_in_the_way_of_what_is_replayed_fails_and_the_standby
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
     async def work(told: Told) -> bool:
-        standby = told.standby(urls[1])
-        async with reading(urls[0], standby) as (primary, database):
+        replica = told.replica(urls[1])
+        async with reading(urls[0], replica) as (primary, database):
             await primary.write(lambda session: add_value(session, "a", "1"))
-            with pytest.raises(StandbyFailed):
+            with pytest.raises(ReplicaFailed):
                 await look_on(database)
-            return await becomes(lambda: standby.is_up)
+            return await becomes(lambda: replica.is_up)
 
-    async def look_on(database: DatabaseWithStandbys) -> None:
+    async def look_on(database: DatabaseWithReplicas) -> None:
         """Look again and again, at what the primary removes for good meanwhile."""
         connection = await asyncpg.connect(urls[0])
-        async with asyncio.timeout(BACK_SECONDS_MAX), database.snapshot(after=FIRST) as view:
+        async with asyncio.timeout(BACK_SECONDS_MAX), database.snapshot(min_position=FIRST) as view:
             await view.number(COUNT_VALUES)
             await connection.execute("DELETE FROM installation WHERE name = 'a'")
             await connection.execute("VACUUM (FREEZE) installation")
@@ -778,7 +778,7 @@ def test_the_log_says_that_a_standby_is_left_out_and_back_but_not_its_password(
     log = Path("serve.log")
     with served("--port", 0, log=log) as (process, said):
         assert eventually(lambda: standbys_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
-        with paused(cluster.standby):
+        with paused(cluster.replica):
             assert eventually(lambda: standbys_up(said["url"]) == "0.0", within_seconds=BACK_SECONDS_MAX)
         assert eventually(lambda: standbys_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
         process.terminate()

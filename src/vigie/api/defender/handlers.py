@@ -16,19 +16,19 @@ import msgspec
 from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
 from vigie.api.error_responses import JSON_TYPE
 from vigie.api.gate import Gate
-from vigie.application.incidents import Casework
+from vigie.application.incidents import IncidentService
 from vigie.core.access import Caller, Principal, require_read, require_write
-from vigie.core.audit import Deed, actor_of
+from vigie.core.audit import AuditContext, actor_of
 from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, said
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
 from vigie.core.update import parse_update
 from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
-from vigie.http.response_budget import LargeAnswers
+from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.storage.database import LARGE_ROW_BYTES
-from vigie.storage.incidents import Page, RequestKey
+from vigie.storage.incidents import IdempotencyKey, Page
 
 INCIDENT_ROUTE = "/api/incidents/{id}"
 INCIDENT_METHODS = ("GET", "HEAD", "PATCH")
@@ -70,25 +70,25 @@ def incident_segment(path: bytes) -> bytes | None:
     return None if found is None else found[1] or b""
 
 
-class DefenderFace:
+class DefenderHandlers:
     """Answers the calls of the incidents API."""
 
     def __init__(
         self,
         gate: Gate,
-        casework: Casework,
+        incident_service: IncidentService,
         quotas: DefenderQuotas,
         *,
         write_seconds: float,
         determinations_as_sent: bool,
     ) -> None:
         self._gate = gate
-        self._casework = casework
+        self._casework = incident_service
         self._quotas = quotas
         self._write_seconds = write_seconds
         self._determinations_as_sent = determinations_as_sent
         self._lists_under_way: Counter[Principal] = Counter()
-        self._large_answers = LargeAnswers()
+        self._large_answers = ResponseBudget()
 
     async def one_incident(self, exchange: Exchange, segment: bytes) -> None:
         """Answer `/api/incidents/{id}`; `segment` is the last part of the path as it came."""
@@ -102,13 +102,13 @@ class DefenderFace:
         """Answer `/api/incidents`."""
         if exchange.method not in LIST_METHODS:
             raise MethodNotAllowed(exchange.method, LIST_METHODS)
-        caller, exposure, after = await self._gate.admit(exchange, self._quotas.list, require_read)
+        caller, exposure, min_position = await self._gate.admit(exchange, self._quotas.list, require_read)
         request = parse_page_request(exchange.scope["query_string"])
         async with (
             self._one_more_list(caller),
             streaming(exchange, grace_seconds=self._write_seconds) as answer,
             self._casework.list_incidents(
-                caller.tenant_id, exposure, request, exchange.at, after=after
+                caller.tenant_id, exposure, request, exchange.at, min_position=min_position
             ) as page,
         ):
             headers = [*COMMON_HEADERS, (b"vary", b"Accept-Encoding")]
@@ -132,11 +132,11 @@ class DefenderFace:
                 del self._lists_under_way[key]
 
     async def _get_incident(self, exchange: Exchange, segment: bytes) -> None:
-        caller, exposure, after = await self._gate.admit(exchange, self._quotas.get, require_read)
+        caller, exposure, min_position = await self._gate.admit(exchange, self._quotas.get, require_read)
         incident_id = _incident_id(segment)
         refuse_query_options(exchange.scope["query_string"])
         document = await self._casework.get_incident(
-            caller.tenant_id, exposure, incident_id, exchange.at, after=after
+            caller.tenant_id, exposure, incident_id, exchange.at, min_position=min_position
         )
         if len(document) >= LARGE_ROW_BYTES:
             self._large_answers.require_room(caller.principal, len(document))
@@ -160,7 +160,7 @@ class DefenderFace:
                 exposure,
                 incident_id,
                 parse_update(body, determinations_as_sent=self._determinations_as_sent),
-                Deed(actor=actor_of(caller), request_id=exchange.request_id, at=exchange.at),
+                AuditContext(actor=actor_of(caller), request_id=exchange.request_id, at=exchange.at),
                 done=_request_key(exchange, caller, incident_id, body),
             )
         if len(document) >= LARGE_ROW_BYTES:
@@ -242,7 +242,7 @@ def _require_json(exchange: Exchange) -> None:
         raise InvalidBody("Request body is incorrect: its Content-Type must be application/json.")
 
 
-def _request_key(exchange: Exchange, caller: Caller, incident_id: int, body: bytes) -> RequestKey:
+def _request_key(exchange: Exchange, caller: Caller, incident_id: int, body: bytes) -> IdempotencyKey:
     """What makes a request the same as an earlier one, for a client that names its requests."""
     name = exchange.header(b"idempotency-key")
     if not name:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from vigie.api.error_responses import TOKEN_PROBLEMS
+from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.api.oauth.responses import client_info, device_answer, v1_answer, v2_answer
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
@@ -22,13 +22,13 @@ from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients.authentication import (
     GUID,
     TENANTS_OF_ANY,
-    Clients,
+    ClientAuthenticator,
     Credentials,
     Sender,
     basic_credentials,
 )
 from vigie.identity.grants.device_code import DeviceCodes
-from vigie.identity.grants.registry import Grants
+from vigie.identity.grants.registry import GrantRegistry
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
@@ -58,13 +58,13 @@ _VENDORS_NAMES = ("login.microsoftonline.com", _VENDORS_CACHE, "login.microsoft.
 """The names of the vendor's login, which its libraries take for one: the one to call first."""
 
 
-class LoginFace:
+class OAuthEndpoints:
     """Answers the calls of the token endpoints, discovery and the key set."""
 
     def __init__(
         self,
-        grants: Grants,
-        clients: Clients,
+        grants: GrantRegistry,
+        clients: ClientAuthenticator,
         device_codes: DeviceCodes,
         ring: Callable[[], KeyRing],
         *,
@@ -97,7 +97,7 @@ class LoginFace:
         else:
             exchange.tenant_guid = issued.tenant_guid
             # Whoever gets a token has proven what it took.
-            exchange.paces = None
+            exchange.anonymous_throttles = None
             self._count_outcome(ISSUED)
             tokens = v2_answer(issued) if is_v2 else v1_answer(issued)
             more = client_info(issued) if form.get("client_info") == "1" else {}
@@ -293,7 +293,7 @@ async def _answer(
 
 
 async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
-    status, error = TOKEN_PROBLEMS[refusal.code]
+    status, error = TOKEN_ERROR_RESPONSES[refusal.code]
     exchange.refusal = f"AADSTS{refusal.code}"
     exchange.detail = exchange.detail or refusal.detail
     seconds = _RETRY_AFTER_SECONDS.get(status)

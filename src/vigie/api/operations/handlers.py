@@ -19,7 +19,7 @@ from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange, Receive, Scope, Send, chosen_coding
 from vigie.observability.cached_result import RecentResult
 from vigie.observability.metrics import form_for
-from vigie.observability.metrics_cache import Scrapes
+from vigie.observability.metrics_cache import MetricsCache
 from vigie.ui.landing import landing_document, landing_page, wants_page
 from vigie.ui.languages import texts_for
 
@@ -32,16 +32,18 @@ _STRICT = b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action '
 _FOR_A_WHILE = (b"cache-control", b"public, max-age=600")
 
 
-class ServiceFace:
+class OperationsHandlers:
     """Answers what needs no token: nothing here says anything about a tenant."""
 
-    def __init__(self, scrapes: Scrapes, store_failure: RecentResult[StoreUnavailable | None]) -> None:
-        self._scrapes = scrapes
+    def __init__(
+        self, metrics_cache: MetricsCache, store_failure: RecentResult[StoreUnavailable | None]
+    ) -> None:
+        self._scrapes = metrics_cache
         self._store_failure = store_failure
 
     async def alive(self, exchange: Exchange) -> None:
         """The process answers, at once: whoever asks may end it otherwise."""
-        exchange.paces = None
+        exchange.anonymous_throttles = None
         await _answer(exchange, b"application/json", msgspec.json.encode({"status": "alive"}))
 
     async def ready(self, exchange: Exchange) -> None:
@@ -122,8 +124,8 @@ async def _answer(
 class MetricsApp:
     """An ASGI application of /metrics alone, for a port of its own."""
 
-    def __init__(self, scrapes: Scrapes) -> None:
-        self._scrapes = scrapes
+    def __init__(self, metrics_cache: MetricsCache) -> None:
+        self._scrapes = metrics_cache
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer one request."""

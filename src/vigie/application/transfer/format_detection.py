@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vigie.application.transfer.json_tokenizer import CHUNK_BYTES, Nesting, Tape
+from vigie.application.transfer.json_tokenizer import CHUNK_BYTES, JsonCursor, Nesting
 
 _USUAL_LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _BEGINNING_BYTES: Final = 100
@@ -24,14 +24,14 @@ _NEXT_LINE = re.compile(rb"[ \t\r\n]*+(.?)", re.DOTALL)
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def goes_by_lines(tape: Tape, bytes_max: int) -> bool:
+def goes_by_lines(cursor: JsonCursor, bytes_max: int) -> bool:
     """Whether the document ahead has its line to itself, so that line ends part it from what follows."""
-    if tape.next_byte != b"{":
+    if cursor.next_byte != b"{":
         return False
-    line_end = _find_end_of_line(tape)
-    if line_end < 0 and tape.ended:
+    line_end = _find_end_of_line(cursor)
+    if line_end < 0 and cursor.ended:
         return False
-    first_line = tape.chunk[tape.at : None if line_end < 0 else line_end].rstrip()
+    first_line = cursor.chunk[cursor.at : None if line_end < 0 else line_end].rstrip()
     closes_at = Nesting().find_end(first_line, 0)
     is_list_answer = LIST_ANSWER_HEAD.match(first_line) is not None
     if is_list_answer and (line_end < 0 or closes_at is None or len(first_line) > bytes_max):
@@ -39,15 +39,15 @@ def goes_by_lines(tape: Tape, bytes_max: int) -> bool:
     if line_end < 0:
         return closes_at is None
     if closes_at is None:
-        return _is_broken_line(first_line, tape.chunk, line_end)
+        return _is_broken_line(first_line, cursor.chunk, line_end)
     rest = first_line[closes_at:].lstrip()
-    return not rest or (not rest.startswith(b"{") and _is_broken_line(first_line, tape.chunk, line_end))
+    return not rest or (not rest.startswith(b"{") and _is_broken_line(first_line, cursor.chunk, line_end))
 
 
-def _find_end_of_line(tape: Tape) -> int:
+def _find_end_of_line(cursor: JsonCursor) -> int:
     for size_bytes in (CHUNK_BYTES, _USUAL_LINE_BYTES_MAX):
-        tape.hold(size_bytes)
-        line_end = tape.chunk.find(b"\n", tape.at)
+        cursor.hold(size_bytes)
+        line_end = cursor.chunk.find(b"\n", cursor.at)
         if line_end >= 0:
             break
     return line_end

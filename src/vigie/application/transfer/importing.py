@@ -17,8 +17,8 @@ from vigie.application.transfer.incident_reader import (
     open_source,
     read_incidents,
 )
-from vigie.core.audit import Deed
-from vigie.core.incident import KeptIncident, NotAnIncident, keep_incident
+from vigie.core.audit import AuditContext
+from vigie.core.incident import NotAnIncident, StoredIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.storage.incidents import IncidentStore, PutCount
 
@@ -82,7 +82,7 @@ def _name_of(source: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead:
+class FutureTimestamps:
     """So many incidents say that they were last updated at a time to come; this is the one furthest ahead."""
 
     count: int
@@ -97,15 +97,15 @@ def _untold(_: object, /) -> None:
 class Import:
     """One run over some files. `tally` is true at every moment, also of a run that was broken off.
 
-    `deed` is what the incidents' history says of it. `on_not_taken` hears of each incident and each file that
-    is not taken, `on_found_inside` of what wraps incidents, once for each place of a file, `on_read` of the bytes
-    of each file as they are read, `on_tally` of the tally after a batch.
+    `audit_context` is what the incidents' history says of it. `on_not_taken` hears of each incident and each
+    file that is not taken, `on_found_inside` of what wraps incidents, once for each place of a file, `on_read`
+    of the bytes of each file as they are read, `on_tally` of the tally after a batch.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        deed: Deed,
+        audit_context: AuditContext,
         *,
         on_not_taken: Callable[[NotTaken], object],
         on_found_inside: Callable[[FoundInside], object] = _untold,
@@ -115,8 +115,8 @@ class Import:
     ) -> None:
         self.unread_files_count = 0
         self.history_count = 0
-        self.ahead: Ahead | None = None
-        self._deed = deed
+        self.ahead: FutureTimestamps | None = None
+        self._deed = audit_context
         self._on_not_taken = on_not_taken
         self._on_found_inside = on_found_inside
         self._on_read = on_read
@@ -185,9 +185,9 @@ class Import:
         self._put_count += put
         self._on_tally(self.tally)
 
-    def _next_batch(self) -> list[KeptIncident]:
+    def _next_batch(self) -> list[StoredIncident]:
         """Incidents that can be taken; none at the end."""
-        batch: list[KeptIncident] = []
+        batch: list[StoredIncident] = []
         size_bytes = 0
         for incident in self._kept:
             batch.append(incident)
@@ -196,7 +196,7 @@ class Import:
                 break
         return batch
 
-    def _keep_all(self, names: Sequence[str]) -> Iterator[KeptIncident]:
+    def _keep_all(self, names: Sequence[str]) -> Iterator[StoredIncident]:
         for name in names:
             met = _Numbers()
             told_paths: set[str] = set()
@@ -229,10 +229,12 @@ class Import:
             reason = f"this cannot be read: {error.strerror or error}"
             self._on_not_taken(NotTaken(source=name, reason=reason))
 
-    def _note_time_of(self, incident: KeptIncident) -> None:
+    def _note_time_of(self, incident: StoredIncident) -> None:
         if incident.last_update_at <= self._deed.at + AHEAD_TICKS:
             return
-        furthest = Ahead(count=1, incident_id=incident.incident_id, last_update_at=incident.last_update_at)
+        furthest = FutureTimestamps(
+            count=1, incident_id=incident.incident_id, last_update_at=incident.last_update_at
+        )
         if self.ahead is not None:
             further = max(self.ahead, furthest, key=lambda each: each.last_update_at)
             furthest = replace(further, count=self.ahead.count + 1)
@@ -244,7 +246,7 @@ class Import:
         self._on_not_taken(NotTaken(source=name, line=finding.line, path=path, reason=error.reason))
 
 
-def _keep(finding: RawIncident | Unreadable, met: "_Numbers") -> KeptIncident:
+def _keep(finding: RawIncident | Unreadable, met: "_Numbers") -> StoredIncident:
     if isinstance(finding, Unreadable):
         raise NotAnIncident(finding.reason)
     try:
@@ -284,9 +286,9 @@ class _Feed:
     """
 
     def __init__(self) -> None:
-        self._batches: queue.SimpleQueue[list[KeptIncident] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[list[StoredIncident] | None] = queue.SimpleQueue()
 
-    async def give(self, batch: list[KeptIncident], putting: "asyncio.Task[PutCount]") -> None:
+    async def give(self, batch: list[StoredIncident], putting: "asyncio.Task[PutCount]") -> None:
         """Hand a batch over once there is room, or nobody is left to take it."""
         while not self._batches.empty() and not putting.done():
             await asyncio.wait({putting}, timeout=_POLL_SECONDS)
@@ -296,7 +298,7 @@ class _Feed:
         """Undo the change, unless it has ended."""
         self._batches.put(None)
 
-    def __iter__(self) -> Iterator[KeptIncident]:
+    def __iter__(self) -> Iterator[StoredIncident]:
         while batch := self._batches.get():
             yield from batch
         if batch is None:

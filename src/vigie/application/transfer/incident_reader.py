@@ -19,8 +19,8 @@ from vigie.application.transfer.format_detection import (
 )
 from vigie.application.transfer.json_tokenizer import (
     CHUNK_BYTES,
+    JsonCursor,
     Nesting,
-    Tape,
     find_line_end,
     find_stray_end,
     find_word_end,
@@ -89,11 +89,11 @@ def read_incidents(stream: BinaryIO, *, incident_bytes_max: int = INCIDENT_BYTES
     Nothing is decoded: an incident may still turn out not to be JSON, or not to be an object. No content
     makes this raise, and it never holds much more than one incident of the largest size.
     """
-    tape = Tape(stream)
-    tape.hold(len(_BOM))
-    if tape.chunk.startswith(_BOM):
-        tape.pass_to(len(_BOM))
-    yield from _read(tape, incident_bytes_max)
+    cursor = JsonCursor(stream)
+    cursor.hold(len(_BOM))
+    if cursor.chunk.startswith(_BOM):
+        cursor.pass_to(len(_BOM))
+    yield from _read(cursor, incident_bytes_max)
 
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -147,32 +147,32 @@ def _cut_short(begun_on: int, *, is_marked: bool) -> str:
     return f"What begins on line {begun_on} {ending}; export or copy it again."
 
 
-def _read(tape: Tape, bytes_max: int) -> Iterator[Finding]:
+def _read(cursor: JsonCursor, bytes_max: int) -> Iterator[Finding]:
     try:
-        yield from _documents(tape, bytes_max)
+        yield from _documents(cursor, bytes_max)
     except _CutShortError as cut:
-        yield Unreadable(line=tape.line, path=cut.path, reason=tape.damage or str(cut))
+        yield Unreadable(line=cursor.line, path=cut.path, reason=cursor.damage or str(cut))
     else:
-        if tape.damage is not None:
-            yield Unreadable(line=tape.line, path="$", reason=tape.damage)
+        if cursor.damage is not None:
+            yield Unreadable(line=cursor.line, path="$", reason=cursor.damage)
 
 
-def _documents(tape: Tape, bytes_max: int) -> Iterator[Finding]:
+def _documents(cursor: JsonCursor, bytes_max: int) -> Iterator[Finding]:
     ended_on = 0
-    while tape.skip_space():
-        if tape.next_byte not in (b"{", b"["):
-            yield Unreadable(line=tape.line, path="$", reason=_not_accepted(tape, is_start=ended_on == 0))
+    while cursor.skip_space():
+        if cursor.next_byte not in (b"{", b"["):
+            yield Unreadable(line=cursor.line, path="$", reason=_not_accepted(cursor, is_start=ended_on == 0))
             return
-        if tape.line > ended_on and goes_by_lines(tape, bytes_max):
-            yield from _lines(tape, bytes_max)
+        if cursor.line > ended_on and goes_by_lines(cursor, bytes_max):
+            yield from _lines(cursor, bytes_max)
             return
-        yield from _document(tape, bytes_max)
-        ended_on = tape.line
+        yield from _document(cursor, bytes_max)
+        ended_on = cursor.line
 
 
-def _not_accepted(tape: Tape, *, is_start: bool) -> str:
-    tape.hold(_SHOWN_BYTES)
-    ahead = tape.chunk[tape.at : tape.at + _SHOWN_BYTES]
+def _not_accepted(cursor: JsonCursor, *, is_start: bool) -> str:
+    cursor.hold(_SHOWN_BYTES)
+    ahead = cursor.chunk[cursor.at : cursor.at + _SHOWN_BYTES]
     if is_start and ahead.startswith(_UTF16_BOMS):
         return "The file is UTF-16; save it as UTF-8."
     shown = ascii(ahead)[1:]
@@ -181,43 +181,43 @@ def _not_accepted(tape: Tape, *, is_start: bool) -> str:
     return f"After the end of the JSON comes {shown}; it and what follows were not read. {_ACCEPTED}"
 
 
-def _lines(tape: Tape, bytes_max: int) -> Iterator[Finding]:
-    while tape.skip_space():
-        line = tape.line
-        text = tape.take(find_line_end, bytes_max)
+def _lines(cursor: JsonCursor, bytes_max: int) -> Iterator[Finding]:
+    while cursor.skip_space():
+        line = cursor.line
+        text = cursor.take(find_line_end, bytes_max)
         if text is None:
             yield _too_large(line, "$", bytes_max)
         elif LIST_ANSWER_HEAD.match(text):
-            yield from _read(Tape(io.BytesIO(text), line=line), bytes_max)
-        elif _ends_in_cut(text) and not tape.skip_space():
+            yield from _read(JsonCursor(io.BytesIO(text), line=line), bytes_max)
+        elif _ends_in_cut(text) and not cursor.skip_space():
             yield Unreadable(line=line, path="$", reason=_cut_short(line, is_marked=True))
         else:
             yield from _incidents_in(text.rstrip(b" \t\r"), line, bytes_max)
 
 
-def _document(tape: Tape, bytes_max: int) -> Iterator[Finding]:
-    if tape.next_byte == b"[":
-        yield from _elements(tape, "$", bytes_max)
-        tape.pass_to(tape.at + 1)
+def _document(cursor: JsonCursor, bytes_max: int) -> Iterator[Finding]:
+    if cursor.next_byte == b"[":
+        yield from _elements(cursor, "$", bytes_max)
+        cursor.pass_to(cursor.at + 1)
         return
-    tape.hold(CHUNK_BYTES)
-    if head := LIST_ANSWER_HEAD.match(tape.chunk, tape.at):
-        yield from _list_answer(tape, head.end(), bytes_max)
+    cursor.hold(CHUNK_BYTES)
+    if head := LIST_ANSWER_HEAD.match(cursor.chunk, cursor.at):
+        yield from _list_answer(cursor, head.end(), bytes_max)
         return
-    line = tape.line
-    text = _take_nested(tape, Nesting(), "$", bytes_max)
+    line = cursor.line
+    text = _take_nested(cursor, Nesting(), "$", bytes_max)
     if text is None:
         yield _too_large(line, "$", bytes_max)
     else:
         yield from _incidents_in(text, line, bytes_max)
 
 
-def _list_answer(tape: Tape, value_at: int, bytes_max: int) -> Iterator[Finding]:
+def _list_answer(cursor: JsonCursor, value_at: int, bytes_max: int) -> Iterator[Finding]:
     """The elements of a list answer's `value`, and a word about what follows it, should that be no ending."""
-    tape.pass_to(value_at)
-    yield from _elements(tape, "$.value", bytes_max)
-    line = tape.line
-    ending = _take_nested(tape, Nesting(depth=2), "$", bytes_max)
+    cursor.pass_to(value_at)
+    yield from _elements(cursor, "$.value", bytes_max)
+    line = cursor.line
+    ending = _take_nested(cursor, Nesting(depth=2), "$", bytes_max)
     if ending is None or not ends_list_answer(ending):
         reason = "What follows the array of `value` was not read; correct it to be the end of a list answer."
         yield Unreadable(line=line, path="$", reason=reason)
@@ -253,9 +253,9 @@ def _incidents_at(place: Place, line: int, bytes_max: int) -> Iterator[Finding]:
     if not place.is_list:
         yield _found(place.text, line, place.path, bytes_max)
         return
-    tape = Tape(io.BytesIO(place.text), line=line)
-    tape.skip_space()
-    yield from _elements(tape, place.path, bytes_max)
+    cursor = JsonCursor(io.BytesIO(place.text), line=line)
+    cursor.skip_space()
+    yield from _elements(cursor, place.path, bytes_max)
 
 
 def _line_of(document: bytes, at: int, begun_on: int) -> int:
@@ -276,26 +276,26 @@ def _beside_value(line: int, others: Sequence[Place]) -> Unreadable:
     return Unreadable(line=line, path="$", reason=reason)
 
 
-def _elements(tape: Tape, path: str, bytes_max: int) -> Iterator[Finding]:
+def _elements(cursor: JsonCursor, path: str, bytes_max: int) -> Iterator[Finding]:
     """The elements of the array whose `[` is next; afterwards its `]` is next."""
-    begun_on = tape.line
-    tape.pass_to(tape.at + 1)
+    begun_on = cursor.line
+    cursor.pass_to(cursor.at + 1)
     index, before = 0, "["
-    while tape.skip_space():
-        byte, line, place = tape.next_byte, tape.line, f"{path}[{index}]"
+    while cursor.skip_space():
+        byte, line, place = cursor.next_byte, cursor.line, f"{path}[{index}]"
         if (reason := _misplaced(byte, before)) is not None:
             yield Unreadable(line=line, path=place, reason=reason)
         if byte == b"]":
             return
         if byte == b",":
-            tape.pass_to(tape.at + 1)
+            cursor.pass_to(cursor.at + 1)
             before = ","
         elif reason is _STRAY:
-            tape.take(find_stray_end, 0)
-        elif byte in _CUT_MARK_BEGINS and _is_cut(tape):
+            cursor.take(find_stray_end, 0)
+        elif byte in _CUT_MARK_BEGINS and _is_cut(cursor):
             raise _CutShortError(place, begun_on, is_marked=True)
         else:
-            text = _take_element(tape, place, bytes_max)
+            text = _take_element(cursor, place, bytes_max)
             yield _found(text, line, place, bytes_max)
             index, before = index + 1, "element"
     raise _CutShortError(path, begun_on)
@@ -319,17 +319,17 @@ def _misplaced(byte: bytes, before: str) -> str | None:
             return None
 
 
-def _take_element(tape: Tape, path: str, bytes_max: int) -> bytes | None:
-    if tape.next_byte in b"{[":
-        return _take_nested(tape, Nesting(), path, bytes_max)
-    if tape.next_byte == b'"':
-        return _take_nested(tape, Nesting(at_quote=True), path, bytes_max)
-    return tape.take(find_word_end, bytes_max)
+def _take_element(cursor: JsonCursor, path: str, bytes_max: int) -> bytes | None:
+    if cursor.next_byte in b"{[":
+        return _take_nested(cursor, Nesting(), path, bytes_max)
+    if cursor.next_byte == b'"':
+        return _take_nested(cursor, Nesting(at_quote=True), path, bytes_max)
+    return cursor.take(find_word_end, bytes_max)
 
 
-def _take_nested(tape: Tape, nesting: Nesting, path: str, bytes_max: int) -> bytes | None:
-    begun_on = tape.line
-    text = tape.take(nesting.find_end, bytes_max)
+def _take_nested(cursor: JsonCursor, nesting: Nesting, path: str, bytes_max: int) -> bytes | None:
+    begun_on = cursor.line
+    text = cursor.take(nesting.find_end, bytes_max)
     if not nesting.closed:
         raise _CutShortError(path, begun_on, is_marked=_ends_in_cut(text or b""))
     return text
@@ -339,10 +339,10 @@ def _ends_in_cut(text: bytes) -> bool:
     return _CUT_MARK.search(text[-_CUT_MARK_BYTES:]) is not None
 
 
-def _is_cut(tape: Tape) -> bool:
+def _is_cut(cursor: JsonCursor) -> bool:
     """Whether nothing follows but dots for what was left out, and perhaps what closes the rest."""
-    tape.hold(_CUT_MARK_BYTES)
-    ahead = tape.chunk[tape.at :]
+    cursor.hold(_CUT_MARK_BYTES)
+    ahead = cursor.chunk[cursor.at :]
     return len(ahead) < _CUT_MARK_BYTES and _CUT_MARK.match(ahead) is not None
 
 

@@ -97,7 +97,7 @@ def _first(ends: re.Pattern[bytes], chunk: bytes, at: int) -> int | None:
     return end and end.start()
 
 
-class Tape:
+class JsonCursor:
     """A stream read once, front to back: the chunk in hand, the place in it, and the line of that place.
 
     When the stream cannot be decompressed any further it ends there, and `damage` says why.

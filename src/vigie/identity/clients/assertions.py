@@ -19,11 +19,11 @@ from vigie.core.errors import InvalidToken, said
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.certificates import key_of
-from vigie.identity.directory_repository import Directory
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
 from vigie.identity.tokens.audiences import Audiences, bare
-from vigie.identity.tokens.jws import ReadToken, read_token, refuse_critical
+from vigie.identity.tokens.jws import ParsedJwt, parse_jwt, refuse_critical
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_BYTES_MAX = 16 * 1024
@@ -41,7 +41,7 @@ _TOKEN_PATHS = ("oauth2/v2.0/token", "oauth2/token")
 class SentAssertion:
     """An assertion as it came. Nothing in it is proven, and `client_id` is only whose it says it is."""
 
-    read: ReadToken
+    read: ParsedJwt
     client_id: str
 
 
@@ -63,7 +63,7 @@ def read_assertion(text: str) -> SentAssertion:
         raise refused_assertion(f"it is longer than {ASSERTION_BYTES_MAX} bytes")
     try:
         # azure-identity pads.
-        read = read_token(text, may_be_padded=True)
+        read = parse_jwt(text, may_be_padded=True)
     except InvalidToken as error:
         raise refused_assertion(f"it is not a signed JSON web token: {error.detail}") from error
     client_id = read.claims.get("iss")
@@ -76,7 +76,7 @@ class ClientAssertions:
     """Says what assertions prove, and lets none be used twice."""
 
     def __init__(
-        self, directory: Directory, audiences: Audiences, *, issuer: str, clock_skew_ticks: int
+        self, directory: DirectoryRepository, audiences: Audiences, *, issuer: str, clock_skew_ticks: int
     ) -> None:
         self._directory = directory
         self._audiences = audiences

@@ -22,10 +22,10 @@ from vigie.identity.clients.assertions import (
     read_assertion,
     refused_assertion,
 )
-from vigie.identity.directory_repository import Directory
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.form_parameters import first_of, missing_parameter
 from vigie.identity.token_errors import TokenRefusal
-from vigie.identity.tokens.access_tokens import ClientProof
+from vigie.identity.tokens.access_tokens import ClientAuthMethod
 
 TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
 
@@ -52,18 +52,18 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenClient:
-    """An application that has proven itself, as far as one of its kind can. Made by `Clients` alone."""
+    """An application that has proven itself, as far as one of its kind can. Made by `ClientAuthenticator` alone."""
 
     tenant: Tenant
     application: Application
-    proof: ClientProof
+    proof: ClientAuthMethod
     assertion: ProvenAssertion | None = None
 
 
-class Clients:
+class ClientAuthenticator:
     """Finds applications and checks what they send to prove themselves."""
 
-    def __init__(self, directory: Directory, assertions: ClientAssertions) -> None:
+    def __init__(self, directory: DirectoryRepository, assertions: ClientAssertions) -> None:
         self._directory = directory
         self._assertions = assertions
 
@@ -136,13 +136,13 @@ class Clients:
                 "The request body must contain the following parameter: 'client_assertion' or "
                 "'client_secret'.",
             )
-        proof, assertion = ClientProof.NONE, None
+        proof, assertion = ClientAuthMethod.NONE, None
         if isinstance(sent, SentAssertion):
             assertion = await self._assertions.check(tenant, application, sent, now)
-            proof = ClientProof.CERTIFICATE
+            proof = ClientAuthMethod.CERTIFICATE
         elif sent.secrets:
             await self._check_secret(tenant, application, sent, now)
-            proof = ClientProof.SECRET
+            proof = ClientAuthMethod.SECRET
         return ProvenClient(tenant=tenant, application=application, proof=proof, assertion=assertion)
 
     async def use_up(self, client: ProvenClient, resource: str, *, address: str, now: Instant) -> None:

@@ -36,7 +36,7 @@ class Fetched:
     failure: str = ""
 
 
-class IssuerKeys:
+class JwksCache:
     """The keys of one issuer. Fetches run beside the requests, one at a time; who needs one waits for it."""
 
     def __init__(

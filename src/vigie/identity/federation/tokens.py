@@ -20,13 +20,13 @@ from vigie.core.access import (
 from vigie.core.directory import DeviceGroup, Role, Tenant
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
-from vigie.identity.directory_repository import Directory
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.federation.jwk import ALGORITHMS
-from vigie.identity.federation.jwks_cache import IssuerKeys
+from vigie.identity.federation.jwks_cache import JwksCache
 from vigie.identity.federation.token_types import require_access_token, type_of
 from vigie.identity.federation.trusted_issuers import RoleByClaim, TrustedIssuer, UserKey
 from vigie.identity.tokens.access_tokens import SignedClaims, checked_validity
-from vigie.identity.tokens.jws import ReadToken, refuse_critical
+from vigie.identity.tokens.jws import ParsedJwt, refuse_critical
 
 _KID_LENGTH_MAX = 256
 
@@ -40,13 +40,13 @@ class ProvenCaller:
     opens: bool
 
 
-class ForeignTokens:
+class FederatedTokens:
     """The issuers that are trusted, with their keys, and what their tokens prove."""
 
     def __init__(
         self,
-        issuers: Mapping[TrustedIssuer, IssuerKeys],
-        directory: Directory,
+        issuers: Mapping[TrustedIssuer, JwksCache],
+        directory: DirectoryRepository,
         *,
         clock_skew_ticks: int,
         every_stub: bool = False,
@@ -66,14 +66,14 @@ class ForeignTokens:
         for keys in self._issuers.values():
             await keys.refresh()
 
-    def issuer_of(self, token: ReadToken) -> TrustedIssuer | None:
+    def issuer_of(self, token: ParsedJwt) -> TrustedIssuer | None:
         """Whose token it says it is; None for nobody's that is trusted."""
         url = token.claims.get("iss")
         if not isinstance(url, str):
             return None
         return next((issuer for issuer in self._issuers if issuer.speaks_as(url)), None)
 
-    async def prove(self, issuer: TrustedIssuer, token: ReadToken, now: Instant) -> ProvenCaller:
+    async def prove(self, issuer: TrustedIssuer, token: ParsedJwt, now: Instant) -> ProvenCaller:
         """The caller of a token of an issuer. Raises InvalidToken, IssuerUnavailable."""
         kid = await self._check_signature(issuer, token)
         application, audiences = issuer.application_of(token.claims), _audiences(token.claims)
@@ -87,7 +87,7 @@ class ForeignTokens:
             tenant_guid=tenant.guid,
             kind=kind,
             application_id=application,
-            object_id="" if kind is CallerKind.APPLICATION else issuer.subject_of(token.claims),
+            object_id="" if kind is CallerKind.APPLICATION else issuer.flow_of(token.claims),
             granted=issuer.granted(token.claims, kind),
             valid_from=valid_from,
             valid_until=valid_until,
@@ -97,7 +97,7 @@ class ForeignTokens:
         caller = await self._caller(issuer, tenant, claims, token.claims)
         return ProvenCaller(claims=claims, caller=caller, opens=not issuer.audiences.isdisjoint(audiences))
 
-    async def _check_signature(self, issuer: TrustedIssuer, token: ReadToken) -> str:
+    async def _check_signature(self, issuer: TrustedIssuer, token: ParsedJwt) -> str:
         """Check who signed, and say with which key: one of that issuer's, never one that the token brings."""
         algorithm, kid = _algorithm(token.header), _kid(token.header)
         _require_type(token.header, issuer)

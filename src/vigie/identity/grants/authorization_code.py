@@ -13,11 +13,11 @@ from vigie.core.client_secrets import hash_secret
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import AuthorizationCode
 from vigie.core.redirect_uris import canonical
-from vigie.identity.clients.authentication import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient, Sender, sent_by_client
 from vigie.identity.form_parameters import first_of
 from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
 from vigie.identity.keys.key_ring import KeyRing
-from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
 
@@ -27,7 +27,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 class CodeGrant:
     """Tokens for an authorization code."""
 
-    def __init__(self, clients: Clients, records: SignInRecords, tokens: UserTokens) -> None:
+    def __init__(self, clients: ClientAuthenticator, records: SignInRepository, tokens: UserTokens) -> None:
         self._clients = clients
         self._records = records
         self._tokens = tokens

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from vigie.core.directory import Application
 from vigie.core.errors import said
 from vigie.core.instants import Instant
-from vigie.identity.clients.authentication import Clients, Sender, has_proof, sent_by_client
+from vigie.identity.clients.authentication import ClientAuthenticator, Sender, has_proof, sent_by_client
 from vigie.identity.form_parameters import first_of
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.token_errors import TokenRefusal
@@ -24,7 +24,9 @@ from vigie.identity.tokens.scopes import (
 class ClientCredentialsGrant:
     """A token for an application that proves itself by a secret or a certificate."""
 
-    def __init__(self, clients: Clients, audiences: Audiences, *, issuer: str, lifetime_seconds: int) -> None:
+    def __init__(
+        self, clients: ClientAuthenticator, audiences: Audiences, *, issuer: str, lifetime_seconds: int
+    ) -> None:
         self._clients = clients
         self._audiences = audiences
         self._issuer = issuer

@@ -10,13 +10,13 @@ from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import DeviceCode, DeviceDecision
-from vigie.identity.clients.authentication import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient, Sender, sent_by_client
 from vigie.identity.form_parameters import first_of
 from vigie.identity.grants.user_codes import new_user_code, shown
 from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
 from vigie.identity.keys.key_ring import KeyRing
-from vigie.identity.sign_in_repository import SignInRecords
-from vigie.identity.throttling import AttemptLimits
+from vigie.identity.sign_in_repository import SignInRepository
+from vigie.identity.throttling import AttemptThrottle
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import IssuedToken
@@ -42,10 +42,10 @@ class DeviceCodes:
 
     def __init__(
         self,
-        clients: Clients,
-        records: SignInRecords,
+        clients: ClientAuthenticator,
+        records: SignInRepository,
         audiences: Audiences,
-        limits: AttemptLimits,
+        limits: AttemptThrottle,
         *,
         lifetime_seconds: int,
     ) -> None:
@@ -89,7 +89,11 @@ class DeviceGrant:
     """Tokens for a device code, once somebody has agreed."""
 
     def __init__(
-        self, clients: Clients, records: SignInRecords, tokens: UserTokens, limits: AttemptLimits
+        self,
+        clients: ClientAuthenticator,
+        records: SignInRepository,
+        tokens: UserTokens,
+        limits: AttemptThrottle,
     ) -> None:
         self._clients = clients
         self._records = records

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import TokenFamily
-from vigie.identity.clients.authentication import Clients, ProvenClient, Sender, sent_by_client
+from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient, Sender, sent_by_client
 from vigie.identity.form_parameters import first_of
 from vigie.identity.grants.user_tokens import UserTokens, revoked
 from vigie.identity.keys.key_ring import KeyRing
-from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
 from vigie.identity.tokens.refresh_tokens import RefreshToken, Rotation, read_refresh_token
@@ -17,7 +17,7 @@ from vigie.identity.tokens.refresh_tokens import RefreshToken, Rotation, read_re
 class RefreshGrant:
     """Tokens for a refresh token, and the one to go on with."""
 
-    def __init__(self, clients: Clients, records: SignInRecords, tokens: UserTokens) -> None:
+    def __init__(self, clients: ClientAuthenticator, records: SignInRepository, tokens: UserTokens) -> None:
         self._clients = clients
         self._records = records
         self._tokens = tokens

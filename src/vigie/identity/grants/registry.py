@@ -31,7 +31,7 @@ class Grant(Protocol):
         """The token. Raises TokenRefusal."""
 
 
-class Grants:
+class GrantRegistry:
     """Every grant there is, under the names that forms have for them."""
 
     def __init__(self, grants: Mapping[str, Grant]) -> None:

@@ -8,14 +8,14 @@ from vigie.core.errors import said
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Consent, TokenFamily
 from vigie.identity.clients.authentication import ProvenClient
-from vigie.identity.directory_repository import Directory
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.keys.key_ring import KeyRing
-from vigie.identity.sign_in_repository import SignInRecords
+from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import ForUser, IssuedToken, issued
-from vigie.identity.tokens.refresh_tokens import FamilyLives, RefreshToken
+from vigie.identity.tokens.refresh_tokens import RefreshToken, RefreshTokenRotation
 from vigie.identity.tokens.scopes import Asked, consent_to, read_resource, read_scope, resource_in
 
 
@@ -24,11 +24,11 @@ class UserTokens:
 
     def __init__(
         self,
-        directory: Directory,
-        records: SignInRecords,
+        directory: DirectoryRepository,
+        records: SignInRepository,
         audiences: Audiences,
         *,
-        lives: FamilyLives,
+        lives: RefreshTokenRotation,
         issuer: str,
         lifetime_seconds: int,
     ) -> None:

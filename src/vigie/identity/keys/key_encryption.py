@@ -20,7 +20,7 @@ _NONCE_BYTES = 12
 _PURPOSE = b"vigie signing keys 1"
 
 
-class Wrapping:
+class KeyEncryption:
     """Encrypts and authenticates under a key that is derived from a secret."""
 
     def __init__(self, secret: bytes) -> None:
@@ -44,7 +44,7 @@ class Wrapping:
             ) from error
 
 
-def wrapping_by(file: Path) -> Wrapping:
+def key_encryption_by(file: Path) -> KeyEncryption:
     """Wrap by the secret in a file. Raises KeyFileError unless it is long enough, or UntrustedFile."""
     try:
         secret = read_private(file).strip()
@@ -55,4 +55,4 @@ def wrapping_by(file: Path) -> Wrapping:
             f"[keys] secret_file {file} has {len(secret)} bytes, and needs {SECRET_BYTES_MIN}; "
             f"make one: {HOW_TO_MAKE_A_SECRET}"
         )
-    return Wrapping(secret)
+    return KeyEncryption(secret)

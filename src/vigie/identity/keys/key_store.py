@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vigie.core.instants import Instant
-from vigie.identity.keys.key_encryption import Wrapping
+from vigie.identity.keys.key_encryption import KeyEncryption
 from vigie.identity.keys.key_ring import (
     KeyRing,
     load_keys,
@@ -20,7 +20,7 @@ from vigie.identity.keys.key_ring import (
 )
 
 
-class KeyPlace(Protocol):
+class KeyStore(Protocol):
     """Keeps one ring of keys. Raises KeyFileError when what is kept cannot be used."""
 
     async def settle(self) -> KeyRing:
@@ -49,7 +49,7 @@ class KeyText(Protocol):
         """Put in its place what is decided from it; nobody else changes it meanwhile."""
 
 
-class KeysInFile:
+class FileKeyStore:
     """In a file that only its owner can read."""
 
     def __init__(self, path: Path) -> None:
@@ -72,12 +72,12 @@ class KeysInFile:
         return rotate_keys(self.path, now, clock_skew_seconds, keeps_old=keeps_old)
 
 
-class KeysInStore:
+class DatabaseKeyStore:
     """In the store, for all servers that work on it, wrapped under a secret that is not there."""
 
-    def __init__(self, text: KeyText, wrapping: Wrapping) -> None:
+    def __init__(self, text: KeyText, key_encryption: KeyEncryption) -> None:
         self._text = text
-        self._wrapping = wrapping
+        self._wrapping = key_encryption
 
     async def settle(self) -> KeyRing:
         """The keys, made when there are none."""
@@ -114,7 +114,7 @@ class KeysInStore:
         return ring_of(self._wrapping.unwrap(text), "what the store has for signing keys")
 
 
-async def find_ring(place: KeyPlace) -> KeyRing | None:
+async def find_ring(place: KeyStore) -> KeyRing | None:
     """The keys of a place, None when there are none yet: nothing is made."""
     try:
         return place.ring_of(await place.kept())
@@ -125,7 +125,7 @@ async def find_ring(place: KeyPlace) -> KeyRing | None:
 class LiveKeys:
     """The ring that was last read from its place."""
 
-    def __init__(self, place: KeyPlace, kept: bytes) -> None:
+    def __init__(self, place: KeyStore, kept: bytes) -> None:
         self._place = place
         self._kept = kept
         self.ring = place.ring_of(kept)
@@ -138,7 +138,7 @@ class LiveKeys:
             self._kept = kept
 
 
-async def live_keys(place: KeyPlace) -> LiveKeys:
+async def live_keys(place: KeyStore) -> LiveKeys:
     """The keys of a place, made when there are none."""
     await place.settle()
     return LiveKeys(place, await place.kept())

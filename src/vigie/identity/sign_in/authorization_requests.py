@@ -12,8 +12,8 @@ from vigie.core.errors import for_caller, for_log, said
 from vigie.core.letter_case import lowered
 from vigie.core.oauth_records import Consent
 from vigie.core.redirect_uris import canonical, is_registered
-from vigie.identity.clients.authentication import TENANTS_OF_ANY, Clients
-from vigie.identity.directory_repository import Directory
+from vigie.identity.clients.authentication import TENANTS_OF_ANY, ClientAuthenticator
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.form_parameters import first_of
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
@@ -146,7 +146,14 @@ def sign_in_needed(request: AuthorizationRequest) -> AuthorizationRefused:
 class AuthorizationRequests:
     """Reads what browsers bring to the authorization endpoints."""
 
-    def __init__(self, directory: Directory, clients: Clients, audiences: Audiences, *, issuer: str) -> None:
+    def __init__(
+        self,
+        directory: DirectoryRepository,
+        clients: ClientAuthenticator,
+        audiences: Audiences,
+        *,
+        issuer: str,
+    ) -> None:
         self._directory = directory
         self._clients = clients
         self._audiences = audiences

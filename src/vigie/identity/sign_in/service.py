@@ -10,7 +10,7 @@ from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
 from vigie.core.lockout import LockOut, digest_of_name
 from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision
-from vigie.identity.directory_repository import Directory
+from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.grants.user_codes import typed
 from vigie.identity.sign_in.authorization_requests import (
     AuthorizationRefused,
@@ -18,8 +18,8 @@ from vigie.identity.sign_in.authorization_requests import (
     AuthorizationRequests,
 )
 from vigie.identity.sign_in.passwords import PasswordChecks, TooManyPasswords
-from vigie.identity.sign_in_repository import SignInRecords
-from vigie.identity.throttling import AttemptLimits
+from vigie.identity.sign_in_repository import SignInRepository
+from vigie.identity.throttling import AttemptThrottle
 
 _BUSY_RETRY_AFTER = timedelta(seconds=5)
 _NOBODY = User(object_id="", upn="")
@@ -67,12 +67,12 @@ class SignIn:
 
     def __init__(
         self,
-        directory: Directory,
-        records: SignInRecords,
+        directory: DirectoryRepository,
+        records: SignInRepository,
         requests: AuthorizationRequests,
         *,
         checks: PasswordChecks,
-        limits: AttemptLimits,
+        limits: AttemptThrottle,
         lock_out: LockOut,
         code_lifetime_ticks: int,
     ) -> None:

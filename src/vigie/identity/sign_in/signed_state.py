@@ -16,7 +16,7 @@ _KEY_BYTES = 32
 _TIME_BYTES = 8
 
 
-class Sealer:
+class StateSigner:
     """Seals and opens texts. What is inside can be read by whoever holds one, but not made or changed.
 
     The keys are derived from the signing keys, one for each purpose: a seal for one purpose opens nothing

@@ -18,7 +18,7 @@ from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant, instant_from_unix
 from vigie.core.letter_case import lowered
 from vigie.identity.keys.key_ring import KeyRing, SigningKey
-from vigie.identity.tokens.jws import ReadToken, encoded, refuse_critical
+from vigie.identity.tokens.jws import ParsedJwt, encoded, refuse_critical
 
 USER_CLIENT_ID = "0f1e9c5b-7a34-4d0b-9d4e-56a1e0c7b2d8"
 """The client id in tokens that `vigie token --user` prints: Vigie itself, the same in every installation."""
@@ -27,7 +27,7 @@ _ALGORITHM = "RS256"
 _ACCESS_TOKEN_TYPES = ("app", "user")
 
 
-class ClientProof(Enum):
+class ClientAuthMethod(Enum):
     """How an application proved itself, in the vendor's numbers."""
 
     NONE = "0"
@@ -36,7 +36,7 @@ class ClientProof(Enum):
 
 
 class SignedClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token says, its signature and its times checked: made by `check_token`, or by `foreign_tokens`.
+    """What a token says, its signature and its times checked: made by `check_token`, or by `federated_tokens`.
 
     `expires_at` is when it is refused from: the clock skew behind `valid_until`, which it says itself.
     """
@@ -68,7 +68,7 @@ class TokenRequest:
     object_id: str
     upn: str | None = None
     granted: tuple[str, ...] = ()
-    proof: ClientProof = ClientProof.NONE
+    proof: ClientAuthMethod = ClientAuthMethod.NONE
     family_id: str | None = None
 
 
@@ -139,7 +139,7 @@ def issue_id_token(
     return _signed(claims, key)
 
 
-def check_token(token: ReadToken, ring: KeyRing, *, now: Instant, clock_skew_ticks: int) -> SignedClaims:
+def check_token(token: ParsedJwt, ring: KeyRing, *, now: Instant, clock_skew_ticks: int) -> SignedClaims:
     """What a token proves. Raises InvalidToken, with the reason for the log, when that is nothing.
 
     Algorithm and key are ours to choose, never the token's: only RS256, only our keys by their id; headers

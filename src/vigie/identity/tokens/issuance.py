@@ -8,7 +8,7 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.tokens.access_tokens import (
     USER_CLIENT_ID,
-    ClientProof,
+    ClientAuthMethod,
     TokenRequest,
     issue_token,
     issuer_of,
@@ -69,7 +69,7 @@ def application_token_request(
     resource: str,
     audiences: Audiences,
     *,
-    proof: ClientProof = ClientProof.SECRET,
+    proof: ClientAuthMethod = ClientAuthMethod.SECRET,
 ) -> TokenRequest:
     """What an application's token says. Its permissions belong to the incidents API alone."""
     return TokenRequest(

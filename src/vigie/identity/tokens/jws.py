@@ -26,7 +26,7 @@ _LAST = (
 )
 
 
-class ReadToken(msgspec.Struct, frozen=True, gc=False):
+class ParsedJwt(msgspec.Struct, frozen=True, gc=False):
     """A token taken apart: what it says of itself and of its bearer, what is signed, and the signature."""
 
     header: Mapping[str, Any]
@@ -35,7 +35,7 @@ class ReadToken(msgspec.Struct, frozen=True, gc=False):
     signature: bytes
 
 
-def read_token(token: str, *, may_be_padded: bool = False) -> ReadToken:
+def parse_jwt(token: str, *, may_be_padded: bool = False) -> ParsedJwt:
     """Take a token apart. Raises InvalidToken when it is none.
 
     RFC 7515 has no padding. Some clients put it there all the same, and sign it with the rest.
@@ -46,7 +46,7 @@ def read_token(token: str, *, may_be_padded: bool = False) -> ReadToken:
     end = len(token) - len(segments[-1]) - 1
     if may_be_padded:
         segments = [segment.rstrip("=") for segment in segments]
-    return ReadToken(
+    return ParsedJwt(
         header=_header(segments[0]),
         claims=_json_object(_decoded(segments[1])),
         # ASCII, or the segments would not have been base64.

@@ -57,7 +57,7 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyLives:
+class RefreshTokenRotation:
     """How long tokens live, in ticks. Access tokens are good for `access_ticks`, clock skew included."""
 
     access_ticks: int

@@ -29,7 +29,7 @@ Texts = frozenset[str | None]
 
 
 @dataclass(slots=True)
-class Bound:
+class BindParameters:
     """Values on their way into a statement: each gets a name, and the text gets the name."""
 
     values: dict[str, object] = field(default_factory=dict)
@@ -41,10 +41,10 @@ class Bound:
         return f":{name}"
 
 
-def conditions_of(expression: Expression | None, not_before: Instant | None) -> Iterator[Expression]:
+def conditions_of(expression: Expression | None, retained_since: Instant | None) -> Iterator[Expression]:
     """What must all be true: the parts of an `and` at the top, and the retention."""
-    if not_before is not None:
-        yield Comparison(Property.LAST_UPDATE_TIME, Operator.GE, not_before)
+    if retained_since is not None:
+        yield Comparison(Property.LAST_UPDATE_TIME, Operator.GE, retained_since)
     if isinstance(expression, And):
         for part in expression.parts:
             yield from conditions_of(part, None)
@@ -83,7 +83,7 @@ def values_left(property_: Property, conditions: Iterable[Expression]) -> Texts 
 
 
 def all_of(
-    bound: Bound,
+    bound: BindParameters,
     conditions: Iterable[Expression],
     sought: Collection[Property] = tuple(Property),
     *,
@@ -126,7 +126,7 @@ def _values_of(property_: Property, condition: Expression) -> Texts | None:
     return None
 
 
-def _text(bound: Bound, expression: Expression, columns: Columns) -> str:
+def _text(bound: BindParameters, expression: Expression, columns: Columns) -> str:
     match expression:
         case And(parts):
             return "(" + " AND ".join([_text(bound, part, columns) for part in parts] or ["1 = 1"]) + ")"
@@ -138,7 +138,7 @@ def _text(bound: Bound, expression: Expression, columns: Columns) -> str:
             return _comparison(bound, expression, columns[expression.property])
 
 
-def _comparison(bound: Bound, comparison: Comparison, column: str) -> str:
+def _comparison(bound: BindParameters, comparison: Comparison, column: str) -> str:
     """As OData compares: null equals null alone, and is neither more nor less than anything."""
     if comparison.value is None:
         return f"({column} IS NULL)" if comparison.operator is Operator.EQ else f"({column} IS NOT NULL)"

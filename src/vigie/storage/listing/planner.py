@@ -19,7 +19,7 @@ from vigie.storage.database import Statement
 from vigie.storage.listing.dialect import SQLITE, Dialect
 from vigie.storage.listing.filter_sql import (
     COLUMNS,
-    Bound,
+    BindParameters,
     all_of,
     bounds_of,
     conditions_of,
@@ -54,7 +54,7 @@ _OTHER_TIMES = {
 Key = tuple[Comparison, ...]
 
 
-class Way(Enum):
+class AccessPath(Enum):
     """How a page is found when one time is ordered by and the other is filtered."""
 
     WALK = "along the order, passing over what does not match"
@@ -62,12 +62,12 @@ class Way(Enum):
 
 
 _LOOKS = (
-    (Way.WALK, 500),
-    (Way.STRETCH, 1_000),
-    (Way.WALK, 8_000),
-    (Way.STRETCH, 16_000),
-    (Way.WALK, 128_000),
-    (Way.STRETCH, 256_000),
+    (AccessPath.WALK, 500),
+    (AccessPath.STRETCH, 1_000),
+    (AccessPath.WALK, 8_000),
+    (AccessPath.STRETCH, 16_000),
+    (AccessPath.WALK, 128_000),
+    (AccessPath.STRETCH, 256_000),
 )
 """How many rows a way may cost, asked of both in turns: no page costs much more than its shorter way."""
 
@@ -76,7 +76,7 @@ _LOOKS = (
 class Look:
     """A statement that answers 1 if a way is short, and 0 if it is not."""
 
-    way: Way
+    way: AccessPath
     statement: Statement
 
 
@@ -88,7 +88,7 @@ class Listing:
         tenant_id: int,
         exposure: Exposure,
         request: PageRequest,
-        not_before: Instant | None = None,
+        retained_since: Instant | None = None,
         *,
         dialect: Dialect = SQLITE,
     ) -> None:
@@ -97,7 +97,7 @@ class Listing:
         self._labels = labels_of(exposure)
         self._request = request
         self._order = request.whole_order
-        self._conditions = tuple(conditions_of(request.filter, not_before))
+        self._conditions = tuple(conditions_of(request.filter, retained_since))
         self._size = request.size + (request.top is None)
 
     def looks(self) -> Iterator[Look]:
@@ -108,15 +108,17 @@ class Listing:
         other = _OTHER_TIMES.get(self._request.order[0].property)
         if other is not None and bounds_of(other, conditions_of(self._request.filter, None)):
             for way, rows in _LOOKS:
-                is_short = self._walk_fits(rows) if way is Way.WALK else self._stretch_fits(other, rows)
+                is_short = (
+                    self._walk_fits(rows) if way is AccessPath.WALK else self._stretch_fits(other, rows)
+                )
                 yield Look(way=way, statement=is_short)
 
-    def page(self, way: Way = Way.WALK) -> Statement:
+    def page(self, way: AccessPath = AccessPath.WALK) -> Statement:
         """The incidents of the page as document, alerts_at and spans.
 
         When the caller left the size to us there is one more, if there is one, to tell that there is.
         """
-        bound = Bound()
+        bound = BindParameters()
         tenant = bound.name(self._tenant_id)
         page = self._merged(bound, way)
         arms, _ = self._arms(way)
@@ -128,12 +130,12 @@ class Listing:
             f" ON incident.tenant_id = {tenant} AND incident.incident_id = page.incident_id"
             f"{self._dialect.page_order(order)}",
             bound.values,
-            is_short=way is Way.WALK and self._is_stretch(),
+            is_short=way is AccessPath.WALK and self._is_stretch(),
         )
 
     def count(self) -> Statement:
         """How many incidents match, over all pages."""
-        bound = Bound()
+        bound = BindParameters()
         # One label names an incident once.
         counted = "count(*)" if len(self._labels) == 1 else "count(DISTINCT incident_id)"
         return Statement(
@@ -144,7 +146,7 @@ class Listing:
 
     def _is_stretch(self) -> bool:
         """Whether the page is, but for a little that is skipped, the first rows of one stretch of one index."""
-        time = self._time(Way.WALK)
+        time = self._time(AccessPath.WALK)
         is_near = self._request.skip <= _NEAR_ROWS and len(self._request.order) == len(self._labels) == 1
         return is_near and time is not None and bounds_of(time, self._conditions) == self._conditions
 
@@ -152,7 +154,7 @@ class Listing:
 
     def _walk_fits(self, rows: int) -> Statement:
         """Whether every arm finds as many as the page can reach, or ends, within so many rows in all."""
-        bound = Bound()
+        bound = BindParameters()
         first = self._request.order[0]
         arms, index = self._arms()
         reach = self._request.skip + self._size
@@ -171,7 +173,7 @@ class Listing:
 
     def _stretch_fits(self, time: Property, rows: int) -> Statement:
         """Whether the stretch of the time that is not ordered by has at most so many rows."""
-        bound = Bound()
+        bound = BindParameters()
         return Statement(
             f"SELECT CAST(count(*) <= {bound.name(rows)} AS integer) FROM"
             f" (SELECT 1 FROM incident_sight {self._dialect.index(_TIME_INDEXES[time])}"
@@ -183,7 +185,7 @@ class Listing:
 
     # Arms
 
-    def _merged(self, bound: Bound, way: Way) -> str:
+    def _merged(self, bound: BindParameters, way: AccessPath) -> str:
         """The numbers of the page's incidents, in order."""
         size, skip = self._size, self._request.skip
         arms, index = self._arms(way)
@@ -204,7 +206,12 @@ class Listing:
         )
 
     def _rows(
-        self, bound: Bound, labels: tuple[str, ...], key: Key, along: tuple[Way, str], matches: str
+        self,
+        bound: BindParameters,
+        labels: tuple[str, ...],
+        key: Key,
+        along: tuple[AccessPath, str],
+        matches: str,
     ) -> str:
         """What an arm reads, in the order of the list."""
         way, index = along
@@ -217,10 +224,10 @@ class Listing:
             f" ORDER BY {', '.join([*self._directed(sorted_by, key), 'incident_id'])}"
         )
 
-    def _sort_column(self, property_: Property, way: Way) -> str:
+    def _sort_column(self, property_: Property, way: AccessPath) -> str:
         """A stretch is to be found first and then sorted: no index shall offer itself for the order."""
         column = COLUMNS[property_]
-        return self._dialect.aside(property_, column) if way is Way.STRETCH else column
+        return self._dialect.aside(property_, column) if way is AccessPath.STRETCH else column
 
     def _order_of(self, place_of: str, key: Key) -> str:
         """The order of the rows of an arm, or of all merged, by what an arm calls its columns."""
@@ -238,7 +245,7 @@ class Listing:
     def _sorted_by(self) -> str:
         return ", ".join(f"k{place}" for place in range(len(self._order)))
 
-    def _arms(self, way: Way = Way.WALK) -> tuple[list[tuple[tuple[str, ...], Key]], str]:
+    def _arms(self, way: AccessPath = AccessPath.WALK) -> tuple[list[tuple[tuple[str, ...], Key]], str]:
         """The labels and the key of each arm, and the index that all of them read."""
         keys, index = self._keys(way)
         if len(keys) * len(self._labels) > _ARMS_MAX:
@@ -248,10 +255,10 @@ class Listing:
             return [(self._labels, key) for key in keys], index
         return [((label,), key) for label, key in product(self._labels, keys)], index
 
-    def _keys(self, way: Way) -> tuple[list[Key], str]:
+    def _keys(self, way: AccessPath) -> tuple[list[Key], str]:
         """The pairs of assignee and status, or the statuses, that the filter leaves; else one key for all."""
         first = self._request.order[0].property
-        if way is Way.WALK and first is Property.LAST_UPDATE_TIME:
+        if way is AccessPath.WALK and first is Property.LAST_UPDATE_TIME:
             assignees = values_left(Property.ASSIGNED_TO, self._conditions)
             statuses = values_left(Property.STATUS, self._conditions)
             if assignees is not None:
@@ -284,22 +291,30 @@ class Listing:
         asked = properties_of(conditions_of(self._request.filter, None))
         return first in _OWN_INDEXES and asked <= {first}
 
-    def _sought(self, way: Way) -> tuple[Property, ...]:
+    def _sought(self, way: AccessPath) -> tuple[Property, ...]:
         """By what rows may be looked up; the order's own index must not be left for another."""
         if self._has_own_index():
             return (self._request.order[0].property,)
         time = self._time(way)
         return tuple(Property) if time is None else (time,)
 
-    def _time(self, way: Way) -> Property | None:
+    def _time(self, way: AccessPath) -> Property | None:
         """The time along which rows are read, if they are."""
         first = self._request.order[0].property
-        return _OTHER_TIMES.get(first) if way is Way.STRETCH else first if first in _TIME_INDEXES else None
+        return (
+            _OTHER_TIMES.get(first)
+            if way is AccessPath.STRETCH
+            else first
+            if first in _TIME_INDEXES
+            else None
+        )
 
-    def _all_of(self, bound: Bound, conditions: Iterable[Expression], sought: Collection[Property]) -> str:
+    def _all_of(
+        self, bound: BindParameters, conditions: Iterable[Expression], sought: Collection[Property]
+    ) -> str:
         return all_of(bound, conditions, sought, dialect=self._dialect)
 
-    def _in_sight(self, bound: Bound, labels: tuple[str, ...]) -> str:
+    def _in_sight(self, bound: BindParameters, labels: tuple[str, ...]) -> str:
         names = ", ".join(bound.name(label) for label in labels)
         is_one = f"label = {names}" if len(labels) == 1 else f"label IN ({names})"
         return f"tenant_id = {bound.name(self._tenant_id)} AND {is_one}"

@@ -13,7 +13,7 @@ _NUMBERS_MAX = 200
 _Asked = dict[int, asyncio.Future[Row | None]]
 
 
-class Gathering:
+class BatchedLookup:
     """What is asked while a fetch for the tenant is under way waits for the next one, which takes it all.
 
     A fetch begins after everything it answers was asked, so that whoever writes and reads finds what it wrote.

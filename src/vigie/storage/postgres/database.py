@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import asyncpg
 
-from vigie.core.replication import Position, position_of
+from vigie.core.replication import ReplicationPosition, replication_position_of
 from vigie.storage.database import Change, LookUp, Observer, OnLost, Row, Values, unheard, unobserved
 from vigie.storage.listing.dialect import POSTGRES
-from vigie.storage.postgres.batched_lookup import Gathering
+from vigie.storage.postgres.batched_lookup import BatchedLookup
 from vigie.storage.postgres.connection import open_pool
-from vigie.storage.postgres.read_pool import READERS_MAX, Readers
+from vigie.storage.postgres.read_pool import READERS_MAX, ReadPool
 from vigie.storage.postgres.scans import SCANS_MAX, ConnectionSnapshot, Scans
 from vigie.storage.postgres.schema import migrate
 from vigie.storage.postgres.writer import Writer
@@ -32,8 +32,8 @@ class PostgresDatabase:
         self._url = url
         self._readers = readers
         self._scanners = scanners
-        self._reader = Readers(readers, seconds_max=_READ_SECONDS_MAX, tries_max=_READ_TRIES_MAX)
-        self._points = Gathering(self._reader.fetch_incidents)
+        self._reader = ReadPool(readers, seconds_max=_READ_SECONDS_MAX, tries_max=_READ_TRIES_MAX)
+        self._points = BatchedLookup(self._reader.fetch_incidents)
         self._writer: Writer | None = None
         self.observe: Observer = unobserved
         self.scan_seconds_max = 10.0
@@ -42,7 +42,13 @@ class PostgresDatabase:
     def check_place(self) -> None:
         """Nothing to check: a database that is gone says so itself."""
 
-    async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:  # noqa: ARG002  this is the primary
+    async def row(
+        self,
+        statement: str,
+        values: Values,
+        *,
+        min_position: ReplicationPosition | None = None,  # noqa: ARG002  this is the primary
+    ) -> Row | None:
         """The first row, as of now."""
         started_seconds = perf_counter()
         if statement == "find_incident":
@@ -69,24 +75,28 @@ class PostgresDatabase:
         self.observe(statement, perf_counter() - started_seconds)
         return found
 
-    def snapshot(self, *, after: Position | None = None) -> AbstractAsyncContextManager[ConnectionSnapshot]:  # noqa: ARG002  this is the primary
+    def snapshot(
+        self,
+        *,
+        min_position: ReplicationPosition | None = None,  # noqa: ARG002  this is the primary
+    ) -> AbstractAsyncContextManager[ConnectionSnapshot]:
         """One view for reads that may take long; each has a connection to itself."""
         return Scans(self._scanners, self.scan_seconds_max).snapshot()
 
-    async def position(self) -> Position:
+    async def position(self) -> ReplicationPosition:
         """How far the database has come now: behind all that was committed before this was asked.
 
         Raises StoreUnavailable, also of a primary that is none any more.
         """
         found = await self._reader.read(lambda session: session.row("current_position", {}))
         assert found is not None  # noqa: S101  one row, whatever there is
-        return position_of(*found)
+        return replication_position_of(*found)
 
-    async def write(self, change: Change[T], *, may_run_again: bool = True) -> T:
+    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:
         """Run a change and return once it is durable. What it raises undoes it and comes out here."""
         if self._writer is None:
             self._writer = Writer(self._url)
-        return await self._writer.run(change, may_run_again=may_run_again)
+        return await self._writer.run(change, is_retryable=is_retryable)
 
     async def close(self) -> None:
         """Finish the changes that wait and let go of the connections."""

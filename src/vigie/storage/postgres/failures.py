@@ -13,7 +13,7 @@ from vigie.core.errors import StoreUnavailable
 class Kind(Enum):
     """What an error says of the next try. Of several, the first in this order decides."""
 
-    DEFECT = "what was asked is wrong"
+    INTERNAL_ERROR = "what was asked is wrong"
     LOST = "the connection has ended, or none was had: another one may be had at once"
     UNDONE = "others undid the transaction: it may be run again"
     UNAVAILABLE = "the server refuses until somebody puts it right"
@@ -21,42 +21,42 @@ class Kind(Enum):
 
 KINDS: Mapping[str, Kind] = {
     # Successful completion, warning, no data, statement not yet complete: none of them is an error.
-    **dict.fromkeys(("00", "01", "02", "03"), Kind.DEFECT),
+    **dict.fromkeys(("00", "01", "02", "03"), Kind.INTERNAL_ERROR),
     # Connection exception.
     "08": Kind.LOST,
     # Triggered action, feature, transaction initiation, locator, grantor, role, diagnostics, XQuery, case.
-    **dict.fromkeys(("09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20"), Kind.DEFECT),
+    **dict.fromkeys(("09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20"), Kind.INTERNAL_ERROR),
     # Cardinality, data, integrity constraint, cursor state.
-    **dict.fromkeys(("21", "22", "23", "24"), Kind.DEFECT),
+    **dict.fromkeys(("21", "22", "23", "24"), Kind.INTERNAL_ERROR),
     # Transaction state: read only says that the primary has become a standby; the last two end the session.
-    "25": Kind.DEFECT,
+    "25": Kind.INTERNAL_ERROR,
     "25006": Kind.UNDONE,
     "25P03": Kind.LOST,
     "25P04": Kind.LOST,
     # A pooler has led to a connection that does not know what was prepared on another.
     "26": Kind.UNDONE,
     "42P05": Kind.UNDONE,
-    "27": Kind.DEFECT,
+    "27": Kind.INTERNAL_ERROR,
     # Authorization: the password, the role, pg_hba.conf.
     "28": Kind.UNAVAILABLE,
     # Privilege descriptors, transaction termination, routines, cursor names, savepoints.
-    **dict.fromkeys(("2B", "2D", "2F", "34", "38", "39", "3B"), Kind.DEFECT),
+    **dict.fromkeys(("2B", "2D", "2F", "34", "38", "39", "3B"), Kind.INTERNAL_ERROR),
     # The database or the schema is not there, or is called otherwise.
     "3D": Kind.UNAVAILABLE,
     "3F": Kind.UNAVAILABLE,
     # Deadlock, serialization.
     "40": Kind.UNDONE,
     # Syntax is ours; rights are withdrawn by others, and what is missing is being restored, or was dropped.
-    "42": Kind.DEFECT,
+    "42": Kind.INTERNAL_ERROR,
     "42501": Kind.UNAVAILABLE,
     "42703": Kind.UNAVAILABLE,
     "42704": Kind.UNAVAILABLE,
     "42883": Kind.UNAVAILABLE,
     "42P01": Kind.UNAVAILABLE,
-    "44": Kind.DEFECT,
+    "44": Kind.INTERNAL_ERROR,
     # Disk, memory, connections.
     "53": Kind.UNAVAILABLE,
-    "54": Kind.DEFECT,
+    "54": Kind.INTERNAL_ERROR,
     # Locks, and databases that take no connections.
     "55": Kind.UNAVAILABLE,
     # An operator intervenes: cancels, shuts down, starts, drops the database.
@@ -97,18 +97,18 @@ def kind_of(error: BaseException) -> Kind:
         case asyncpg.InvalidCachedStatementError():
             return Kind.UNDONE
         case asyncpg.PostgresError(sqlstate=str(code)):
-            return KINDS.get(code) or KINDS.get(code[:2], Kind.DEFECT)
+            return KINDS.get(code) or KINDS.get(code[:2], Kind.INTERNAL_ERROR)
         # The URL was checked: what is wrong now is a certificate, or a file that it names.
         case ssl.SSLError() | asyncpg.ClientConfigurationError():
             return Kind.UNAVAILABLE
         # asyncpg says by InterfaceError, and ValueError, that a value does not fit.
         case ValueError():
-            return Kind.DEFECT
+            return Kind.INTERNAL_ERROR
         # A connection that is closed already, or one that ended while nobody looked.
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return Kind.LOST
         case _:
-            return Kind.DEFECT
+            return Kind.INTERNAL_ERROR
 
 
 def is_connection_lost(error: BaseException) -> bool:
@@ -116,14 +116,14 @@ def is_connection_lost(error: BaseException) -> bool:
     return kind_of(error) is Kind.LOST
 
 
-def may_be_tried_again(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether another try, on another connection, may well succeed: nothing is wrong with what was asked."""
     return kind_of(error) in (Kind.LOST, Kind.UNDONE)
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether the server or the way to it refuses; else it is a broken promise of ours."""
-    return kind_of(error) is not Kind.DEFECT
+    return kind_of(error) is not Kind.INTERNAL_ERROR
 
 
 def reason_of(error: BaseException) -> str:

@@ -21,7 +21,7 @@ _OTHERS = (
 )
 
 
-class PostgresShelf:
+class PostgresRawTables:
     """One store that nobody else writes to."""
 
     def __init__(self, connection: asyncpg.Connection, place: str) -> None:
@@ -93,10 +93,10 @@ class PostgresShelf:
 
 
 @asynccontextmanager
-async def postgres_shelf(url: str) -> AsyncIterator[PostgresShelf]:
+async def postgres_raw_tables(url: str) -> AsyncIterator[PostgresRawTables]:
     """The rows of a database that is a store of this version."""
     connection = await connect(url)
     try:
-        yield PostgresShelf(connection, shown(url))
+        yield PostgresRawTables(connection, shown(url))
     finally:
         await connection.close()

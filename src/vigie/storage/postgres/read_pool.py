@@ -18,7 +18,7 @@ READERS_MAX = 4
 """Connections of one server for them, to each database that it reads from."""
 
 
-class Readers:
+class ReadPool:
     """Reads on a connection, and on another one if that is lost: nothing is done by reading."""
 
     def __init__(self, pool: asyncpg.Pool, *, seconds_max: float, tries_max: int) -> None:

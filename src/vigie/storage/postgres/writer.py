@@ -22,7 +22,7 @@ from vigie.storage.postgres.connection import open_connection
 from vigie.storage.postgres.failures import (
     is_connection_lost,
     is_outage,
-    may_be_tried_again,
+    is_transient,
     unavailable,
     unavailable_when_it_fails,
 )
@@ -50,9 +50,9 @@ class Writer:
         self._thread = threading.Thread(target=self._loop.run_forever, name="vigie-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, change: Change[T], *, may_run_again: bool) -> T:
+    async def run(self, change: Change[T], *, is_retryable: bool) -> T:
         """Run a change and return once it is durable. It goes on when its caller has gone away."""
-        work = self._lanes.run(change, may_run_again=may_run_again)
+        work = self._lanes.run(change, is_retryable=is_retryable)
         running = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
         running.add_done_callback(_hear)
         return await asyncio.shield(running)
@@ -91,7 +91,7 @@ class _Lanes:
         self._free = asyncio.Semaphore(_DESKS_MAX)
         self._desks: list[_Desk] = []
 
-    async def run(self, change: Change[T], *, may_run_again: bool) -> T:
+    async def run(self, change: Change[T], *, is_retryable: bool) -> T:
         """Run a change to its end, anew where that is safe. Raises StoreUnavailable."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _TRYING_SECONDS_MAX
@@ -104,8 +104,8 @@ class _Lanes:
                     return await _run(change, job)
             except Undone as undone:
                 error = undone.__cause__ or undone
-                is_over = tries == _TRIES_MAX or loop.time() > end or not may_be_tried_again(error)
-                if is_over or (job.has_begun and not may_run_again):
+                is_over = tries == _TRIES_MAX or loop.time() > end or not is_transient(error)
+                if is_over or (job.has_begun and not is_retryable):
                     raise unavailable(error) from error
 
     async def close(self) -> None:
@@ -158,7 +158,7 @@ class _Lanes:
                     await desk.connection.execute("SAVEPOINT job")
                 jobs.append(lane.waiting.popleft())
                 error = await jobs[-1].work(session)
-                if error is not None and may_be_tried_again(error):
+                if error is not None and is_transient(error):
                     raise error
                 if error is not None and is_first:
                     await desk.connection.execute("ROLLBACK")

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TypeVar, cast
 
 from vigie.core.errors import StoreUnavailable
-from vigie.core.replication import Position
+from vigie.core.replication import ReplicationPosition
 from vigie.storage.database import (
     Change,
     LookUp,
@@ -76,7 +76,13 @@ class SqliteDatabase:
         with unavailable_when_it_fails():
             self._file.check_length(self._reader)
 
-    async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:  # noqa: ARG002  nothing here lags
+    async def row(
+        self,
+        statement: str,
+        values: Values,
+        *,
+        min_position: ReplicationPosition | None = None,  # noqa: ARG002  nothing here lags
+    ) -> Row | None:
         """The first row, as of now."""
         started_seconds = perf_counter()
         with unavailable_when_it_fails():
@@ -113,7 +119,11 @@ class SqliteDatabase:
         self.observe(statement, perf_counter() - started_seconds)
         return found
 
-    def snapshot(self, *, after: Position | None = None) -> AbstractAsyncContextManager[ThreadedSnapshot]:  # noqa: ARG002  nothing here lags
+    def snapshot(
+        self,
+        *,
+        min_position: ReplicationPosition | None = None,  # noqa: ARG002  nothing here lags
+    ) -> AbstractAsyncContextManager[ThreadedSnapshot]:
         """One view for reads that may take long; they run on threads of their own."""
         if self._scans is None:
             self._scans = Scans(
@@ -125,7 +135,7 @@ class SqliteDatabase:
             )
         return self._scans.snapshot()
 
-    async def write(self, change: Change[T], *, may_run_again: bool = True) -> T:  # noqa: ARG002  one writer undoes nobody
+    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:  # noqa: ARG002  one writer undoes nobody
         """Run a change and return once it is durable. What it raises undoes it and comes out here."""
         if self.is_read_only:
             raise StoreUnavailable(

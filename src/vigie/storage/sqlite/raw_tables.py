@@ -15,7 +15,7 @@ _ROWS_AT_ONCE = 200
 _NOT_COPIED = {"incident_key"}
 
 
-class SqliteShelf:
+class SqliteRawTables:
     """One store file that nobody else writes to."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -85,10 +85,10 @@ class SqliteShelf:
 
 
 @contextmanager
-def sqlite_shelf(path: Path) -> Iterator[SqliteShelf]:
+def sqlite_raw_tables(path: Path) -> Iterator[SqliteRawTables]:
     """The rows of a file that is a store of this version."""
     with closing(connect(path, is_read_only=False, busy_timeout_seconds=OTHERS_SECONDS_MAX)) as connection:
-        yield SqliteShelf(connection, path)
+        yield SqliteRawTables(connection, path)
 
 
 def back_up(path: Path, file: Path) -> int:

@@ -5,10 +5,10 @@ from hashlib import sha256
 import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.sign_in.signed_state import Sealer
-from vigie.ui.browser_request import Visit
+from vigie.identity.sign_in.signed_state import StateSigner
+from vigie.ui.browser_request import BrowserRequest
 
-ERRAND_SECONDS = 3600
+FLOW_SECONDS = 3600
 """How long a page may stay open."""
 
 
@@ -20,36 +20,36 @@ class Authorization(msgspec.Struct, frozen=True, tag="authorization"):
     fields: dict[str, str]
 
 
-class Connecting(msgspec.Struct, frozen=True, tag="device"):
+class DeviceState(msgspec.Struct, frozen=True, tag="device"):
     """Somebody has a device that shows a code; it is empty until they have entered it."""
 
     user_code: str = ""
 
 
-Errand = Authorization | Connecting
+FlowState = Authorization | DeviceState
 
 # Not JSON: that makes six bytes of some characters, and the form would be too large to come back.
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Errand)
+_decoder = msgspec.msgpack.Decoder(FlowState)
 
 
-class Errands:
+class FlowStates:
     """Puts errands into forms, and takes them back from the very browser that got the form."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    def __init__(self, state_signer: StateSigner) -> None:
+        self._sealer = state_signer
 
-    def seal(self, visit: Visit, step: str, errand: Errand) -> str:
+    def seal(self, visit: BrowserRequest, step: str, flow_state: FlowState) -> str:
         """The errand for a form of one step."""
-        until = Instant(visit.exchange.at + ERRAND_SECONDS * TICKS_PER_SECOND)
-        return self._sealer.seal(f"form {step}", visit.browser, _encode(errand), expires_at=until)
+        until = Instant(visit.exchange.at + FLOW_SECONDS * TICKS_PER_SECOND)
+        return self._sealer.seal(f"form {step}", visit.browser, _encode(flow_state), expires_at=until)
 
-    def open(self, visit: Visit, step: str, sealed: str) -> Errand | None:
+    def open(self, visit: BrowserRequest, step: str, sealed: str) -> FlowState | None:
         """The errand of a form; None unless this browser got the form, for this step, not long ago."""
         content = self._sealer.open(f"form {step}", visit.browser, sealed, visit.exchange.at)
         return None if content is None else _decoder.decode(content)
 
 
-def digest_of(errand: Errand) -> str:
+def digest_of(flow_state: FlowState) -> str:
     """A name for an errand, which no other has."""
-    return sha256(_encode(errand)).hexdigest()
+    return sha256(_encode(flow_state)).hexdigest()

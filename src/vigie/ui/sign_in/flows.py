@@ -10,15 +10,15 @@ from vigie.identity.sign_in.authorization_requests import (
     refused_by_user,
 )
 from vigie.identity.sign_in.service import DeviceRequest, SignedInUser, SignIn
-from vigie.ui.browser_request import SELF, Visit
+from vigie.ui.browser_request import SELF, BrowserRequest
 from vigie.ui.sign_in.authorization_responses import send_answer
-from vigie.ui.sign_in.error_pages import StalePage, show_refused_authorization
-from vigie.ui.sign_in.flow_state import Authorization, Connecting, Errand
+from vigie.ui.sign_in.error_pages import ExpiredPage, show_refused_authorization
+from vigie.ui.sign_in.flow_state import Authorization, DeviceState, FlowState
 from vigie.ui.sign_in.urls import form_targets, target_named
-from vigie.ui.sign_in.views import Asked, Frame, device_done_page
+from vigie.ui.sign_in.views import Asked, PageContext, device_done_page
 
 
-class Subject(Protocol):
+class SignInFlow(Protocol):
     """What pages must know about an errand."""
 
     @property
@@ -41,26 +41,26 @@ class Subject(Protocol):
     def declined(self) -> AuthorizationRefused | None:
         """What the application hears when somebody does not want to; None when nobody waits in this browser."""
 
-    async def allow(self, visit: Visit, frame: Frame, who: SignedInUser) -> None:
+    async def allow(self, visit: BrowserRequest, frame: PageContext, who: SignedInUser) -> None:
         """The answer to a yes."""
 
-    async def refuse(self, visit: Visit, frame: Frame) -> None:
+    async def refuse(self, visit: BrowserRequest, frame: PageContext) -> None:
         """The answer to a no."""
 
 
-async def subject_of(sign_in: SignIn, visit: Visit, errand: Errand) -> Subject:
-    """Raises TokenRefusal, AuthorizationRefused, and StalePage for a device that waits no more."""
-    if isinstance(errand, Authorization):
-        request = await sign_in.request_of(errand.tenant, errand.fields, is_v2=errand.is_v2)
-        return AskingApplication(sign_in=sign_in, request=request)
-    device = await sign_in.find_device_that_waits(errand.user_code, now=visit.exchange.at)
+async def flow_of(sign_in: SignIn, visit: BrowserRequest, flow_state: FlowState) -> SignInFlow:
+    """Raises TokenRefusal, AuthorizationRefused, and ExpiredPage for a device that waits no more."""
+    if isinstance(flow_state, Authorization):
+        request = await sign_in.request_of(flow_state.tenant, flow_state.fields, is_v2=flow_state.is_v2)
+        return AuthorizationFlow(sign_in=sign_in, request=request)
+    device = await sign_in.find_device_that_waits(flow_state.user_code, now=visit.exchange.at)
     if device is None:
-        raise StalePage
-    return WaitingDevice(sign_in=sign_in, errand=errand, device=device)
+        raise ExpiredPage
+    return DeviceFlow(sign_in=sign_in, flow_state=flow_state, device=device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskingApplication:
+class AuthorizationFlow:
     """An application's request for authorization."""
 
     sign_in: SignIn
@@ -99,22 +99,22 @@ class AskingApplication:
         """The same, whether they sign in before or not."""
         return refused_by_user(self.request)
 
-    async def allow(self, visit: Visit, frame: Frame, who: SignedInUser) -> None:
+    async def allow(self, visit: BrowserRequest, frame: PageContext, who: SignedInUser) -> None:
         """A code for the application."""
         code = await self.sign_in.issue_code(self.request, who, now=visit.exchange.at)
         await send_answer(visit, frame, self.request.redirection, {"code": code})
 
-    async def refuse(self, visit: Visit, frame: Frame) -> None:
+    async def refuse(self, visit: BrowserRequest, frame: PageContext) -> None:
         """The application hears of it."""
         await show_refused_authorization(visit, frame, self.declined)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingDevice:
+class DeviceFlow:
     """A device that shows a code somewhere else."""
 
     sign_in: SignIn
-    errand: Connecting
+    flow_state: DeviceState
     device: DeviceRequest
     hint: str = ""
     declined: AuthorizationRefused | None = None
@@ -136,12 +136,12 @@ class WaitingDevice:
             wants_refresh=self.device.wants_refresh,
         )
 
-    async def allow(self, visit: Visit, frame: Frame, who: SignedInUser) -> None:
+    async def allow(self, visit: BrowserRequest, frame: PageContext, who: SignedInUser) -> None:
         """The device gets its tokens."""
-        await self.sign_in.approve_device(self.errand.user_code, who, now=visit.exchange.at)
+        await self.sign_in.approve_device(self.flow_state.user_code, who, now=visit.exchange.at)
         await visit.show(device_done_page(frame, self.asked.application, allowed=True))
 
-    async def refuse(self, visit: Visit, frame: Frame) -> None:
+    async def refuse(self, visit: BrowserRequest, frame: PageContext) -> None:
         """The device hears of it."""
-        await self.sign_in.refuse_device(self.errand.user_code, now=visit.exchange.at)
+        await self.sign_in.refuse_device(self.flow_state.user_code, now=visit.exchange.at)
         await visit.show(device_done_page(frame, self.asked.application, allowed=False))

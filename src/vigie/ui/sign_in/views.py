@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class FormError:
     """Why somebody sees the same page again: as it is logged, and in which words it is told."""
 
     name: str
@@ -40,7 +40,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class PageContext:
     """What every page is made with: its language, and the host that people see in their browser."""
 
     texts: Texts
@@ -52,12 +52,12 @@ class Frame:
 
 
 def sign_in_page(
-    frame: Frame,
+    frame: PageContext,
     asked: Asked,
     sealed: str,
     *,
     user_name: str = "",
-    trouble: Trouble | None = None,
+    trouble: FormError | None = None,
     cancel_url: str | None = None,
 ) -> Html:
     """Where somebody proves who they are."""
@@ -101,7 +101,7 @@ def sign_in_page(
     )
 
 
-def consent_page(frame: Frame, asked: Asked, sealed: str, *, user: str) -> Html:
+def consent_page(frame: PageContext, asked: Asked, sealed: str, *, user: str) -> Html:
     """Where somebody sees which application asks for what, and says yes or no."""
     texts = frame.texts
     note = texts.device_consent_note if asked.target is None else texts.consent_note
@@ -125,7 +125,7 @@ def consent_page(frame: Frame, asked: Asked, sealed: str, *, user: str) -> Html:
     )
 
 
-def device_page(frame: Frame, sealed: str, *, trouble: Trouble | None = None) -> Html:
+def device_page(frame: PageContext, sealed: str, *, trouble: FormError | None = None) -> Html:
     """Where somebody enters the code that a device shows."""
     texts = frame.texts
     return frame.page(
@@ -153,7 +153,7 @@ def device_page(frame: Frame, sealed: str, *, trouble: Trouble | None = None) ->
     )
 
 
-def device_done_page(frame: Frame, application: str, *, allowed: bool) -> Html:
+def device_done_page(frame: PageContext, application: str, *, allowed: bool) -> Html:
     """What has become of a device."""
     texts = frame.texts
     title = texts.device_allowed if allowed else texts.device_refused
@@ -166,7 +166,7 @@ def device_done_page(frame: Frame, application: str, *, allowed: bool) -> Html:
     )
 
 
-def handing_over_page(frame: Frame, target: str, fields: Mapping[str, str]) -> Html:
+def handing_over_page(frame: PageContext, target: str, fields: Mapping[str, str]) -> Html:
     """A form that goes to the application by itself, and by its button where scripts do not run."""
     texts = frame.texts
     hidden = [element("input", type="hidden", name=name, value=value) for name, value in fields.items()]
@@ -181,7 +181,7 @@ def handing_over_page(frame: Frame, target: str, fields: Mapping[str, str]) -> H
 
 
 def stopped_page(
-    frame: Frame,
+    frame: PageContext,
     title: str,
     note: str,
     *,

@@ -10,29 +10,29 @@ from contextlib import asynccontextmanager
 from time import monotonic, perf_counter
 from typing import Literal, TypeVar
 
-from vigie.core.replication import Position
-from vigie.storage.database import Change, LookUp, Observer, OnLost, Row, Snapshot, StandbyFailed, Values
+from vigie.core.replication import ReplicationPosition
+from vigie.storage.database import Change, LookUp, Observer, OnLost, ReplicaFailed, Row, Snapshot, Values
 from vigie.storage.postgres.database import PostgresDatabase, numbers_of
-from vigie.storage.postgres.replicas.replica import Standby
+from vigie.storage.postgres.replicas.replica import Replica
 
 T = TypeVar("T")
 Place = Literal["primary", "standby"]
 
 
-class DatabaseWithStandbys:
+class DatabaseWithReplicas:
     """A database whose incidents are read from standbys where that is allowed; all else is the primary's."""
 
     def __init__(
         self,
         primary: PostgresDatabase,
-        standbys: Sequence[Standby],
+        replicas: Sequence[Replica],
         *,
         age_seconds_max: float,
         count_read: Callable[[Place], None] = lambda _: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._primary = primary
-        self._standbys = list(standbys)
+        self._standbys = list(replicas)
         self._age_seconds_max = age_seconds_max
         self._count_read = count_read
         self._clock = clock
@@ -45,14 +45,16 @@ class DatabaseWithStandbys:
         """As the primary says."""
         self._primary.check_place()
 
-    async def row(self, statement: str, values: Values, *, after: Position | None = None) -> Row | None:
+    async def row(
+        self, statement: str, values: Values, *, min_position: ReplicationPosition | None = None
+    ) -> Row | None:
         """The first row, as of now; of an incident at least as of a position, if one is given."""
-        standby = self._find_standby(after) if statement == "find_incident" else None
-        if standby is not None:
+        replica = self._find_replica(min_position) if statement == "find_incident" else None
+        if replica is not None:
             started_seconds = perf_counter()
             try:
-                found = await standby.find_incident(*numbers_of(values))
-            except StandbyFailed:
+                found = await replica.find_incident(*numbers_of(values))
+            except ReplicaFailed:
                 pass
             else:
                 self.observe(statement, perf_counter() - started_seconds)
@@ -62,11 +64,11 @@ class DatabaseWithStandbys:
         return await self._primary.row(statement, values)
 
     @asynccontextmanager
-    async def snapshot(self, *, after: Position | None = None) -> AsyncIterator[Snapshot]:
-        """One view for reads that may take long: as of now, or on a standby, where they may raise StandbyFailed."""
-        standby = self._find_standby(after)
-        self._count_read("primary" if standby is None else "standby")
-        opening = self._primary.snapshot() if standby is None else standby.snapshot(self.scan_seconds_max)
+    async def snapshot(self, *, min_position: ReplicationPosition | None = None) -> AsyncIterator[Snapshot]:
+        """One view for reads that may take long: as of now, or on a standby, where they may raise ReplicaFailed."""
+        replica = self._find_replica(min_position)
+        self._count_read("primary" if replica is None else "standby")
+        opening = self._primary.snapshot() if replica is None else replica.snapshot(self.scan_seconds_max)
         async with opening as view:
             yield view
 
@@ -81,20 +83,20 @@ class DatabaseWithStandbys:
         """Every row, as of now."""
         return await self._primary.rows(statement, values)
 
-    async def write(self, change: Change[T], *, may_run_again: bool = True) -> T:
+    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:
         """Run a change and return once it is durable."""
-        return await self._primary.write(change, may_run_again=may_run_again)
+        return await self._primary.write(change, is_retryable=is_retryable)
 
     async def close(self) -> None:
         """Nothing: the primary is closed by whoever has opened it, and the standbys by whoever looks at them."""
 
-    def _find_standby(self, after: Position | None) -> Standby | None:
+    def _find_replica(self, min_position: ReplicationPosition | None) -> Replica | None:
         """The next in turn of those that may answer."""
-        if after is None:
+        if min_position is None:
             return None
         since_seconds = self._clock() - self._age_seconds_max
-        for turn, standby in enumerate(self._standbys):
-            if standby.may_answer(after, since_seconds=since_seconds):
+        for turn, replica in enumerate(self._standbys):
+            if replica.may_answer(min_position, since_seconds=since_seconds):
                 self._standbys.append(self._standbys.pop(turn))
-                return standby
+                return replica
         return None

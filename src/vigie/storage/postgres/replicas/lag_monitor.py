@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from vigie.core.replication import position_of
+from vigie.core.replication import replication_position_of
 from vigie.storage.database import Row
 from vigie.storage.postgres.connection import open_connection
 from vigie.storage.postgres.failures import is_outage, reason_of
-from vigie.storage.postgres.replicas.replica import Reached, Standby
+from vigie.storage.postgres.replicas.replica import Reached, Replica
 from vigie.storage.postgres.session import PostgresSession
 
 T = TypeVar("T")
@@ -43,13 +43,13 @@ class Watch:
     def __init__(
         self,
         url: str,
-        standbys: Sequence[Standby],
+        replicas: Sequence[Replica],
         *,
         age_seconds_max: float,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._primary = _Line(url)
-        self._lines = [(standby, _Line(standby.url)) for standby in standbys]
+        self._lines = [(replica, _Line(replica.url)) for replica in replicas]
         self._age_seconds_max = age_seconds_max
         self._clock = clock
         self._writer_id = uuid.uuid4()
@@ -60,15 +60,15 @@ class Watch:
     async def run(self) -> None:
         """Look until this is cancelled; then nobody is read from any more."""
         looks: list[Look] = [self._leave_mark]
-        looks += [partial(self._look_at, standby, line) for standby, line in self._lines]
+        looks += [partial(self._look_at, replica, line) for replica, line in self._lines]
         try:
             async with asyncio.TaskGroup() as group:
                 for look in looks:
                     group.create_task(_again_and_again(look))
         finally:
-            for standby, line in self._lines:
+            for replica, line in self._lines:
                 line.drop()
-                standby.close()
+                replica.close()
             self._primary.drop()
 
     # The primary
@@ -98,16 +98,16 @@ class Watch:
 
     # The standbys
 
-    async def _look_at(self, standby: Standby, line: "_Line") -> None:
+    async def _look_at(self, replica: Replica, line: "_Line") -> None:
         oldest_seconds = self._clock() - self._age_seconds_max
         try:
             reached = self._reached(await line.ask(self._find_mark), oldest_seconds)
         except _NoAnswer as error:
             # At the start it has had no time to get a mark, nor perhaps the table for it.
-            if standby.is_up or self._started_seconds < oldest_seconds:
-                standby.leave_out(str(error), is_gone=error.is_gone)
+            if replica.is_up or self._started_seconds < oldest_seconds:
+                replica.eject(str(error), is_gone=error.is_gone)
         else:
-            await standby.see(reached)
+            await replica.see(reached)
 
     def _reached(self, row: Row | None, oldest_seconds: float) -> Reached:
         number, is_standby, offset, machine = row or (0, True, None, "")
@@ -116,7 +116,7 @@ class Watch:
             raise _NoAnswer("it is no standby")
         if mark is None or mark.begun_seconds < oldest_seconds or offset is None:
             raise _NoAnswer(f"it has none of the marks of the last {self._age_seconds_max:g} s")
-        position = position_of(mark.timeline, offset)
+        position = replication_position_of(mark.timeline, offset)
         return Reached(as_of_seconds=mark.begun_seconds, position=position, offset=offset, machine=machine)
 
     def _newest_mark(self, number: int) -> _Mark | None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from vigie.core.errors import StoreUnavailable
-from vigie.core.replication import Position
-from vigie.storage.database import Row, StandbyFailed
-from vigie.storage.postgres.batched_lookup import Gathering
+from vigie.core.replication import ReplicationPosition
+from vigie.storage.database import ReplicaFailed, Row
+from vigie.storage.postgres.batched_lookup import BatchedLookup
 from vigie.storage.postgres.connection import open_pool, shown
 from vigie.storage.postgres.failures import is_connection_lost, reason_of
-from vigie.storage.postgres.read_pool import READERS_MAX, Readers
+from vigie.storage.postgres.read_pool import READERS_MAX, ReadPool
 from vigie.storage.postgres.scans import SCANS_MAX, ConnectionSnapshot, Scans
 from vigie.storage.postgres.session import PostgresSession
 
@@ -28,7 +28,7 @@ class Reached:
     """
 
     as_of_seconds: float
-    position: Position
+    position: ReplicationPosition
     offset: int
     machine: str
 
@@ -37,7 +37,7 @@ class Reached:
         return self.machine == earlier.machine and self.offset >= earlier.offset
 
 
-class Standby:
+class Replica:
     """Reads on one standby. It is left out when one fails, until somebody who looks has seen it come far again."""
 
     def __init__(
@@ -56,10 +56,14 @@ class Standby:
         """Whether it is among those that are asked."""
         return self._reached is not None
 
-    def may_answer(self, after: Position, *, since_seconds: float) -> bool:
+    def may_answer(self, min_position: ReplicationPosition, *, since_seconds: float) -> bool:
         """Whether it has all that the primary had at a moment, and is behind a position."""
         reached = self._reached
-        return reached is not None and reached.as_of_seconds >= since_seconds and reached.position >= after
+        return (
+            reached is not None
+            and reached.as_of_seconds >= since_seconds
+            and reached.position >= min_position
+        )
 
     async def see(self, reached: Reached) -> None:
         """Take over how far it has come. Whoever waits there was promised what it had before."""
@@ -72,7 +76,7 @@ class Standby:
             self._on_back(self.name)
         self._is_told_to_be_up = True
 
-    def leave_out(self, reason: str, *, is_gone: bool = False) -> None:
+    def eject(self, reason: str, *, is_gone: bool = False) -> None:
         """Ask it no more, for now. From one that is gone, whoever waits there is let go to the primary."""
         self._reached = None
         if self._is_told_to_be_up is not False:
@@ -82,7 +86,7 @@ class Standby:
             self._let_go()
 
     async def find_incident(self, tenant_id: int, incident_id: int) -> Row | None:
-        """One incident, gathered with those that others ask for. Raises StandbyFailed."""
+        """One incident, gathered with those that others ask for. Raises ReplicaFailed."""
         connections = self._connected()
         try:
             return await connections.points.find(tenant_id, incident_id)
@@ -92,7 +96,7 @@ class Standby:
 
     @asynccontextmanager
     async def snapshot(self, seconds_max: float) -> AsyncIterator[ConnectionSnapshot]:
-        """One view for reads that may take long. Raises StandbyFailed, also for what fails within."""
+        """One view for reads that may take long. Raises ReplicaFailed, also for what fails within."""
         connections = self._connected()
         try:
             scans = Scans(connections.scanners, seconds_max, opened_in_seconds=_READ_SECONDS_MAX)
@@ -113,16 +117,16 @@ class Standby:
 
     def _connected(self) -> "_Connections":
         if self._connections is None:
-            raise StandbyFailed(f"{self.name} is left out")
+            raise ReplicaFailed(f"{self.name} is left out")
         return self._connections
 
-    def _failed(self, connections: "_Connections", error: Exception) -> StandbyFailed:
+    def _failed(self, connections: "_Connections", error: Exception) -> ReplicaFailed:
         cause = error.__cause__ or error
         # One that stood in the way of what is replayed, found no connection free, or asked what has been let go
         # of since, says nothing of the next.
         if is_connection_lost(cause) and connections is self._connections:
-            self.leave_out(reason_of(cause))
-        return StandbyFailed(f"{self.name}: {reason_of(cause)}")
+            self.eject(reason_of(cause))
+        return ReplicaFailed(f"{self.name}: {reason_of(cause)}")
 
 
 class _Connections:
@@ -130,7 +134,7 @@ class _Connections:
 
     readers: asyncpg.Pool
     scanners: asyncpg.Pool
-    points: Gathering
+    points: BatchedLookup
 
     def __init__(self, reached: Reached) -> None:
         self.reached = reached
@@ -157,6 +161,6 @@ async def _connect(url: str, reached: Reached) -> _Connections:
     check = connections.refuse_another
     connections.readers = await open_pool(url, connections_max=READERS_MAX, init=check)
     connections.scanners = await open_pool(url, connections_max=SCANS_MAX, init=check)
-    reader = Readers(connections.readers, seconds_max=_READ_SECONDS_MAX, tries_max=1)
-    connections.points = Gathering(reader.fetch_incidents)
+    reader = ReadPool(connections.readers, seconds_max=_READ_SECONDS_MAX, tries_max=1)
+    connections.points = BatchedLookup(reader.fetch_incidents)
     return connections
