@@ -425,7 +425,7 @@ INSIDE: list[tuple[str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrapping", "paths"), INSIDE)
+@pytest.mark.parametrize(("key_encryption", "paths"), INSIDE)
 @pytest.mark.parametrize("chunk_bytes", [1, MEGABYTE])
 @pytest.mark.parametrize("is_tall", [False, True])
 def test_the_single_list_of_incidents_inside_an_object_is_found(

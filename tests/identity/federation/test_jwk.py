@@ -87,7 +87,6 @@ def test_a_key_that_cannot_be_used_says_why(changes: dict[str, object], said: st
         (ed_pair(), {"x": to_base64(b"\0" * 31)}),
         (ed_pair(), {"x": ...}),
     ],
-    ids=str,
 )
 def test_a_point_that_is_not_on_its_curve_is_no_key(pair: Pair, changes: dict[str, object]) -> None:
     with pytest.raises(UnusableKey):
