@@ -18,7 +18,7 @@ from tests.support.house import House, RunningHouse
 from tests.support.updating import WRITE_ALL, update
 from vigie.api.error_responses import ERROR_RESPONSES
 from vigie.config.settings import LoggingSettings
-from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, said
+from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, user_text
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits
 
@@ -96,10 +96,10 @@ def test_no_refusal_can_be_made_without_a_reason(refusal: Callable[..., Refusal]
 @given(st.text(), st.text(), st.text())
 def test_what_was_said_goes_back_and_not_into_the_log(before: str, words: str, behind: str) -> None:
     before, words, behind = map(for_caller, (before, words, behind))
-    refusal = InvalidQuery(f"{before}{said(words)}{behind}")
+    refusal = InvalidQuery(f"{before}{user_text(words)}{behind}")
 
     assert (refusal.message, refusal.detail) == (before + words + behind, f"{before}…{behind}")
-    assert for_log(said(said(words))) == "…"
+    assert for_log(user_text(user_text(words))) == "…"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ of other pages and of the portal are aliases of them.
 
 from collections.abc import Iterable
 
-from vigie.core.errors import InvalidBody, said
+from vigie.core.errors import InvalidBody, user_text
 from vigie.core.letter_case import canonical
 
 UNKNOWN = "Unknown"
@@ -83,7 +83,7 @@ def check_pair(classification: str, determination: str) -> None:
     if not allowed:
         raise InvalidBody(
             f"The determination '{determination}' needs a classification; beside "
-            f"'{said(classification[:60])}' only {NOT_AVAILABLE} is allowed."
+            f"'{user_text(classification[:60])}' only {NOT_AVAILABLE} is allowed."
         )
     raise InvalidBody(
         f"The determination '{determination}' does not go with the classification '{classification}'; "
@@ -111,4 +111,4 @@ def _documented(determination: str) -> str | None:
 
 
 def _no_such(kind: str, name: str, names: Iterable[str]) -> str:
-    return f"'{said(name[:60])}' is not a {kind}; there are {', '.join(names)}."
+    return f"'{user_text(name[:60])}' is not a {kind}; there are {', '.join(names)}."

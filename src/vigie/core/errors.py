@@ -1,7 +1,7 @@
 """The answers that are not what a caller asked for. Whatever else is raised is a defect.
 
 `message` is for the caller; `detail` is for the log and never leaves. Where nothing more is known, it is the
-message without what the caller had `said`. Which status a refusal becomes is decided in one table,
+message without what is marked as `user_text`. Which status a refusal becomes is decided in one table,
 `api/error_responses.py`.
 """
 
@@ -10,13 +10,13 @@ import re
 from vigie.core.instants import Instant, format_instant
 
 _INVALID_TOKEN = "Invalid Authorization payload."  # noqa: S105  a sentence
-_SAID_MAX = 200
+_CLAIM_LENGTH_MAX = 200
 _FIRST, _LAST = "\ue000", "\ue001"
-_SAID = re.compile(f"{_FIRST}[^{_LAST}]*{_LAST}")
+_USER_TEXT = re.compile(f"{_FIRST}[^{_LAST}]*{_LAST}")
 _MARKS = str.maketrans("", "", _FIRST + _LAST)
 
 
-def said(text: str) -> str:
+def user_text(text: str) -> str:
     """A caller's own words inside a message: they go back to the caller, and not into the log."""
     return f"{_FIRST}{text.translate(_MARKS)}{_LAST}"
 
@@ -28,7 +28,7 @@ def for_caller(message: str) -> str:
 
 def for_log(message: str) -> str:
     """A message as the log has it."""
-    return _SAID.sub("…", message)
+    return _USER_TEXT.sub("…", message)
 
 
 class Refusal(Exception):
@@ -61,9 +61,9 @@ class WrongAudience(Refusal):
     ) -> None:
         since = "" if valid_from is None else f"from {format_instant(valid_from)} "
         super().__init__(
-            f"{_INVALID_TOKEN} AppId: {application[:_SAID_MAX]}, Audience: {audience[:_SAID_MAX]}, "
-            f"Issuer: {issuer[:_SAID_MAX]}, Validity: valid {since}to {format_instant(valid_until)}",
-            detail=f"audience {audience[:_SAID_MAX]!r}",
+            f"{_INVALID_TOKEN} AppId: {application[:_CLAIM_LENGTH_MAX]}, Audience: {audience[:_CLAIM_LENGTH_MAX]}, "
+            f"Issuer: {issuer[:_CLAIM_LENGTH_MAX]}, Validity: valid {since}to {format_instant(valid_until)}",
+            detail=f"audience {audience[:_CLAIM_LENGTH_MAX]!r}",
         )
 
 
@@ -120,7 +120,7 @@ class MethodNotAllowed(Refusal):
 
     def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
         super().__init__(
-            f"The method {said(method[:20])} is not allowed here; allowed: {', '.join(allowed)}."
+            f"The method {user_text(method[:20])} is not allowed here; allowed: {', '.join(allowed)}."
         )
         self.allowed = allowed
 

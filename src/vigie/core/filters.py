@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from vigie.core.errors import InvalidQuery, said
+from vigie.core.errors import InvalidQuery, user_text
 from vigie.core.instants import EXAMPLE_TIME, Instant, parse_instant
 from vigie.core.letter_case import canonical
 
@@ -156,7 +156,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             rest = text[at:].lstrip()
             hint = "; texts stand in single quotes" if rest[0] in "\"'`" else ""
             raise _refusal(
-                f"{said(repr(rest[:20]))} at character {len(text) - len(rest) + 1} cannot be read{hint}"
+                f"{user_text(repr(rest[:20]))} at character {len(text) - len(rest) + 1} cannot be read{hint}"
             )
         yield _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
         at = found.end()
@@ -279,7 +279,9 @@ class _Parser:
         if isinstance(left, _Literal) and isinstance(right, _Name):
             left, right, operator = right, left, _MIRRORED.get(operator, operator)
         if isinstance(left, _Literal):
-            raise _refusal(f"{said(left.text[:40])} is compared with a value; name a property, {_ALLOWED}")
+            raise _refusal(
+                f"{user_text(left.text[:40])} is compared with a value; name a property, {_ALLOWED}"
+            )
         property_ = self._property(left)
         if isinstance(right, _Name) and not right.is_call and right.text not in _NAMES:
             # A text, most likely, whose quotes were forgotten.
@@ -337,7 +339,7 @@ class _Parser:
 
     def _unexpected(self, wanted: str) -> InvalidQuery:
         token = self._peek()
-        found = "it ends" if token.kind == "end" else f"{said(repr(token.text[:40]))} stands"
+        found = "it ends" if token.kind == "end" else f"{user_text(repr(token.text[:40]))} stands"
         return _refusal(f"{found} at character {token.at + 1}, where {wanted} should be")
 
 
@@ -355,12 +357,12 @@ def _time(property_: Property, operator: Operator, literal: _Literal) -> Value:
         return _null(operator)
     wanted = f"{property_.value} is compared with a time such as {EXAMPLE_TIME}, without quotes"
     if literal.kind != "time":
-        raise _refusal(f"{wanted}; it was {said(literal.text[:60])}")
+        raise _refusal(f"{wanted}; it was {user_text(literal.text[:60])}")
     try:
         return parse_instant(_whole_time(literal.text.replace(" ", "+")))
     except ValueError as error:
         why = str(error).removesuffix(f" such as {EXAMPLE_TIME}")
-        raise _refusal(f"{wanted}; {said(why)}") from error
+        raise _refusal(f"{wanted}; {user_text(why)}") from error
 
 
 def _whole_time(text: str) -> str:
@@ -385,9 +387,9 @@ def _status(operator: Operator, literal: _Literal) -> Value:
         quoted = ", ".join(f"'{status}'" for status in STATUSES)
         if literal.kind == "word":
             raise _refusal(
-                f"a status stands in single quotes, as in {quoted}; it was {said(literal.text[:60])}"
+                f"a status stands in single quotes, as in {quoted}; it was {user_text(literal.text[:60])}"
             )
-        raise _refusal(f"{said(literal.text[:60])} is not a status; there are {quoted}")
+        raise _refusal(f"{user_text(literal.text[:60])} is not a status; there are {quoted}")
     return found
 
 
@@ -396,7 +398,7 @@ def _text(operator: Operator, literal: _Literal) -> Value:
         return _null(operator)
     if literal.kind != "text":
         raise _refusal(
-            f"assignedTo is compared with a text in single quotes or null; it was {said(literal.text[:60])}"
+            f"assignedTo is compared with a text in single quotes or null; it was {user_text(literal.text[:60])}"
         )
     return _unquoted(literal)
 

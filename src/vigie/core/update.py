@@ -20,7 +20,7 @@ from vigie.core.classification import (
 )
 from vigie.core.classification import may_stay as determination_may_stay
 from vigie.core.decode_errors import in_words_of_json
-from vigie.core.errors import InvalidBody, InvalidInput, said
+from vigie.core.errors import InvalidBody, InvalidInput, user_text
 from vigie.core.filters import STATUSES
 from vigie.core.incident import REDIRECTED
 from vigie.core.instants import Instant, format_instant
@@ -157,7 +157,7 @@ def _status(name: str) -> str:
         raise InvalidInput("The status 'Redirected' comes from merging alone; it cannot be set.")
     if found is None:
         allowed = ", ".join(status for status in STATUSES if status != REDIRECTED)
-        raise InvalidBody(f"'{said(name[:60])}' is not a status; there are {allowed}.")
+        raise InvalidBody(f"'{user_text(name[:60])}' is not a status; there are {allowed}.")
     return found
 
 

@@ -6,7 +6,7 @@ from vigie.core.errors import for_caller, for_log
 class TokenRefusal(Exception):
     """No token. `code` is the number behind AADSTS; `api/error_responses.py` decides about the status.
 
-    `detail` is for the log: the message without what the caller had `said`.
+    `detail` is for the log: the message without what is marked as `user_text`.
     """
 
     def __init__(self, code: int, message: str) -> None:

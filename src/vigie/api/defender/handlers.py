@@ -19,7 +19,7 @@ from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
 from vigie.core.access import Caller, Principal, require_read, require_write
 from vigie.core.audit import AuditContext, actor_of
-from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, said
+from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, user_text
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
@@ -207,7 +207,7 @@ def _incident_id(segment: bytes) -> int:
     if not _ID.fullmatch(segment) or (incident_id := int(segment)) > INCIDENT_ID_MAX:
         shown = segment.decode("latin-1")[:60]
         raise InvalidInput(
-            f"The incident id must be a whole number, at most {INCIDENT_ID_MAX}; it was {said(repr(shown))}."
+            f"The incident id must be a whole number, at most {INCIDENT_ID_MAX}; it was {user_text(repr(shown))}."
         )
     return incident_id
 

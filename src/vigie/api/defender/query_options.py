@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes, urlencode
 
-from vigie.core.errors import InvalidQuery, said
+from vigie.core.errors import InvalidQuery, user_text
 from vigie.core.filters import parse_filter
 from vigie.core.letter_case import lowered
 from vigie.core.queries import DEFAULT_ORDER, PAGE_SIZE_MAX, SKIP_MAX, PageRequest, parse_order
@@ -69,14 +69,14 @@ def _unquoted(text: bytes) -> bytes:
 def _number(name: str, text: str, lowest: int, highest: int) -> int:
     if not re.fullmatch("[0-9]{1,10}", text) or not lowest <= int(text) <= highest:
         raise _refusal(
-            f"{name} must be a whole number from {lowest} to {highest}; it was '{said(text[:40])}'"
+            f"{name} must be a whole number from {lowest} to {highest}; it was '{user_text(text[:40])}'"
         )
     return int(text)
 
 
 def _boolean(name: str, text: str) -> bool:
     if lowered(text) not in ("true", "false"):
-        raise _refusal(f"{name} must be true or false; it was '{said(text[:40])}'")
+        raise _refusal(f"{name} must be true or false; it was '{user_text(text[:40])}'")
     return lowered(text) == "true"
 
 

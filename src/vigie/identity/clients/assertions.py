@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, Asymmet
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from vigie.core.directory import Application, AssertionUse, ClientCertificate, Tenant
-from vigie.core.errors import InvalidToken, said
+from vigie.core.errors import InvalidToken, user_text
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.certificates import key_of
@@ -240,7 +240,7 @@ def _shown(certificate: ClientCertificate) -> str:
 
 def _quoted(value: object) -> str:
     """What came, if it is a text; anything else may be as deep as it likes."""
-    return said(repr(value[:200])) if isinstance(value, str) else "that is not a text"
+    return user_text(repr(value[:200])) if isinstance(value, str) else "that is not a text"
 
 
 def refused_assertion(reason: str) -> TokenRefusal:

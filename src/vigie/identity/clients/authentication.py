@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, Tenant
-from vigie.core.errors import said
+from vigie.core.errors import user_text
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.assertions import (
@@ -72,19 +72,19 @@ class ClientAuthenticator:
         if lowered(reference) in TENANTS_OF_ANY:
             raise TokenRefusal(
                 50059,
-                f"No tenant-identifying information found: '{said(reference)}' names no tenant in this grant.",
+                f"No tenant-identifying information found: '{user_text(reference)}' names no tenant in this grant.",
             )
         if not GUID.fullmatch(reference) and not _DOMAIN.fullmatch(reference):
             raise TokenRefusal(
                 900023,
-                f"Specified tenant identifier '{said(reference[:100])}' is neither a valid DNS name, nor a valid "
-                "external domain.",
+                f"Specified tenant identifier '{user_text(reference[:100])}' is neither a valid DNS name, nor a "
+                "valid external domain.",
             )
         tenant = await self._directory.find_tenant(reference)
         if tenant is None or lowered(reference) not in (tenant.guid, tenant.domain):
             raise TokenRefusal(
                 90002,
-                f"Tenant '{said(reference)}' not found. Check to make sure you have the correct tenant ID.",
+                f"Tenant '{user_text(reference)}' not found. Check to make sure you have the correct tenant ID.",
             )
         return tenant
 
@@ -205,8 +205,8 @@ def unknown_application(client_id: str, directory: str) -> TokenRefusal:
     """The refusal of a client id that is nobody's."""
     return TokenRefusal(
         700016,
-        f"Application with identifier '{said(client_id[:100])}' was not found in the directory "
-        f"'{said(directory)}'.",
+        f"Application with identifier '{user_text(client_id[:100])}' was not found in the directory "
+        f"'{user_text(directory)}'.",
     )
 
 

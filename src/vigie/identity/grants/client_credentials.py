@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from vigie.core.directory import Application
-from vigie.core.errors import said
+from vigie.core.errors import user_text
 from vigie.core.instants import Instant
 from vigie.identity.clients.authentication import ClientAuthenticator, Sender, has_proof, sent_by_client
 from vigie.identity.form_parameters import first_of
@@ -77,7 +77,7 @@ def resource_of_scope(scope: str) -> str:
     if not slash or name != DEFAULT_SCOPE:
         raise TokenRefusal(
             1002012,
-            f"The provided value for scope {said(scope[:200])} is not valid. Client credential flows must have a "
-            "scope value with /.default suffixed to the resource identifier (application ID URI).",
+            f"The provided value for scope {user_text(scope[:200])} is not valid. Client credential flows must have "
+            "a scope value with /.default suffixed to the resource identifier (application ID URI).",
         )
     return resource

@@ -6,7 +6,7 @@ Source: graph contract 9; the codes of refusals are those clients search error t
 from collections.abc import Mapping
 from typing import Protocol
 
-from vigie.core.errors import said
+from vigie.core.errors import user_text
 from vigie.core.instants import Instant
 from vigie.identity.clients.authentication import Sender
 from vigie.identity.form_parameters import first_of
@@ -57,6 +57,6 @@ class GrantRegistry:
         grant = self._grants.get(grant_type)
         if grant is None:
             raise TokenRefusal(
-                70003, f"The app requested an unsupported grant type '{said(grant_type[:100])}'."
+                70003, f"The app requested an unsupported grant type '{user_text(grant_type[:100])}'."
             )
         return await grant.issue(tenant_reference, form, sender, is_v2=is_v2, ring=ring, now=now)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
-from vigie.core.errors import said
+from vigie.core.errors import user_text
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Consent, TokenFamily
 from vigie.identity.clients.authentication import ProvenClient
@@ -179,6 +179,6 @@ def _asked(form: Mapping[str, str], *, is_v2: bool) -> Asked | None:
 def _not_agreed_to(names: tuple[str, ...]) -> TokenRefusal:
     return TokenRefusal(
         65001,
-        f"The user or administrator has not consented to {said(' '.join(names)[:200])}. Send an interactive "
+        f"The user or administrator has not consented to {user_text(' '.join(names)[:200])}. Send an interactive "
         "authorization request for this user and resource.",
     )

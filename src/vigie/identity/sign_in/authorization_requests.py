@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vigie.core.directory import Application, Tenant
-from vigie.core.errors import for_caller, for_log, said
+from vigie.core.errors import for_caller, for_log, user_text
 from vigie.core.letter_case import lowered
 from vigie.core.oauth_records import Consent
 from vigie.core.redirect_uris import canonical, is_registered
@@ -212,8 +212,8 @@ class AuthorizationRequests:
         if wanted is None or not any(is_registered(wanted, each) for each in registered):
             raise AuthorizationRefused(
                 50011,
-                f"The redirect URI '{said(sent[:200])}' specified in the request does not match the redirect URIs "
-                f"configured for the application '{application.client_id}'.",
+                f"The redirect URI '{user_text(sent[:200])}' specified in the request does not match the redirect "
+                f"URIs configured for the application '{application.client_id}'.",
             )
         return wanted
 
@@ -222,11 +222,11 @@ def _check_response(fields: Mapping[str, str], mode: str) -> None:
     response_type = first_of(fields, ("response_type",))
     if response_type != "code":
         raise TokenRefusal(
-            70005, f"response_type '{said(response_type[:100])}' is not supported here: only 'code' is."
+            70005, f"response_type '{user_text(response_type[:100])}' is not supported here: only 'code' is."
         )
     if mode not in RESPONSE_MODES:
         raise TokenRefusal(
-            70007, f"response_mode '{said(mode[:100])}' is not one of {', '.join(RESPONSE_MODES)}."
+            70007, f"response_mode '{user_text(mode[:100])}' is not one of {', '.join(RESPONSE_MODES)}."
         )
     for name in ("request", "request_uri"):
         if fields.get(name):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vigie.core.directory import Application
-from vigie.core.errors import said
+from vigie.core.errors import user_text
 from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
 from vigie.identity.form_parameters import first_of
 from vigie.identity.token_errors import TokenRefusal
@@ -89,7 +89,7 @@ def consent_to(asked: Asked, application: Application, audiences: Audiences) -> 
         raise TokenRefusal(
             65001,
             f"The application '{application.client_id}' may ask nobody for "
-            f"{said(' '.join(asked.names)[:200])}: an administrator has to allow it.",
+            f"{user_text(' '.join(asked.names)[:200])}: an administrator has to allow it.",
         )
     default = (DEFAULT_SCOPE,) if is_all else ()
     return Consent(
@@ -103,7 +103,7 @@ def unknown_resource(resource: str, application: Application) -> TokenRefusal:
     """The refusal of a resource that no tokens are issued for."""
     return TokenRefusal(
         500011,
-        f"The resource principal named {said(resource[:200])} was not found; application "
+        f"The resource principal named {user_text(resource[:200])} was not found; application "
         f"'{application.client_id}' asked for it.",
     )
 
@@ -111,5 +111,5 @@ def unknown_resource(resource: str, application: Application) -> TokenRefusal:
 def refused_scope(scope: str) -> TokenRefusal:
     """The refusal of a scope that says nothing that can be granted."""
     return TokenRefusal(
-        70011, f"The provided value for the input parameter 'scope' is not valid: '{said(scope[:200])}'."
+        70011, f"The provided value for the input parameter 'scope' is not valid: '{user_text(scope[:200])}'."
     )
