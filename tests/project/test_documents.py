@@ -36,6 +36,9 @@ PROGRAM = ROOT / "src" / "vigie"
 READMES = (ROOT / "README.md", ROOT / "README.fr.md")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 SOURCES = sorted(PROGRAM.rglob("*.py"))
+TEXTS_OF_PROGRAM = sorted(
+    chain(SOURCES, *(PROGRAM.rglob(f"*.{kind}") for kind in ("sql", "yaml", "lua", "css")))
+)
 
 ENTRY_PARTS = ["Documented", "Observed", "Vigie", "Test"]
 
@@ -46,6 +49,7 @@ PATH_IN_CODE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|sql|css|yaml|toml))
 SETTING_IN_CODE = re.compile(r"`\[([a-z]+)\] ([a-z_]+)`")
 DEFAULT_BESIDE = re.compile(r"`\[([a-z]+)\] ([a-z_]+)`(?: \(|, )([0-9][0-9,]*)(?: (MiB))?")
 TEST_NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+POINTER = re.compile(r"\b(docs/[\w./-]+\.md)(?:, \"([^\"]+)\")?")
 METRIC = re.compile(r"\bvigie_[a-z_]+\b")
 VIGIE_CALL = re.compile(r"(?:^|\s|/|\$\()vigie (?=[a-z])")
 
@@ -383,15 +387,6 @@ def test_no_two_divergences_share_a_title() -> None:
     assert sorted(set(titles)) == sorted(titles)
 
 
-def test_where_code_points_at_a_divergence_there_is_one() -> None:
-    pointers = re.compile(r"divergences\.md, \"([^\"]+)\"")
-    sources = [*SOURCES, *PROGRAM.rglob("*.sql"), *PROGRAM.rglob("*.yaml")]
-
-    named = {title for source in sources for title in pointers.findall(text_of(source))}
-
-    assert {slug(title) for title in named} <= anchors_of(DOCS / "divergences.md")
-
-
 def test_no_refusal_says_that_a_feature_is_off() -> None:
     assert "DisabledFeature" not in {problem.code for problem in ERROR_RESPONSES.values()}
 
@@ -525,6 +520,32 @@ def test_the_schema_that_commands_are_said_to_answer_is_the_newest() -> None:
 )
 def test_a_limit_of_large_answers_is_the_one_that_is_documented(what: str, limit: str) -> None:
     assert f"| {what} | {limit} |" in text_of(DOCS / "operations.md")
+
+
+# Pointers from code into the documents
+
+
+@cache
+def commented_text_of(source: Path) -> str:
+    """The source with every comment and docstring on one line, for pointers that run over the end of one."""
+    return re.sub(r"\s+(?:# |-- )?", " ", text_of(source))
+
+
+def test_every_document_that_code_points_to_exists_with_its_heading() -> None:
+    dead = {
+        f"{source.relative_to(ROOT)}: {document}, {heading}"
+        for source in TEXTS_OF_PROGRAM
+        for document, heading in POINTER.findall(commented_text_of(source))
+        if not (ROOT / document).exists() or (heading and slug(heading) not in anchors_of(ROOT / document))
+    }
+
+    assert dead == set()
+
+
+def test_the_index_of_the_api_leads_to_every_page() -> None:
+    linked = set(LINK.findall(text_of(DOCS / "api" / "README.md")))
+
+    assert {page.name for page in (DOCS / "api").glob("*.md")} - {"README.md"} <= linked
 
 
 # Decisions and changes
