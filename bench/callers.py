@@ -9,7 +9,8 @@ from vigie.core.access import DeviceGroupLabel
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.tokens.access_tokens import TokenRequest, issue_token, issuer_of
 from vigie.identity.tokens.issuance import application_token_request, user_token_request
-from vigie.runtime.installation import Installation, now, opened
+from vigie.runtime.clock import now
+from vigie.runtime.installation import Installation, opened
 
 _LIFETIME_SECONDS = 86_400
 

@@ -30,7 +30,7 @@ from vigie.ratelimit.address import quota_store_address
 from vigie.ratelimit.memory import MemoryRateLimiter
 from vigie.ratelimit.valkey import ValkeyRateLimiter
 from vigie.ratelimit.valkey_connection import ValkeyConnection
-from vigie.runtime.installation import steady_now
+from vigie.runtime.clock import steady_now
 
 OF_CONTOSO = ("--tenant", "contoso")
 SERVERS_COUNT = 3

@@ -19,7 +19,7 @@ from tests.support.builders import an_incident
 from tests.support.house import READ_ALL, Answer, House, from_base64, signature_of, to_base64
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.keys.key_ring import SigningKey, new_key
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 
 Forgery = Callable[[House], str]
 

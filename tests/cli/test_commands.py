@@ -32,7 +32,8 @@ from vigie.core.incident import keep_incident
 from vigie.core.lockout import LockOut, digest_of_name
 from vigie.identity.keys.key_ring import load_keys
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
-from vigie.runtime.installation import now, opened
+from vigie.runtime.clock import now
+from vigie.runtime.installation import opened
 from vigie.storage.statements import migrations
 from vigie.storage.transfer import COPYING
 

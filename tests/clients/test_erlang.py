@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from vigie.certificates import issuing
 from vigie.certificates.files import CertificateFilesStore
 from vigie.certificates.names import LOOPBACK_NAMES
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 from vigie.runtime.tls_setup import machine_name
 
 ESCRIPT = shutil.which("escript")

@@ -26,7 +26,7 @@ from tests.support.sign_in_client import BACK, Program, claims_of
 from vigie.config.settings import TlsSettings
 from vigie.core.directory import User
 from vigie.identity.clients.certificates import read_certificate
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 
 READ = f"{INCIDENTS_API}/Incident.Read"
 DEFAULT = f"{INCIDENTS_API}/.default"

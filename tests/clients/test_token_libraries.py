@@ -31,7 +31,7 @@ from tests.support.name_resolution import leads_here
 from vigie.config.settings import IdentitySettings, TlsSettings
 from vigie.core.directory import Application
 from vigie.identity.clients.certificates import read_certificate
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 
 SCOPE = f"{INCIDENTS_API}/.default"
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"

@@ -37,7 +37,7 @@ from vigie.core.access import Caller, CallerKind
 from vigie.core.audit import HistoryEntry, actor_of, added, differences, removed, replaced
 from vigie.core.incident import SplitDocument, keep_incident
 from vigie.core.instants import Instant
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 from vigie.storage.statements import statements
 
 CONTOSO = ("--tenant", "contoso")

@@ -17,7 +17,7 @@ from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.config.sources import load_settings
 from vigie.files.trust import UntrustedFile, check_private, read_private, read_public
 from vigie.identity.keys.key_encryption import key_encryption_by
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 from vigie.runtime.tls_context import CertificateFiles, secure_context
 from vigie.runtime.tls_setup import machine_name
 

@@ -20,7 +20,8 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.authenticator import Authenticator, key_of
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
-from vigie.runtime.installation import now, opened
+from vigie.runtime.clock import now
+from vigie.runtime.installation import opened
 
 
 class Lookup:

@@ -13,8 +13,9 @@ from vigie.identity.federation.tokens import FederatedTokens
 from vigie.observability.access_log import AccessLog
 from vigie.observability.log_writer import LogWriter
 from vigie.runtime.background_tasks import background_tasks
+from vigie.runtime.clock import now
 from vigie.runtime.container import build_components
-from vigie.runtime.installation import now, opened
+from vigie.runtime.installation import opened
 
 
 class Overrun(FederatedTokens):

@@ -23,7 +23,7 @@ from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure, RolePerm
 from vigie.core.directory import DeviceGroup, DirectoryError, Tenant, User
 from vigie.core.incident import keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from vigie.core.directory import Application, User
 from vigie.identity.sign_in.authorization_requests import AuthorizationRequest
 from vigie.identity.sign_in.service import SignedInUser, SignIn
 from vigie.runtime.authorization_server import AuthorizationServer, build_authorization_server
-from vigie.runtime.installation import steady_now
+from vigie.runtime.clock import steady_now
 
 BACK = "http://localhost/back"
 SCOPE = f"{INCIDENTS_API}/Incident.Read offline_access openid profile"

@@ -219,7 +219,7 @@ async def rotate_secret(
     common: Common = PLAIN,
 ) -> None:
     """Give an application a new secret; the old one goes on for a while."""
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     if not 0 <= overlap <= _OVERLAP_SECONDS_MAX:
         raise WrongUsage(f"--overlap is 0 to {_OVERLAP_SECONDS_MAX} seconds; it was {overlap}")

@@ -9,7 +9,7 @@ from vigie.core.audit import AuditContext
 
 def audit_context_of(command: str) -> AuditContext:
     """What one run of a command does: everything that it changes is found again under one id."""
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     return AuditContext(actor=f"{command} by {_login()}", request_id=str(uuid4()), at=now())
 

@@ -78,7 +78,7 @@ async def remove_certificate(
 def read_certificates(files: Iterable[Path]) -> list[ClientCertificate]:
     """The certificates in some PEM files. Raises DirectoryError for one that cannot prove an application."""
     from vigie.identity.clients.certificates import read_certificate
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     return [read_certificate(file, now()) for file in files]
 

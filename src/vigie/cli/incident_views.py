@@ -87,7 +87,7 @@ async def list_incidents(
     )
     wanted = {each.lower() for each in severity}
     from vigie.application.incidents import IncidentService
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     async with opened(common, create=False) as installation:
         found = await installation.directory.get_tenant(tenant)
@@ -114,7 +114,7 @@ async def show_incident(
 ) -> None:
     """Show one incident; with --json, the whole document as the API answers it."""
     from vigie.application.incidents import IncidentService
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     check_number(incident_id)
     async with opened(common, create=False) as installation:

@@ -237,7 +237,7 @@ async def explain(
     """Say why a caller sees an incident, or does not, and what is left out of it."""
     from vigie.application import explain as explaining
     from vigie.application.incidents import IncidentService
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     if (user is None) == (app is None):
         raise WrongUsage("say who is to read the incident: either --user or --app")

@@ -57,7 +57,7 @@ async def _keys(installation: "Installation") -> dict[str, object] | None:
     from vigie.files.errors import KeyFileError
     from vigie.files.trust import UntrustedFile
     from vigie.identity.keys.key_store import find_ring
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     settings = installation.settings
     if not settings.identity.issues_tokens:
@@ -118,7 +118,7 @@ async def _tenants(installation: "Installation") -> list[dict[str, object]]:
 
 async def _count(incident_service: "IncidentService", tenant: "Tenant") -> int | None:
     """How many incidents there are; None where counting them takes too long."""
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     request = PageRequest(top=1, count=True)
     try:

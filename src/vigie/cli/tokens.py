@@ -28,7 +28,8 @@ from vigie.identity.tokens.access_tokens import TokenRequest, issue_token
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import application_token_request, user_token_request
 from vigie.identity.tokens.scopes import DEFAULT_SCOPE
-from vigie.runtime.installation import Installation, now
+from vigie.runtime.clock import now
+from vigie.runtime.installation import Installation
 
 DEFAULT_RESOURCE = "https://api.security.microsoft.com"
 

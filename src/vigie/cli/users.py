@@ -113,7 +113,7 @@ async def remove_user(
 async def set_password(upn: Upn, /, *, tenant: TenantOption, common: Common = PLAIN) -> None:
     """Give a user a password, asked for twice on a terminal, or read from stdin."""
     from vigie.identity.sign_in.passwords import check_new_password, hash_password
-    from vigie.runtime.installation import now
+    from vigie.runtime.clock import now
 
     async with opened(common, create=False) as installation:
         require_authority(installation)

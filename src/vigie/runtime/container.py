@@ -37,8 +37,9 @@ from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
 from vigie.observability.metrics_cache import MetricsCache
 from vigie.runtime.authorization_server import build_authorization_server
+from vigie.runtime.clock import now, steady_now
 from vigie.runtime.cluster import SPEND_OPERATION, build_incident_store, build_rate_limiting
-from vigie.runtime.installation import Installation, now, steady_now
+from vigie.runtime.installation import Installation
 from vigie.storage.statements import statements
 from vigie.ui.sign_in.handlers import SignInHandlers
 

@@ -1,13 +1,11 @@
 """One installation, opened: the store, the signing keys and the directory that the settings name."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
-from vigie.core.instants import Instant
 from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, key_encryption_by
 from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeyStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
@@ -125,13 +123,3 @@ def public_url_of(settings: Settings, port: int | None = None) -> str:
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
     scheme = "https" if settings.tls.is_on else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port or server.port}"
-
-
-def now() -> Instant:
-    """The clock on the wall: for tokens and documents."""
-    return Instant(time.time_ns() // 100)
-
-
-def steady_now() -> Instant:
-    """A clock that never steps back: for quotas."""
-    return Instant(time.monotonic_ns() // 100)

@@ -26,8 +26,9 @@ from vigie.observability.cached_result import AGE_SECONDS_MAX
 from vigie.observability.log_writer import LogWriter
 from vigie.observability.metrics_cache import MetricsCache
 from vigie.runtime.background_tasks import background_tasks
+from vigie.runtime.clock import now
 from vigie.runtime.container import Components, build_components
-from vigie.runtime.installation import Installation, now, public_url_of
+from vigie.runtime.installation import Installation, public_url_of
 
 if TYPE_CHECKING:
     from vigie.http.tls_listener import Spoken, TlsListener

@@ -26,7 +26,7 @@ from tests.support.commands import PROGRAM, done, environment, run, run_program
 from tests.support.paths import DOCS
 from vigie.application.transfer.importing import BATCH_COUNT
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 from vigie.synthetic.generator import generate_lines
 
 CONTOSO = ("--tenant", "contoso")

@@ -29,7 +29,7 @@ from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_TYPE
 from vigie.identity.clients.certificates import read_certificate
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, own_audiences
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 
 V1, V2 = "/oauth2/token", "/oauth2/v2.0/token"
 GRAPH = "https://graph.microsoft.com"

@@ -18,7 +18,7 @@ from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
-from vigie.runtime.installation import now
+from vigie.runtime.clock import now
 
 UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"
 
