@@ -77,7 +77,7 @@ def resource_of_scope(scope: str) -> str:
     if not slash or name != DEFAULT_SCOPE:
         raise TokenRefusal(
             1002012,
-            f"The provided value for scope {user_text(scope[:200])} is not valid. Client credential flows must have "
-            "a scope value with /.default suffixed to the resource identifier (application ID URI).",
+            f"The provided value for scope {user_text(scope[:200])} is not valid. Client credential flows must "
+            "have a scope value with /.default suffixed to the resource identifier (application ID URI).",
         )
     return resource
