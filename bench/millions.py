@@ -17,9 +17,11 @@ from tests.support.stores import a_secret_in
 
 from bench.processes import BenchError
 from vigie.config.settings import DatabaseSettings, Settings
-from vigie.core import lossless
-from vigie.core.audit import AuditContext, added
-from vigie.core.incident import StoredIncident, decode_spans, keep_document, visibility_of
+from vigie.core.audit import AuditContext
+from vigie.core.incident import StoredIncident, decode_spans, visibility_of
+from vigie.documents import lossless
+from vigie.documents.defender.reading import keep_document
+from vigie.documents.differences import added
 from vigie.runtime.installation import opened
 from vigie.storage.postgres.raw_tables import postgres_raw_tables
 from vigie.storage.sqlite.raw_tables import sqlite_raw_tables

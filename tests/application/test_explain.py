@@ -36,9 +36,9 @@ from vigie.core.access import (
     exposure_of,
 )
 from vigie.core.audit import AuditContext
-from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, parse_instant
-from vigie.core.redaction import trim
+from vigie.documents.defender.reading import keep_document
+from vigie.documents.defender.redaction import redact
 from vigie.runtime.installation import opened
 from vigie.synthetic.generator import generate
 
@@ -108,7 +108,7 @@ assignments = st.lists(
 @given(generated_incidents() | st.sampled_from(list(generate(40, seed=3))), assignments)
 def test_it_agrees_with_what_trimming_leaves(incident: Document, granted: list[Assignment]) -> None:
     exposure = exposure_of(granted)
-    left = None if exposure is None else trim(incident, exposure)
+    left = None if exposure is None else redact(incident, exposure)
 
     told = told_to_user(incident, *granted)
 

@@ -28,8 +28,8 @@ from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
 from vigie.config.settings import Settings
 from vigie.config.sources import example_file
 from vigie.core.access import APPLICATION_PERMISSIONS
-from vigie.core.incident import keep_incident
 from vigie.core.lockout import LockOut, digest_of_name
+from vigie.documents.defender.reading import keep_incident
 from vigie.identity.keys.key_ring import load_keys
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
 from vigie.runtime.clock import now

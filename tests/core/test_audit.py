@@ -1,20 +1,15 @@
 """The history: every change is in it with who, when, what and in which request, and nothing else ever is."""
 
 import gzip
-import hashlib
 import json
 import os
 import pwd
 import re
-from collections.abc import Iterable
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.builders import (
     Document,
@@ -22,21 +17,21 @@ from tests.support.builders import (
     an_alert,
     an_audit_context,
     an_incident,
-    json_values,
-    texts,
     to_json,
 )
 from tests.support.commands import done, run
 from tests.support.database_access import below
+from tests.support.history import redone
 from tests.support.house import Clock, House, RunningHouse, eventually
 from tests.support.updating import JSON, WRITE, WRITE_ALL, at_once, update, writer_of
 from vigie.application.transfer.history_lines import history_line, is_history_line
 from vigie.config.settings import RetentionSettings
-from vigie.core import lossless
 from vigie.core.access import Caller, CallerKind
-from vigie.core.audit import HistoryEntry, actor_of, added, differences, removed, replaced
-from vigie.core.incident import SplitDocument, keep_incident
+from vigie.core.audit import HistoryEntry, actor_of
 from vigie.core.instants import Instant
+from vigie.documents import lossless
+from vigie.documents.defender.reading import keep_incident
+from vigie.documents.differences import added, removed
 from vigie.runtime.clock import now
 from vigie.storage.statements import statements
 
@@ -49,99 +44,6 @@ RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def history_of(house: House, number: int) -> list[HistoryEntry]:
     incidents = house.running.installation.incidents
     return house.running.run(incidents.history(house.tenant.tenant_id, number))
-
-
-def digest_of(document: bytes) -> str:
-    return f"sha256:{hashlib.sha256(document).hexdigest()}"
-
-
-def redone(before: Document, changes: Iterable[tuple[str, Any]]) -> Document:
-    """A document after changes, as somebody makes it who has only the history."""
-    after = dict(before)
-    for key, change in changes:
-        if "added" in change:
-            after[key] = [*after[key], *change["added"]]
-        elif "to" in change:
-            after[key] = change["to"]
-        else:
-            del after[key]
-    return after
-
-
-def written(document: Document) -> dict[str, bytes]:
-    """Each key's value to the letter."""
-    return {key: lossless.encode(value) for key, value in document.items()}
-
-
-# What changed
-
-
-def test_of_each_key_that_changed_it_says_what_it_was_and_what_it_became() -> None:
-    before, after = {"status": "Active", "same": 1, "gone": 2}, {"status": "Resolved", "same": 1, "new": 3}
-
-    assert differences(before, after) == {
-        "status": {"from": "Active", "to": "Resolved"},
-        "gone": {"from": 2},
-        "new": {"to": 3},
-    }
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ({"a": 1}, {"a": Decimal("1.0")}),
-        ({"a": 1}, {"a": True}),
-        ({"a": 0}, {"a": False}),
-        ({"a": [1]}, {"a": [True]}),
-        ({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}),
-        ({"a": Decimal("1.0")}, {"a": Decimal("1.00")}),
-    ],
-)
-def test_what_is_equal_to_python_alone_is_a_change(before: Document, after: Document) -> None:
-    assert differences(before, after) == {"a": {"from": before["a"], "to": after["a"]}}
-
-
-def test_null_is_told_from_nothing() -> None:
-    assert differences({"a": None}, {}) == {"a": {"from": None}}
-    assert differences({}, {"a": None}) == {"a": {"to": None}}
-    assert differences({}, {"a": []}) == {"a": {"to": []}}
-
-
-def test_keys_in_another_order_are_told_by_the_digests_of_the_documents() -> None:
-    before, after = SplitDocument({"a": 1, "alerts": []}, b""), SplitDocument({"alerts": [], "a": 1}, b"")
-    digests = {"from": digest_of(b'{"a":1,"alerts":[]}'), "to": digest_of(b'{"alerts":[],"a":1}')}
-
-    assert replaced(before, after) == {"document": digests}
-    assert replaced(before, before) == {}
-    assert replaced(SplitDocument({"b": 2, **before.head}, b""), after) == {
-        "b": {"from": 2},
-        "document": {**digests, "from": digest_of(b'{"b":2,"a":1,"alerts":[]}')},
-    }
-
-
-def test_of_a_list_that_grew_it_says_what_was_added() -> None:
-    assert differences({"tags": ["a"]}, {"tags": ["a", "b"]}) == {"tags": {"added": ["b"]}}
-    assert differences({"tags": ["a"]}, {"tags": ["b", "a"]}) == {"tags": {"from": ["a"], "to": ["b", "a"]}}
-    assert differences({"tags": ["a"]}, {"tags": []}) == {"tags": {"from": ["a"], "to": []}}
-
-
-@given(st.dictionaries(texts, json_values), st.dictionaries(texts, json_values))
-def test_what_changed_makes_the_one_of_the_other(before: Document, after: Document) -> None:
-    changes = differences(before, after)
-
-    assert written(redone(before, changes.items())) == written(after)
-    assert changes.keys() == {
-        key for key in {**before, **after} if written(before).get(key) != written(after).get(key)
-    }
-    assert differences(after, after) == {}
-
-
-def test_alerts_and_whole_documents_are_named_by_their_digest() -> None:
-    before, after = SplitDocument({"a": 1}, b'{"x":1}'), SplitDocument({"a": 1}, b'{"x":2}')
-
-    assert replaced(before, after) == {"alerts": {"from": digest_of(b'{"x":1}'), "to": digest_of(b'{"x":2}')}}
-    assert added(b"{}") == {"document": {"to": digest_of(b"{}")}}
-    assert removed(b"{}") == {"document": {"from": digest_of(b"{}")}}
 
 
 def test_a_user_and_an_application_of_one_name_are_told_apart() -> None:

@@ -24,8 +24,8 @@ from tests.support.house import Answer, House, RunningHouse, eventually
 from tests.support.many_incidents import fill
 from vigie.config.settings import QuotaSettings, ServerSettings
 from vigie.core.audit import AuditContext
-from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
+from vigie.documents.defender.reading import keep_document
 from vigie.http.exchange import ClientGone, Exchange, Scope
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.storage.sqlite.database import SNAPSHOTS_MAX

@@ -14,9 +14,11 @@ from tests.support.house import House, RunningHouse
 from tests.support.naive_lists import inherited_by, is_redirected
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.filters import STATUSES
-from vigie.core.incident import Spans, decode_spans, inheriting, keep_incident, visibility_of
+from vigie.core.incident import Spans, decode_spans, inheriting, visibility_of
 from vigie.core.instants import Instant, format_instant, parse_instant
-from vigie.core.update import Update, updated
+from vigie.core.update import Update
+from vigie.documents.defender.reading import keep_incident
+from vigie.documents.defender.updating import updated
 from vigie.storage.changes import Decide, Decision
 from vigie.storage.visibility import visibility_label
 

@@ -21,8 +21,8 @@ from tests.support.database_access import below
 from tests.support.house import READ_ALL, House, RunningHouse, a_name
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure, RolePermission, exposure_of
 from vigie.core.directory import DeviceGroup, DirectoryError, Tenant, User
-from vigie.core.incident import keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.documents.defender.reading import keep_incident
 from vigie.runtime.clock import now
 
 T = TypeVar("T")

@@ -16,10 +16,10 @@ from tests.support.naive_lists import listed
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.audit import AuditContext
 from vigie.core.filters import STATUSES, And, Comparison, Expression, Not, Operator, Or, Property
-from vigie.core.incident import keep_document
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
-from vigie.core.redaction import visible_document
+from vigie.documents.defender.reading import keep_document
+from vigie.documents.defender.redaction import visible_document
 from vigie.storage.database import Row
 from vigie.storage.listing.planner import AccessPath, Listing
 

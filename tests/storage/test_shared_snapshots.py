@@ -12,7 +12,8 @@ import uvloop
 from tests.support.builders import an_audit_context, an_incident, to_json
 from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core.access import WHOLE_TENANT
-from vigie.core.incident import StoredIncident, keep_incident
+from vigie.core.incident import StoredIncident
+from vigie.documents.defender.reading import keep_incident
 from vigie.runtime.installation import Installation, opened
 
 

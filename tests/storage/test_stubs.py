@@ -22,8 +22,8 @@ from tests.support.house import Answer, House, RunningHouse, settings_in
 from tests.support.stores import current_kind
 from vigie.config.settings import IncidentsSettings
 from vigie.core.access import WHOLE_TENANT, Exposure
-from vigie.core.incident import keep_incident
 from vigie.core.queries import PageRequest
+from vigie.documents.defender.reading import keep_incident
 from vigie.runtime.installation import Installation, opened
 from vigie.storage.statements import migrations, statements
 

@@ -41,9 +41,9 @@ from vigie.config.settings import (
 )
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
-from vigie.core.incident import keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Password
+from vigie.documents.defender.reading import keep_incident
 from vigie.identity.keys.key_encryption import key_encryption_by
 from vigie.identity.keys.key_ring import KeyRing, SigningKey, new_key, save_keys, text_of
 from vigie.identity.sign_in.passwords import hash_password

@@ -9,8 +9,9 @@ from typing import Any
 
 from tests.support.builders import GROUP_NUMBERS, Document
 from vigie.core.audit import AuditContext
-from vigie.core.incident import StoredIncident, keep_document
+from vigie.core.incident import StoredIncident
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+from vigie.documents.defender.reading import keep_document
 from vigie.runtime.installation import Installation
 
 NEWEST = parse_instant("2026-06-30T12:00:00Z")

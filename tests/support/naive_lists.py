@@ -8,7 +8,7 @@ from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.filters import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.queries import Order, PageRequest
-from vigie.core.redaction import trim
+from vigie.documents.defender.redaction import redact
 
 TIMES = (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
 
@@ -67,7 +67,7 @@ def listed(
     for term in reversed(request.whole_order):
         kept.sort(key=lambda each, term=term: _sort_key(each, term), reverse=term.is_descending)  # type: ignore[misc]
     by_number = {each["incidentId"]: each for each in incidents}
-    seen = (trim(each, exposure, inherited_by(each, by_number)) for each in kept)
+    seen = (redact(each, exposure, inherited_by(each, by_number)) for each in kept)
     return [each for each in seen if each is not None]
 
 

@@ -22,7 +22,9 @@ from vigie.core.access import (
     require_read,
 )
 from vigie.core.errors import PermissionMissing
-from vigie.core.incident import (
+from vigie.core.instants import Instant, format_instant, parse_instant
+from vigie.documents.defender.redaction import redact
+from vigie.documents.defender.shapes import (
     AlertShape,
     DeviceShape,
     EntityShape,
@@ -31,8 +33,6 @@ from vigie.core.incident import (
     is_stub,
     label_of,
 )
-from vigie.core.instants import Instant, format_instant, parse_instant
-from vigie.core.redaction import trim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def _of_stub(
     inherited: Collection[DeviceGroupLabel | None],
 ) -> Explanation:
     what = f"It is a stub, redirected to incident {stub.get('redirectIncidentId')}"
-    if trim(stub, exposure, inherited) is None:
+    if redact(stub, exposure, inherited) is None:
         why = "which is hidden or missing, and is hidden with it: it is answered 404 as if missing."
         return Explanation(sees=False, reasons=(*standing, f"{what}, {why}"))
     if exposure.every_stub:

@@ -10,9 +10,10 @@ from vigie.core.errors import DisallowedOperation, IncidentNotFound, PermissionM
 from vigie.core.incident import REDIRECTED, Spans
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
-from vigie.core.redaction import is_in_sight
+from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
-from vigie.core.update import Update, updated
+from vigie.core.update import Update
+from vigie.documents.defender.updating import updated
 from vigie.storage.changes import Decision
 from vigie.storage.database import Row
 from vigie.storage.incidents import IdempotencyKey, IncidentStore, Page
@@ -105,7 +106,7 @@ class IncidentService:
         """
 
         def decide(head: dict[str, Any], spans: Spans, at: Instant) -> Decision:
-            if caller.manages is None or not is_in_sight(spans, overlap(exposure, caller.manages)):
+            if caller.manages is None or not is_visible(spans, overlap(exposure, caller.manages)):
                 raise PermissionMissing("The user may see this incident, but not manage it.")
             if head["status"] == REDIRECTED:
                 raise DisallowedOperation(

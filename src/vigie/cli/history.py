@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from vigie.cli.common import PLAIN, Common, TenantOption, WholeNumber, emit_rows, opened
 from vigie.cli.output import CommandFailed
-from vigie.core import lossless
+from vigie.documents import lossless
 
 
 async def history(

@@ -23,11 +23,11 @@ from vigie.cli.common import (
 )
 from vigie.cli.incident_lines import writing
 from vigie.cli.output import CommandFailed, WrongUsage, one_line, print_status
-from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, Caller
 from vigie.core.directory import DirectoryError
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.instants import format_instant
+from vigie.documents import lossless
 
 if TYPE_CHECKING:
     from vigie.application.explain import Explanation

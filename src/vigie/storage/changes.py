@@ -4,17 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vigie.core import lossless
-from vigie.core.audit import AuditContext, added, differences, removed, replaced
-from vigie.core.incident import (
-    Spans,
-    SplitDocument,
-    StoredIncident,
-    decode_spans,
-    join_document,
-    split_document,
-)
+from vigie.core.audit import AuditContext
+from vigie.core.incident import Spans, StoredIncident, decode_spans
 from vigie.core.instants import Instant
+from vigie.documents import lossless
+from vigie.documents.defender.splitting import SplitDocument, join_document, split_document
+from vigie.documents.differences import added, differences, removed, replaced
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session, Values
 from vigie.storage.stubs import bequeath, inherited

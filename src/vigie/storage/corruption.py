@@ -7,8 +7,8 @@ import msgspec
 
 from vigie.core.access import Exposure
 from vigie.core.errors import StoreUnavailable
-from vigie.core.lossless import NotJson
-from vigie.core.redaction import visible_document
+from vigie.documents.defender.redaction import visible_document
+from vigie.documents.lossless import NotJson
 
 NOT_AS_KEPT = (msgspec.DecodeError, NotJson, UnicodeDecodeError)
 """What is raised by reading a row that something else has written over."""

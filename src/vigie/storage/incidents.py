@@ -7,15 +7,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 
-from vigie.core import lossless
 from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.audit import AuditContext, HistoryEntry
 from vigie.core.errors import StoreUnavailable
 from vigie.core.incident import StoredIncident, decode_spans, visibility_of
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
-from vigie.core.redaction import is_in_sight, visible_document
+from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
+from vigie.documents import lossless
+from vigie.documents.defender.redaction import visible_document
 from vigie.storage import changes
 from vigie.storage.changes import Decide
 from vigie.storage.corruption import NOT_AS_KEPT, visible
@@ -170,7 +171,7 @@ class IncidentStore:
 
         async def change(session: Session) -> bytes | None:
             row = await changes.find_row(session, changes.key_of(tenant_id, incident_id))
-            if row is None or not is_in_sight(row.known_spans(), exposure):
+            if row is None or not is_visible(row.known_spans(), exposure):
                 return None
             if retained_since is not None and row.last_update_at < retained_since:
                 return None

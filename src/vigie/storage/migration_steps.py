@@ -3,7 +3,8 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from vigie.core.incident import decode_spans, keep_incident
+from vigie.core.incident import decode_spans
+from vigie.documents.defender.reading import keep_incident
 from vigie.storage import changes
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vigie.core.lossless import encode
+from vigie.documents.lossless import encode
 from vigie.synthetic import word_lists as vocabulary
 from vigie.synthetic.alerts import Story, tell_alert
 from vigie.synthetic.organisation import Fields, Organisation, invent_organisation

@@ -7,8 +7,8 @@ from vigie.core.access import APPLICATION_PERMISSIONS, Exposure
 from vigie.core.audit import AuditContext
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import BUILT_IN_ROLES, ClientSecret, DirectoryError, Tenant, User
-from vigie.core.incident import keep_document
-from vigie.core.redaction import trim
+from vigie.documents.defender.reading import keep_document
+from vigie.documents.defender.redaction import redact
 from vigie.storage.directory import DirectoryStore
 from vigie.storage.incidents import IncidentStore
 from vigie.synthetic.generator import generate
@@ -85,7 +85,7 @@ async def _good_example(directory: DirectoryStore, tenant: Tenant, documents: li
     labels = frozenset(label for group in groups for label in (group.number, group.name) if label is not None)
     for document in documents:
         alerts = document["alerts"]
-        left = trim(document, Exposure(device_groups=labels))
+        left = redact(document, Exposure(device_groups=labels))
         if len(alerts) in _ALERTS_OF_A_GOOD_EXAMPLE and left and len(left["alerts"]) < len(alerts):
             incident_id: int = document["incidentId"]
             return incident_id

@@ -30,9 +30,9 @@ from tests.support.house import Answer, Clock, House, RunningHouse
 from vigie.api.defender.handlers import in_context
 from vigie.config.settings import QuotaSettings, RetentionSettings
 from vigie.core.access import Exposure
-from vigie.core.incident import keep_incident
 from vigie.core.instants import format_instant, parse_instant
-from vigie.core.redaction import visible_document
+from vigie.documents.defender.reading import keep_incident
+from vigie.documents.defender.redaction import visible_document
 
 CONTEXT = "/api/$metadata#Incidents/$entity"
 UNKNOWN = 987_654_321

@@ -15,9 +15,9 @@ from vigie.config.settings import QuotaSettings, RetentionSettings
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.audit import AuditContext
 from vigie.core.filters import parse_filter
-from vigie.core.incident import keep_document
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.core.queries import PageRequest
+from vigie.documents.defender.reading import keep_document
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
 SOMEBODY = AuditContext(actor="tests", request_id="", at=NOON)

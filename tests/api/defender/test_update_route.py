@@ -46,8 +46,8 @@ from tests.support.updating import (
 from vigie.api.defender.handlers import UPDATE_BYTES_MAX
 from vigie.config.settings import QuotaSettings, RetentionSettings, ServerSettings, UpdateSettings
 from vigie.core.access import RolePermission
-from vigie.core.incident import NotAnIncident, keep_incident
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+from vigie.documents.defender.reading import NotAnIncident, keep_incident
 
 CONTEXT = "/api/$metadata#Incidents/$entity"
 UNKNOWN = 987_654_321

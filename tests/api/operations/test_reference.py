@@ -22,6 +22,7 @@ from tests.support.captured import CAPTURED
 from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.query_options import OPTIONS
+from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
 from vigie.api.error_responses import ERROR_RESPONSES, JSON_TYPE, TOKEN_ERROR_RESPONSES
 from vigie.api.operations.code_samples import ORIGIN
 from vigie.api.operations.reference import openapi_json, openapi_yaml, renderer, shown_document
@@ -35,8 +36,8 @@ from vigie.core.classification import (
 )
 from vigie.core.errors import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
 from vigie.core.filters import STATUSES
-from vigie.core.incident import IncidentShape, NotAnIncident, keep_document
-from vigie.core.update import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
+from vigie.documents.defender.reading import NotAnIncident, keep_document
+from vigie.documents.defender.shapes import IncidentShape
 
 API: dict[str, Any] = yaml.safe_load(openapi_yaml())
 OPERATIONS = {

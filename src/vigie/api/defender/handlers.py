@@ -14,6 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
+from vigie.api.defender.update_body import parse_update
 from vigie.api.error_responses import JSON_TYPE
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
@@ -23,7 +24,6 @@ from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, Store
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
-from vigie.core.update import parse_update
 from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
 from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming

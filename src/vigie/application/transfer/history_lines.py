@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from vigie.core import lossless
 from vigie.core.audit import HistoryEntry
 from vigie.core.instants import format_instant
+from vigie.documents import lossless
 
 _HEAD = re.compile(rb'\{[ \t\r\n]*+"history"[ \t\r\n]*+:')
 

@@ -18,8 +18,9 @@ from vigie.application.transfer.incident_reader import (
     read_incidents,
 )
 from vigie.core.audit import AuditContext
-from vigie.core.incident import NotAnIncident, StoredIncident, keep_incident
+from vigie.core.incident import StoredIncident
 from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.documents.defender.reading import NotAnIncident, keep_incident
 from vigie.storage.incidents import IncidentStore, PutCount
 
 BATCH_COUNT = 200

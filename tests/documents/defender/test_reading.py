@@ -23,15 +23,9 @@ from tests.support.builders import (
 )
 from tests.support.captured import CAPTURED
 from vigie.core.directory import DeviceGroup
-from vigie.core.incident import (
-    AlertSpan,
-    NotAnIncident,
-    Spans,
-    decode_spans,
-    keep_document,
-    keep_incident,
-)
+from vigie.core.incident import AlertSpan, Spans, decode_spans
 from vigie.core.instants import parse_instant
+from vigie.documents.defender.reading import NotAnIncident, keep_document, keep_incident
 
 
 def spans_of(incident: Document) -> Spans:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import exactly, json_values
-from vigie.core.lossless import DEPTH_MAX, NotJson, decode, encode
+from vigie.documents.lossless import DEPTH_MAX, NotJson, decode, encode
 
 # Numbers as texts: what a float would lose is lost before a test could see it.
 digits = st.text("0123456789", min_size=1, max_size=40).map(lambda text: text.lstrip("0") or "0")

@@ -1,4 +1,4 @@
-"""What a decoder says of a wrong value, in the words of JSON: nobody who writes JSON knows an `int` or a `str`."""
+"""The complaints of a decoder in the words of JSON: nobody who writes JSON knows an `int` or a `str`."""
 
 import re
 from dataclasses import dataclass

@@ -97,7 +97,7 @@ def _explain(text: bytes, error: msgspec.DecodeError) -> str:
     if _SURROGATE.search(text):
         return "a \\u escape that is half of a surrogate pair, or the end is missing"
     line, column = text.count(b"\n") + 1, len(text) - (text.rfind(b"\n") + 1)
-    # Of one line only: whoever reads it may have got it as some line of a file.
+    # Of one line only: the reader may have got it as some line of a file.
     place = f", in line {line} behind column {column}" if line > 1 else ""
     return f"the JSON is truncated: it ends after {len(text)} bytes{place}"
 

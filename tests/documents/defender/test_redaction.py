@@ -20,10 +20,12 @@ from tests.support.builders import (
     to_json,
 )
 from tests.support.naive_lists import is_redirected
-from vigie.core import lossless
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure
-from vigie.core.incident import decode_spans, inheriting, keep_document, keep_incident, visibility_of
-from vigie.core.redaction import is_device_visible, is_in_sight, known_stays, trim, visible_document
+from vigie.core.incident import decode_spans, inheriting, visibility_of
+from vigie.core.redaction import cached_slices, is_visible
+from vigie.documents import lossless
+from vigie.documents.defender.reading import keep_document, keep_incident
+from vigie.documents.defender.redaction import is_device_visible, redact, visible_document
 
 Groups = frozenset[DeviceGroupLabel]
 
@@ -64,13 +66,13 @@ def naively_filtered(incident: Document, groups: Groups) -> Document | None:
                 left[key] = value
         return left
 
-    def is_in_sight(alert: Document) -> bool:
+    def is_visible(alert: Document) -> bool:
         devices = alert.get("devices") or []
         return not devices or any(group_of(device) in groups for device in devices)
 
     if not incident["alerts"] and is_redirected(incident):
         return None
-    alerts = [in_scope(alert) for alert in incident["alerts"] if is_in_sight(alert)]
+    alerts = [in_scope(alert) for alert in incident["alerts"] if is_visible(alert)]
     if incident["alerts"] and not alerts:
         return None
     return {**in_scope(incident), "alerts": alerts}
@@ -78,7 +80,7 @@ def naively_filtered(incident: Document, groups: Groups) -> Document | None:
 
 def spliced(incident: Document, exposure: Exposure) -> bytes | None:
     # What was found out before must not be the answer to a change of the code.
-    known_stays.cache_clear()
+    cached_slices.cache_clear()
     kept = keep_document(incident)
     return visible_document(kept.document, kept.alerts_at, kept.spans, exposure)
 
@@ -109,7 +111,7 @@ def test_splicing_gives_the_bytes_of_parsing_filtering_and_encoding(
     exposure = Exposure(device_groups=groups)
     kept = keep_incident(to_json(incident))
 
-    trimmed = trim(lossless.decode(kept.document), exposure)
+    trimmed = redact(lossless.decode(kept.document), exposure)
 
     left = visible_document(kept.document, kept.alerts_at, kept.spans, exposure)
     assert left == (None if trimmed is None else lossless.encode(trimmed))
@@ -119,8 +121,8 @@ def test_splicing_gives_the_bytes_of_parsing_filtering_and_encoding(
 def test_the_sights_in_the_database_agree_about_what_is_hidden(incident: Document, groups: Groups) -> None:
     visibility = visibility_of(decode_spans(keep_document(incident).spans))
 
-    is_in_sight = not visibility.isdisjoint(groups | {None})
-    assert is_in_sight == (spliced(incident, Exposure(device_groups=groups)) is not None)
+    is_visible = not visibility.isdisjoint(groups | {None})
+    assert is_visible == (spliced(incident, Exposure(device_groups=groups)) is not None)
 
 
 @given(generated_incidents(), device_groups, device_groups)
@@ -143,7 +145,7 @@ def test_no_device_out_of_scope_is_left_anywhere(incident: Document, groups: Gro
 @example(a_redirected_stub(41877))
 def test_the_whole_tenant_is_shown_the_very_bytes_that_are_kept(incident: Document) -> None:
     assert spliced(incident, WHOLE_TENANT) == keep_document(incident).document
-    assert trim(incident, WHOLE_TENANT) == incident
+    assert redact(incident, WHOLE_TENANT) == incident
 
 
 # The rules, one by one
@@ -185,9 +187,9 @@ def test_a_stub_is_seen_by_what_it_inherits(
 
         left = visible_document(kept.document, kept.alerts_at, spans, exposure)
 
-        trimmed = trim(stub, exposure, inherited)
+        trimmed = redact(stub, exposure, inherited)
         assert left == (lossless.encode(trimmed) if trimmed is not None else None)
-        assert (left is not None) is is_in_sight(decode_spans(spans), exposure) is is_seen
+        assert (left is not None) is is_visible(decode_spans(spans), exposure) is is_seen
 
 
 def test_it_is_hidden_as_well_where_it_has_devices_outside_its_alerts() -> None:
@@ -298,9 +300,9 @@ def test_alerts_that_stay_whole_keep_their_very_bytes() -> None:
 def test_an_incident_is_in_sight_when_something_of_it_is_left(incident: Document, groups: Groups) -> None:
     spans = decode_spans(keep_document(incident).spans)
 
-    assert is_in_sight(spans, WHOLE_TENANT)
+    assert is_visible(spans, WHOLE_TENANT)
     exposure = Exposure(device_groups=groups)
-    assert is_in_sight(spans, exposure) == (naively_filtered(incident, groups) is not None)
+    assert is_visible(spans, exposure) == (naively_filtered(incident, groups) is not None)
 
 
 def test_an_entity_inside_a_device_is_trimmed_like_any_other() -> None:
@@ -313,7 +315,7 @@ def test_an_entity_inside_a_device_is_trimmed_like_any_other() -> None:
     left = visible_document(kept.document, kept.alerts_at, kept.spans, exposure)
 
     assert left is not None
-    assert left == lossless.encode(trim(incident, exposure))
+    assert left == lossless.encode(redact(incident, exposure))
     assert hidden["mdatpDeviceId"].encode() not in left
     (alert,) = json.loads(left)["alerts"]
     assert alert["devices"] == [{**shown, "entities": shown["entities"][1:]}]
@@ -323,10 +325,10 @@ def test_an_entity_inside_a_device_is_trimmed_like_any_other() -> None:
 def test_only_of_incidents_with_few_alerts_it_is_remembered_what_stays(
     alert_count: int, remembered: int
 ) -> None:
-    known_stays.cache_clear()
+    cached_slices.cache_clear()
     kept = keep_document(an_incident(*(an_alert("laptops") for _ in range(alert_count))))
 
     visible = visible_document(kept.document, kept.alerts_at, kept.spans, Exposure(device_groups=frozenset()))
 
     assert visible is None
-    assert known_stays.cache_info().currsize == remembered
+    assert cached_slices.cache_info().currsize == remembered

@@ -1,0 +1,1 @@
+"""Forms of documents: JSON without loss, and incident documents read and written."""

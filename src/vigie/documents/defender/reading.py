@@ -1,0 +1,158 @@
+"""A Defender incident document read: what it must have, and the form in which it is stored."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from vigie.core.access import UNGROUPED_DEVICES, DeviceGroupLabel
+from vigie.core.directory import DeviceGroup, name_after
+from vigie.core.incident import (
+    INCIDENT_ID_MAX,
+    LATEST_TIME,
+    AlertSpan,
+    Spans,
+    StoredIncident,
+    encode_spans,
+    sorted_labels,
+)
+from vigie.core.instants import Instant, parse_instant
+from vigie.documents import lossless
+from vigie.documents.decode_errors import in_words_of_json
+from vigie.documents.defender.shapes import (
+    AlertShape,
+    DeviceShape,
+    EntityShape,
+    IncidentShape,
+    Status,
+    devices_of,
+    entities_of,
+    is_stub,
+    label_of,
+)
+from vigie.documents.defender.splitting import encode_document
+
+
+class NotAnIncident(ValueError):
+    """A document that cannot be taken; `path` is the JSON path of what is wrong, inside the incident."""
+
+    def __init__(self, reason: str, path: str = "$") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+
+
+def keep_incident(text: bytes) -> StoredIncident:
+    """Take one incident from its JSON text. Raises NotAnIncident with the place and the reason."""
+    try:
+        kept = keep_document(lossless.decode_unchecked(text))
+        if kept.document != text:
+            lossless.check_keys(text)
+    except lossless.NotJson as error:
+        raise NotAnIncident(str(error)) from error
+    except RecursionError as error:
+        raise NotAnIncident("objects or arrays nested too deeply") from error
+    return kept
+
+
+def keep_document(incident: Any) -> StoredIncident:
+    """Encode an incident and all that is kept beside it. Raises NotAnIncident for what is not one."""
+    shape = _shape_of(incident)
+    alerts = [lossless.encode(alert) for alert in incident["alerts"]]
+    document, alerts_at = encode_document(incident, alerts)
+    severity = incident.get("severity")
+    stub = is_stub(incident)
+    return StoredIncident(
+        incident_id=shape.incidentId,
+        status=shape.status,
+        severity=severity if isinstance(severity, str) else None,
+        assigned_to=shape.assignedTo,
+        created_at=_instant(shape.createdTime, "$.createdTime"),
+        last_update_at=_before_the_end(_instant(shape.lastUpdateTime, "$.lastUpdateTime")),
+        document=document,
+        alerts_at=alerts_at,
+        spans=encode_spans(_spans(shape, [len(alert) for alert in alerts], inherited=() if stub else None)),
+        device_groups=frozenset(_group(device) for device in devices_of(shape)),
+        redirect_incident_id=_target_of(incident) if stub else None,
+    )
+
+
+def _shape_of(incident: Any) -> IncidentShape:
+    try:
+        return msgspec.convert(incident, IncidentShape)
+    except msgspec.ValidationError as error:
+        complaint = in_words_of_json(str(error))
+        reason, path = complaint.reason, complaint.path or "$"
+        if path == "$.status" and not complaint.is_of_type:
+            reason = f"{incident['status'][:60]!r} is not a status; there are {', '.join(get_args(Status))}"
+        raise NotAnIncident(reason, _with_places(path, incident)) from error
+
+
+def _with_places(path: str, incident: Any) -> str:
+    """The path with the numbers of the alert, device or entity in it, which msgspec leaves out."""
+    for key, shape in (("alerts", AlertShape), ("devices", DeviceShape), ("entities", EntityShape)):
+        prefix = f"$.{key}[...]"
+        if path.startswith(prefix):
+            for place, member in enumerate(incident[key]):
+                try:
+                    msgspec.convert(member, shape)
+                except msgspec.ValidationError as error:
+                    inner = _with_places(in_words_of_json(str(error)).path or "$", member)
+                    return f"$.{key}[{place}]{inner.removeprefix('$')}"
+    return path
+
+
+def _instant(text: str, path: str) -> Instant:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise NotAnIncident(str(error), path) from error
+
+
+def _target_of(stub: Mapping[str, Any]) -> int | None:
+    target = stub.get("redirectIncidentId")
+    is_number = isinstance(target, int) and not isinstance(target, bool) and 1 <= target <= INCIDENT_ID_MAX
+    return target if is_number else None
+
+
+def _before_the_end(last_update_at: Instant) -> Instant:
+    if last_update_at >= LATEST_TIME:
+        raise NotAnIncident("a time from the year 9999 on leaves none for later updates", "$.lastUpdateTime")
+    return last_update_at
+
+
+def _spans(
+    shape: IncidentShape, lengths: list[int], *, inherited: tuple[DeviceGroupLabel, ...] | None
+) -> Spans:
+    groups_by_device: dict[str, set[DeviceGroupLabel]] = {}
+    for device in devices_of(shape):
+        if device.mdatpDeviceId:
+            groups_by_device.setdefault(device.mdatpDeviceId.lower(), set()).add(label_of(device))
+    alerts = tuple(
+        AlertSpan(length, _labels(alert.devices), _named(alert, groups_by_device))
+        for length, alert in zip(lengths, shape.alerts, strict=True)
+    )
+    return Spans(
+        alerts, sorted_labels({*_labels(shape.devices), *_named(shape, groups_by_device)}), inherited
+    )
+
+
+def _labels(devices: list[DeviceShape] | None) -> tuple[DeviceGroupLabel, ...]:
+    return sorted_labels({label_of(device) for device in devices or ()})
+
+
+def _named(
+    alert: AlertShape, groups_by_device: dict[str, set[DeviceGroupLabel]]
+) -> tuple[DeviceGroupLabel, ...]:
+    named: set[DeviceGroupLabel] = set()
+    for entity in entities_of(alert):
+        if entity.deviceId:
+            named |= groups_by_device.get(entity.deviceId.lower(), set())
+    return sorted_labels(named)
+
+
+def _group(device: DeviceShape) -> DeviceGroup:
+    number = device.rbacGroupId or None
+    return DeviceGroup(
+        number=number, name=device.rbacGroupName or (name_after(number) if number else UNGROUPED_DEVICES)
+    )

@@ -1,0 +1,40 @@
+"""A Defender incident document taken apart into its head and its alerts, and put together again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from vigie.core.incident import Spans
+from vigie.documents import lossless
+
+CONTEXT_KEY = "@odata.context"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDocument:
+    """A kept document in two: the incident's own keys in their order, with an empty list of alerts, and these."""
+
+    head: dict[str, Any]
+    alerts: bytes
+
+
+def split_document(document: bytes, alerts_at: int, spans: Spans) -> SplitDocument:
+    """Take a document apart without decoding its alerts."""
+    end = alerts_at + sum(span.length + 1 for span in spans.alerts) - bool(spans.alerts)
+    head = lossless.decode_unchecked(document[:alerts_at] + document[end:])
+    return SplitDocument(head, document[alerts_at:end])
+
+
+def join_document(split: SplitDocument) -> tuple[bytes, int]:
+    """Put it together again; also where its first alert starts."""
+    return encode_document(split.head, [split.alerts] if split.alerts else [])
+
+
+def encode_document(incident: dict[str, Any], alerts: list[bytes]) -> tuple[bytes, int]:
+    """The document, and where its first alert starts: around the alerts the other keys keep their order."""
+    keys = [key for key in incident if key != CONTEXT_KEY]
+    split = keys.index("alerts")
+    before = lossless.encode({key: incident[key] for key in keys[:split]})[:-1]
+    after = lossless.encode({key: incident[key] for key in keys[split + 1 :]})[1:]
+    head = before + (b"," if split else b"") + b'"alerts":['
+    tail = (b"]," if len(after) > 1 else b"]") + after
+    return head + b",".join(alerts) + tail, len(head)
