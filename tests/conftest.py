@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
-from tests.support import stores
+from tests.support import needs, stores
 from tests.support.chromium import Chromium
 from tests.support.house import House, RunningHouse
+from tests.support.postgres_server import PostgresServer
 from tests.support.skips import (
     pytest_runtest_logreport,
     pytest_sessionfinish,
@@ -34,6 +35,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever stands on a store is run on every store."""
     if kinds := stores.kinds_for(metafunc.module):
         metafunc.parametrize("store", kinds, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test says what it needs."""
+    for item in items:
+        needs.mark(item)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A program that is not there is no fault of the test."""
+    needs.skip_without_programs(item)
 
 
 def pytest_unconfigure() -> None:
@@ -81,6 +94,12 @@ def chromium() -> Iterator[Chromium]:
     """One browser for all tests of this process; each test gets a page in a browser that knows nothing."""
     with Chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> PostgresServer:
+    """One server for all tests of this process."""
+    return stores.the_postgres_server()
 
 
 @pytest.fixture(scope="module")

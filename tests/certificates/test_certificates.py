@@ -1,6 +1,5 @@
 """The local authority: what it signs, what it cannot sign, how it is kept, and files from elsewhere."""
 
-import shutil
 import ssl
 import subprocess
 import sys
@@ -35,9 +34,6 @@ from vigie.config.settings import SettingsError
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
 from vigie.runtime.tls_context import CertificateFiles, LiveContext, secure_context
-
-OPENSSL = shutil.which("openssl")
-needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="openssl is not on this machine")
 
 NOW = days_from_now(0)
 
@@ -103,7 +99,7 @@ def test_a_client_that_trusts_the_authority_takes_no_other_name(name: str, tmp_p
     assert "mismatch" in refusal_of(server, name)
 
 
-@needs_openssl
+@pytest.mark.programs("openssl")
 @pytest.mark.parametrize("name", sorted(NAMES | MACHINE))
 def test_openssl_finds_nothing_wrong_with_it(name: str, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(an_authority().root_pem())
@@ -117,7 +113,7 @@ def test_openssl_finds_nothing_wrong_with_it(name: str, tmp_path: Path) -> None:
 
 def openssl_verifies(*options: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [str(OPENSSL), "verify", *options, "-CAfile", "ca.pem", "-untrusted", "server.pem", "server.pem"],
+        ["openssl", "verify", *options, "-CAfile", "ca.pem", "-untrusted", "server.pem", "server.pem"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -194,7 +190,7 @@ def test_a_name_below_one_of_the_names_can_be_signed_as_x509_knows_no_other_way(
     assert side.version() == "TLSv1.3"
 
 
-@needs_openssl
+@pytest.mark.programs("openssl")
 @pytest.mark.parametrize(
     ("use", "purpose"),
     [

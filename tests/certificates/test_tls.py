@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -46,8 +45,6 @@ from vigie.config.sources import load_settings
 from vigie.http.protocol import Reason
 from vigie.http.tls_listener import TlsListener, TlsListenerLimits
 from vigie.runtime.tls_setup import LocalAuthority, machine_name, secure
-
-CURL = shutil.which("curl")
 
 BY_AUTO = TlsSettings(mode="auto", names=(*VENDOR, "10.1.2.3"), check_seconds=0.1)
 
@@ -415,14 +412,14 @@ def test_a_list_is_whole_over_tls(secured: RunningHouse) -> None:
     assert {each["incidentId"] for each in answer["value"]} >= set(numbers)
 
 
-@pytest.mark.skipif(CURL is None, reason="curl is not on this machine")
+@pytest.mark.programs("curl")
 @pytest.mark.parametrize("name", ["localhost", "login.microsoftonline.com"])
 def test_curl_takes_the_file(name: str, secured: RunningHouse) -> None:
     port = urlsplit(secured.url).port
     options = ["--silent", "--show-error", "--cacert", str(ca_of(secured)), "--noproxy", "*"]
 
     ended = subprocess.run(
-        [str(CURL), *options, "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/healthz"],
+        ["curl", *options, "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/healthz"],
         capture_output=True,
         text=True,
         timeout=20,

@@ -3,7 +3,6 @@
 import os
 import pty
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ COMPLETED = {
     "vigie app add x --public-c": "given: app add x --public-client",
 }
 
-in_every_shell = pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+SHELLS = ("bash", "zsh", "fish")
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@in_every_shell
+@pytest.mark.parametrize("shell", [pytest.param(name, marks=pytest.mark.programs(name)) for name in SHELLS])
 def test_the_tab_key_completes_in_a_shell_that_is_started_after_the_installation(
     shell: str, home: Path
 ) -> None:
@@ -60,7 +59,7 @@ def test_the_tab_key_completes_in_a_shell_that_is_started_after_the_installation
             assert shows(terminal, completed), typed
 
 
-@in_every_shell
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_script_for_a_file_leaves_the_startup_files_alone(shell: str, home: Path) -> None:
     before = files_in(home)
 
@@ -107,8 +106,6 @@ def a_program_in(folder: Path) -> Path:
 @contextmanager
 def on_a_terminal(shell: str) -> Iterator[int]:
     """An interactive shell that waits for what is typed, and the other end of its terminal."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed (Debian: apt install {shell})")
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         ["setsid", "--ctty", "--wait", shell, "-i"],

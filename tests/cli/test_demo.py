@@ -30,7 +30,7 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl, which the lines are for, is not here")
+@pytest.mark.programs("curl")
 def test_the_lines_to_try_work_in_a_terminal_of_any_directory() -> None:
     Path("a directory").mkdir()
     Path("elsewhere").mkdir()

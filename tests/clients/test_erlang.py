@@ -1,6 +1,5 @@
 """Erlang/OTP calls a server whose certificate Vigie has made, and checks it as it does by itself."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +17,9 @@ from vigie.certificates.names import LOOPBACK_NAMES
 from vigie.runtime.clock import now
 from vigie.runtime.tls_setup import machine_name
 
-ESCRIPT = shutil.which("escript")
 CLIENT = ROOT / "tests/support/erlang_client.escript"
 
-pytestmark = pytest.mark.skipif(ESCRIPT is None, reason="Erlang is not on this machine")
+pytestmark = pytest.mark.programs("escript")
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +41,7 @@ def older_authority(monkeypatch: pytest.MonkeyPatch) -> Iterator[issuing.Certifi
 def erlang_calls(url: str, ca: str, *names: str) -> dict[str, str]:
     """What Erlang says of each name of a server."""
     ended = subprocess.run(
-        [str(ESCRIPT), str(CLIENT), ca, str(urlsplit(url).port), *names],
+        ["escript", str(CLIENT), ca, str(urlsplit(url).port), *names],
         capture_output=True,
         text=True,
         timeout=60,

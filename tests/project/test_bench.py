@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -187,12 +186,7 @@ def test_bodies_that_differ_stop_the_run(answered: bytes, reason: str) -> None:
         check_same(b'{"a":1,"b":[]}', answered, names=("vigie", "flask"))
 
 
-needs_its_tools = pytest.mark.skipif(
-    not all(
-        shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("nginx", "wrk", "taskset")
-    ),
-    reason="needs nginx and wrk",
-)
+needs_its_tools = pytest.mark.programs("nginx", "wrk", "taskset")
 
 
 @pytest.fixture
@@ -420,7 +414,7 @@ def test_results_are_read_again_as_they_were_written(tmp_path: Path) -> None:
 # Processes
 
 
-@pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
+@pytest.mark.programs("taskset")
 def test_a_server_is_measured_with_its_children_and_gone_afterwards() -> None:
     port = free_port()
     # A server whose child does the work.

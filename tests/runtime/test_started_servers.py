@@ -50,6 +50,7 @@ def test_a_program_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert process.returncode == -9
 
 
+@pytest.mark.postgres
 def test_a_postgres_that_ends_at_once_is_told_with_its_log() -> None:
     found = binaries()
     if found is None:
@@ -81,6 +82,7 @@ def test_a_postgres_that_does_not_answer_is_told_with_its_log(monkeypatch: pytes
     assert server.process.returncode == -9
 
 
+@pytest.mark.valkey
 def test_a_valkey_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None:
     running = RunningValkey(tmp_path, "--nonsense", "1")
 
@@ -88,6 +90,7 @@ def test_a_valkey_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None
         running.start()
 
 
+@pytest.mark.valkey
 def test_a_valkey_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(valkey, "START_SECONDS_MAX", 0.2)
     monkeypatch.setattr(valkey, "PROGRAM", sys.executable)

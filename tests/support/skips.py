@@ -16,6 +16,7 @@ ALLOWED = (
 """How the reasons of skips that CI puts up with begin."""
 
 _unlisted: list[str] = []
+"""What was skipped besides. Where tests run in several processes, their reports all come to the first too."""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,11 +1,11 @@
 """The stores that tests run on, and how each test is given one of its own.
 
-The rule: a test module that serves a house, or opens an installation, runs on every store. ON_SQLITE_ALONE are
-the exceptions, each with its reason.
+The rule: a test module that serves a house, or opens an installation, runs on SQLite; those in ON_EVERY_STORE run
+on every store.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,16 +22,42 @@ KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
 OPENS_A_STORE = ("House", "RunningHouse", "settings_in", "database_in", "opened")
 """Whoever imports one of these goes through the store."""
 
-ON_SQLITE_ALONE: Mapping[str, str] = {
-    "test_commands": "what is typed, and the files it makes; test_postgres_commands has what is different",
-    "test_sign_in_libraries": "the program as it is set up first; test_people_libraries signs in on every store",
-    "test_shared_snapshots": "how SQLite's reads of one turn share a snapshot; in PostgreSQL each is a statement",
-    "test_list_plans": "how SQLite reads a list; test_postgres_plans has how PostgreSQL does",
-    "test_tls": "certificates are files, wherever the incidents are; test_postgres_commands serves with one",
-    "test_reference_in_a_browser": "the page is made of files of the program; no incident is read",
-    "test_landing": "the page is made of files of the program; no incident is read",
-    "test_documents": "the documents are about the default, and every other store is named there",
-}
+ON_EVERY_STORE = frozenset(
+    {
+        # The statements, and what stands on their order, their transactions and their types.
+        "storage.test_changes",
+        "storage.test_directory_store",
+        "storage.test_listing",
+        "storage.test_statements",
+        "storage.test_stubs",
+        "application.test_explain",
+        "application.transfer.test_importing",
+        "core.test_audit",
+        "core.test_letter_case",
+        "observability.test_metrics",
+        "runtime.test_background_tasks",
+        # Who sees what is decided in SQL.
+        "api.test_access_table",
+        "api.test_fast_path",
+        "api.defender.test_incident_route",
+        "api.defender.test_list_route",
+        "api.defender.test_pollers",
+        "api.defender.test_update_route",
+        # Codes, sessions, assertions and attempts are rows that are used once, or counted.
+        "identity.test_authenticator",
+        "identity.test_sign_in",
+        "identity.federation.test_federated_callers",
+        "identity.grants.test_authorization_code",
+        "identity.grants.test_device_code",
+        "identity.grants.test_refresh_token",
+        # What is read for somebody who goes away is stopped.
+        "http.test_concurrent_lists",
+        "http.test_disconnects",
+        "http.test_streaming",
+        "ratelimit.test_shared_quotas",
+    }
+)
+"""The modules whose behaviour the database could change; all else stands on SQLite alone."""
 
 NO_POSTGRES = "PostgreSQL 15 or later is not installed (Debian: apt install postgresql)"
 
@@ -55,11 +81,11 @@ _stack = ExitStack()
 
 def kinds_for(module: object) -> tuple[Kind, ...]:
     """The stores that the tests of a module run on; none for those that need no store."""
-    name = str(getattr(module, "__name__", "")).rpartition(".")[2]
+    name = str(getattr(module, "__name__", "")).removeprefix("tests.")
     # What is about PostgreSQL alone says itself what it stands on.
-    if name.startswith("test_postgres") or not any(hasattr(module, each) for each in OPENS_A_STORE):
+    if name.startswith("storage.postgres.") or not any(hasattr(module, each) for each in OPENS_A_STORE):
         return ()
-    return ("sqlite",) if name in ON_SQLITE_ALONE else KINDS
+    return KINDS if name in ON_EVERY_STORE else ("sqlite",)
 
 
 @contextmanager

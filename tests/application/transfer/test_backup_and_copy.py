@@ -16,7 +16,7 @@ from tests.support.builders import a_device, a_redirected_stub, an_alert, an_inc
 from tests.support.commands import done, run, run_program, served
 from tests.support.database_access import below
 from tests.support.postgres_server import PostgresServer
-from tests.support.stores import a_secret_in, the_postgres_server
+from tests.support.stores import a_secret_in
 from vigie.config.settings import DatabaseSettings
 from vigie.storage import transfer as copying
 from vigie.storage.database import StoreError
@@ -28,16 +28,11 @@ IN_A_FILE = "sqlite:///vigie.sqlite3"
 
 
 @pytest.fixture
-def server() -> PostgresServer:
-    return the_postgres_server()
-
-
-@pytest.fixture
-def url(server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty database."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIGIE_KEYS_SECRET_FILE", str(a_secret_in(tmp_path)))
-    return server.url(server.new_database())
+    return postgres.url(postgres.new_database())
 
 
 def filled(store: str, count: int = 30) -> None:
@@ -133,11 +128,11 @@ def test_a_copy_that_was_stopped_half_way_goes_on_where_it_was(url: str) -> None
 @pytest.mark.parametrize("side", ["--from", "--to"])
 @pytest.mark.parametrize("kind", ["file", "postgres"])
 def test_a_store_on_which_a_server_runs_is_neither_copied_nor_copied_into(
-    side: str, kind: str, url: str, server: PostgresServer, tmp_path: Path
+    side: str, kind: str, url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     Path("vigie.toml").write_text(f'[keys]\nsecret_file = "{a_secret_in(tmp_path)}"\n', encoding="utf-8")
     running = url if kind == "postgres" else IN_A_FILE
-    other = server.url(server.new_database()) if kind == "file" else "sqlite:///other.sqlite3"
+    other = postgres.url(postgres.new_database()) if kind == "file" else "sqlite:///other.sqlite3"
     source, target = (running, other) if side == "--from" else (other, running)
     filled(source, 3)
     command = ("copy", "--from", source, "--to", target)
@@ -296,29 +291,29 @@ def test_a_backup_that_cannot_be_written_is_told_under_the_name_that_was_given(
     assert sorted(Path().iterdir()) == before
 
 
-def test_postgres_is_backed_up_and_restored_by_its_own_tools(url: str, server: PostgresServer) -> None:
+def test_postgres_is_backed_up_and_restored_by_its_own_tools(url: str, postgres: PostgresServer) -> None:
     filled(url)
     before = exported(url)
     database = name_in(url)
-    dump, restored = server.folder / "vigie.dump", server.new_database()
+    dump, restored = postgres.folder / "vigie.dump", postgres.new_database()
 
     refused = run("backup", "kept", "--database", url).refusal
-    server.run("pg_dump", "-h", server.folder, "--format", "custom", "-f", dump, database)
-    server.run("pg_restore", "-h", server.folder, "--dbname", restored, dump)
+    postgres.run("pg_dump", "-h", postgres.folder, "--format", "custom", "-f", dump, database)
+    postgres.run("pg_restore", "-h", postgres.folder, "--dbname", restored, dump)
 
     assert "`pg_dump` backs PostgreSQL up" in refused
-    assert exported(server.url(restored)) == before
-    done("tenant", "add", "Later", "--database", server.url(restored))
+    assert exported(postgres.url(restored)) == before
+    done("tenant", "add", "Later", "--database", postgres.url(restored))
 
 
 def test_a_restored_database_serves_the_same_to_the_tokens_that_there_were(
-    url: str, server: PostgresServer, tmp_path: Path
+    url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     filled(url)
     token = done("token", "--app", "reader", "--tenant", "Contoso", "--database", url)["access_token"]
-    dump, restored = server.folder / "serving.dump", server.url(server.new_database())
-    server.run("pg_dump", "-h", server.folder, "--format", "custom", "-f", dump, name_in(url))
-    server.run("pg_restore", "-h", server.folder, "--dbname", name_in(restored), dump)
+    dump, restored = postgres.folder / "serving.dump", postgres.url(postgres.new_database())
+    postgres.run("pg_dump", "-h", postgres.folder, "--format", "custom", "-f", dump, name_in(url))
+    postgres.run("pg_restore", "-h", postgres.folder, "--dbname", name_in(restored), dump)
     Path("vigie.toml").write_text(f'[keys]\nsecret_file = "{a_secret_in(tmp_path)}"\n', encoding="utf-8")
     Path("other").mkdir()
     Path("other.toml").write_text(f'[keys]\nsecret_file = "{a_secret_in(Path("other"))}"\n', encoding="utf-8")
