@@ -76,7 +76,7 @@ def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:
         *((refusal.__name__, problem.status, problem.code) for refusal, problem in ERROR_RESPONSES.items()),
         *((f"AADSTS{code}", status, error) for code, (status, error) in TOKEN_ERROR_RESPONSES.items()),
         *((name, status, "page") for name, status in PAGE_ERROR_RESPONSES.items()),
-        ("Defect", INTERNAL_ERROR.status, INTERNAL_ERROR.code),
+        ("InternalError", INTERNAL_ERROR.status, INTERNAL_ERROR.code),
     ]
 
     assert Counter(headings()) == Counter(rows)

@@ -501,7 +501,7 @@ def test_the_schema_that_commands_are_said_to_answer_is_the_newest() -> None:
 @pytest.mark.parametrize(
     ("what", "limit"),
     [
-        ("lists read from the store at once", f"{SCAN_READERS}; {SCANS_MAX} in PostgreSQL"),
+        ("lists read from the database at once", f"{SCAN_READERS}; {SCANS_MAX} in PostgreSQL"),
         (
             "lists under way at once, those included that wait for their clients",
             f"{SNAPSHOTS_MAX}; {SCANS_MAX} in PostgreSQL",

@@ -544,7 +544,7 @@ def test_a_code_in_the_address_is_not_taken_over(house: House) -> None:
         assert "ABCD" not in page.text
 
 
-def test_whoever_enters_a_code_is_warned_of_those_who_send_codes(house: House) -> None:
+def test_a_person_who_enters_a_code_is_warned_of_those_who_send_codes(house: House) -> None:
     warning = "Only go on if you started this yourself on another device, and if nobody sent you the code."
     asked = Asked(application="App", tenant="T", permissions=(), target=None)
 
