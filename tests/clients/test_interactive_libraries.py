@@ -26,6 +26,7 @@ from tests.support.sign_in_client import BACK, Program, claims_of
 from vigie.config.settings import TlsSettings
 from vigie.core.directory import User
 from vigie.identity.clients.certificates import read_certificate
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.runtime.clock import now
 
 READ = f"{INCIDENTS_API}/Incident.Read"
@@ -75,7 +76,7 @@ class Desk:
         assert place.path == f"/{self.house.tenant.guid}/oauth2/v2.0/authorize"
         fields = dict(parse_qsl(place.query))
         running, program = self.house.running, self.program
-        request = running.run(program.sign_in.request_of(self.house.tenant.guid, fields, is_v2=True))
+        request = running.run(program.sign_in.request_of(self.house.tenant.guid, fields, EndpointVersion.V2))
         who = program.signed_in(self.user)
         code = running.run(program.sign_in.issue_code(request, who, now=self.house.now()))
         back = request.redirection

@@ -11,6 +11,7 @@ import jwt
 
 from tests.support.house import INCIDENTS_API, PASSWORD, Answer, House, a_name
 from vigie.core.directory import Application, User
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.sign_in.authorization_requests import AuthorizationRequest
 from vigie.identity.sign_in.service import SignedInUser, SignIn
 from vigie.runtime.authorization_server import AuthorizationServer, build_authorization_server
@@ -73,11 +74,11 @@ class Program:
         return {name: value for name, value in fields.items() if value is not None}
 
     def request(
-        self, *, tenant: str | None = None, is_v2: bool = True, **changes: Any
+        self, *, tenant: str | None = None, version: EndpointVersion = EndpointVersion.V2, **changes: Any
     ) -> AuthorizationRequest:
         """What the browser brings, as the pages read it."""
         reference = tenant or self.house.tenant.guid
-        return self.house.running.run(self.sign_in.request_of(reference, self.fields(**changes), is_v2=is_v2))
+        return self.house.running.run(self.sign_in.request_of(reference, self.fields(**changes), version))
 
     def signed_in(self, user: User, password: str = PASSWORD) -> SignedInUser:
         """A user who gives a password, from an address of their own."""
@@ -87,9 +88,9 @@ class Program:
             )
         )
 
-    def code(self, user: User, *, is_v2: bool = True, **changes: Any) -> str:
+    def code(self, user: User, *, version: EndpointVersion = EndpointVersion.V2, **changes: Any) -> str:
         """The code that comes back when a user signs in and agrees."""
-        request = self.request(is_v2=is_v2, **changes)
+        request = self.request(version=version, **changes)
         who = self.signed_in(user)
         return self.house.running.run(self.sign_in.issue_code(request, who, now=self.house.now()))
 

@@ -25,6 +25,7 @@ from vigie.core.instants import Instant
 from vigie.http.anonymous_throttle import Kind, anonymous_throttles
 from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.http.forwarded import Origins
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.observability.access_log import AccessLog, RequestIds
 from vigie.observability.metrics import Metrics
 from vigie.ui.layout import STYLE_PATH
@@ -209,43 +210,43 @@ _PAGE_METHODS = ("GET", "POST")
 AUTHORITY_ROUTES: tuple[RouteRow, ...] = (
     RouteRow(
         path="/{tenant}/oauth2/v2.0/token",
-        answer=lambda faces: partial(faces.login.token, is_v2=True),
+        answer=lambda faces: partial(faces.login.token, version=EndpointVersion.V2),
         methods=_TOKEN_METHODS,
     ),
     RouteRow(
         path="/{tenant}/oauth2/token",
-        answer=lambda faces: partial(faces.login.token, is_v2=False),
+        answer=lambda faces: partial(faces.login.token, version=EndpointVersion.V1),
         methods=_TOKEN_METHODS,
     ),
     RouteRow(
         path="/{tenant}/oauth2/v2.0/devicecode",
-        answer=lambda faces: partial(faces.login.device_code, is_v2=True),
+        answer=lambda faces: partial(faces.login.device_code, version=EndpointVersion.V2),
         methods=("POST",),
     ),
     RouteRow(
         path="/{tenant}/oauth2/devicecode",
-        answer=lambda faces: partial(faces.login.device_code, is_v2=False),
+        answer=lambda faces: partial(faces.login.device_code, version=EndpointVersion.V1),
         methods=("POST",),
     ),
     RouteRow(
         path="/{tenant}/v2.0/.well-known/openid-configuration",
-        answer=lambda faces: partial(faces.login.discovery, is_v2=True),
+        answer=lambda faces: partial(faces.login.discovery, version=EndpointVersion.V2),
     ),
     RouteRow(
         path="/{tenant}/.well-known/openid-configuration",
-        answer=lambda faces: partial(faces.login.discovery, is_v2=False),
+        answer=lambda faces: partial(faces.login.discovery, version=EndpointVersion.V1),
     ),
     RouteRow(path="/{tenant}/discovery/v2.0/keys", answer=lambda faces: faces.login.keys),
     RouteRow(path="/{tenant}/discovery/keys", answer=lambda faces: faces.login.keys),
     RouteRow(path="/common/discovery/instance", answer=lambda faces: faces.login.instance),
     RouteRow(
         path="/{tenant}/oauth2/v2.0/authorize",
-        answer=lambda faces: partial(faces.pages.authorize, is_v2=True),
+        answer=lambda faces: partial(faces.pages.authorize, version=EndpointVersion.V2),
         methods=_PAGE_METHODS,
     ),
     RouteRow(
         path="/{tenant}/oauth2/authorize",
-        answer=lambda faces: partial(faces.pages.authorize, is_v2=False),
+        answer=lambda faces: partial(faces.pages.authorize, version=EndpointVersion.V1),
         methods=_PAGE_METHODS,
     ),
     RouteRow(

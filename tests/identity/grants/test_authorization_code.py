@@ -23,6 +23,7 @@ from tests.support.sign_in_client import (
 )
 from vigie.core.client_secrets import hash_secret
 from vigie.core.oauth_records import Consent
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.tokens.refresh_tokens import RefreshTokenRotation
 
 OTHER_VERIFIER = "another-verifier-of-some-length-0123456789-abcdef"
@@ -122,7 +123,7 @@ def test_nobody_gets_what_was_not_asked_for(house: House) -> None:
 
 def test_version_1_gives_all_of_it_and_its_numbers_as_texts(house: House) -> None:
     program, user = a_program_with_a_secret(house), house.add_person()
-    code = program.code(user, is_v2=False, scope=None, resource=INCIDENTS_API)
+    code = program.code(user, version=EndpointVersion.V1, scope=None, resource=INCIDENTS_API)
 
     answer = program.redeems(code, version="", resource=INCIDENTS_API)
 

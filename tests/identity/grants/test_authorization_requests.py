@@ -14,6 +14,7 @@ from tests.support.sign_in_client import (
 )
 from vigie.core.directory import DirectoryError
 from vigie.core.redirect_uris import canonical, is_registered, why_not_a_redirect_uri
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.sign_in.authorization_requests import (
     AUTHORIZATION_ERRORS,
     AuthorizationRefused,
@@ -58,7 +59,11 @@ def test_a_request_says_who_wants_what_and_where_the_answer_goes(program: Progra
     )
     assert (request.nonce, request.login_hint, request.prompt) == ("n-1", "maren@contoso.example", "login")
     assert (request.permissions, request.resource) == (("Incident.Read",), INCIDENTS_API)
-    assert (request.wants_refresh, request.wants_id_token, request.is_v2) == (True, True, True)
+    assert (request.wants_refresh, request.wants_id_token, request.version) == (
+        True,
+        True,
+        EndpointVersion.V2,
+    )
     assert request.code_challenge == challenge_of(program.verifier)
 
 
@@ -103,10 +108,14 @@ def test_a_scope_is_a_resource_and_what_the_application_may_ask_for_of_it(
 def test_version_1_names_a_resource(house: House) -> None:
     program = a_public_program(house)
 
-    request = program.request(is_v2=False, scope=None, resource=INCIDENTS_API)
+    request = program.request(version=EndpointVersion.V1, scope=None, resource=INCIDENTS_API)
 
     assert (request.resource, request.permissions) == (INCIDENTS_API, ("Incident.Read",))
-    assert (request.wants_refresh, request.wants_id_token, request.is_v2) == (True, True, False)
+    assert (request.wants_refresh, request.wants_id_token, request.version) == (
+        True,
+        True,
+        EndpointVersion.V1,
+    )
 
 
 @pytest.mark.parametrize("reference", ["common", "Organizations"])

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 import msgspec
 
 from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
-from vigie.api.oauth.responses import client_info, device_answer, v1_answer, v2_answer
+from vigie.api.oauth.responses import client_info, device_answer, token_answer
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
@@ -23,12 +23,12 @@ from vigie.identity.clients.authentication import (
     GUID,
     TENANTS_OF_ANY,
     ClientAuthenticator,
-    Credentials,
-    Sender,
-    basic_credentials,
 )
+from vigie.identity.clients.credentials import Credentials, Sender, basic_credentials
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.grants.device_code import DeviceCodes
 from vigie.identity.grants.registry import GrantRegistry
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
@@ -80,14 +80,11 @@ class OAuthEndpoints:
         self._own_hosts = frozenset(urlsplit(origin).hostname for origin in origins)
         self._count_outcome = count_outcome
 
-    async def token(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+    async def token(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """Answer a request for a token, by POST or, as some clients do, by GET with a form."""
         try:
-            form = await _form_of(exchange)
-            sender = Sender(basic=_basic(exchange), address=exchange.address)
-            issued = await self._grants.issue(
-                tenant, form, sender, is_v2=is_v2, ring=self._ring(), now=exchange.at
-            )
+            request = await self._request(exchange, tenant, version)
+            issued = await self._grants.issue(request)
         except TokenRefusal as refusal:
             self._count_outcome(f"AADSTS{refusal.code}")
             await _refuse(exchange, refusal)
@@ -99,20 +96,13 @@ class OAuthEndpoints:
             # Whoever gets a token has proven what it took.
             exchange.anonymous_throttles = None
             self._count_outcome(ISSUED)
-            tokens = v2_answer(issued) if is_v2 else v1_answer(issued)
-            more = client_info(issued) if form.get("client_info") == "1" else {}
-            await _answer(exchange, {**tokens, **more}, headers=_NOT_STORED)
+            more = client_info(issued) if request.form.get("client_info") == "1" else {}
+            await _answer(exchange, {**token_answer(issued, version), **more}, headers=_NOT_STORED)
 
-    async def device_code(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+    async def device_code(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """Answer a device that has no browser: what it shows, and where that is to be typed."""
         try:
-            issued = await self._device_codes.issue(
-                tenant,
-                await _form_of(exchange),
-                is_v2=is_v2,
-                address=exchange.address,
-                now=exchange.at,
-            )
+            issued = await self._device_codes.issue(await self._request(exchange, tenant, version))
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)
         except StoreUnavailable as refusal:
@@ -120,10 +110,20 @@ class OAuthEndpoints:
             await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
         else:
             exchange.tenant_guid = issued.tenant_guid
-            fields = device_answer(issued, exchange.origin, is_v2=is_v2)
+            fields = device_answer(issued, exchange.origin, version)
             await _answer(exchange, fields, headers=_NOT_STORED)
 
-    async def discovery(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+    async def _request(self, exchange: Exchange, tenant: str, version: EndpointVersion) -> GrantRequest:
+        return GrantRequest(
+            tenant_reference=tenant,
+            form=await _form_of(exchange),
+            sender=Sender(basic=_basic(exchange), address=exchange.address),
+            version=version,
+            ring=self._ring(),
+            now=exchange.at,
+        )
+
+    async def discovery(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """Answer where everything is, on the origin that was called; the issuer is the installation's own."""
         is_of_any = lowered(tenant) in TENANTS_OF_ANY
         try:
@@ -132,7 +132,7 @@ class OAuthEndpoints:
             await _refuse(exchange, refusal)
         else:
             issuer = issuer_of(self._issuer, guid)
-            document = _discovery(exchange.origin, tenant, issuer, self._grants.names, is_v2=is_v2)
+            document = _discovery(exchange.origin, tenant, issuer, self._grants.names, version)
             # Without one issuer there is nothing that an answer could name, and that a client could compare.
             document["authorization_response_iss_parameter_supported"] = not is_of_any
             await _answer(exchange, document, headers=_KEPT_BY_HOST)
@@ -147,8 +147,9 @@ class OAuthEndpoints:
         except TokenRefusal as refusal:
             await _refuse(exchange, refusal)
         else:
-            version = "/v2.0" if "/v2.0/" in authority.path.lower() else ""
-            endpoint = f"{exchange.origin}/{tenant}{version}/.well-known/openid-configuration"
+            is_v2 = f"{EndpointVersion.V2.path_segment}/" in authority.path.lower()
+            version = EndpointVersion.V2 if is_v2 else EndpointVersion.V1
+            endpoint = f"{exchange.origin}/{tenant}{version.path_segment}/.well-known/openid-configuration"
             document = {
                 "tenant_discovery_endpoint": endpoint,
                 "api-version": "1.1",
@@ -250,16 +251,15 @@ def _basic(exchange: Exchange) -> Credentials | None:
 
 
 def _discovery(
-    origin: str, tenant: str, issuer: str, grant_types: Collection[str], *, is_v2: bool
+    origin: str, tenant: str, issuer: str, grant_types: Collection[str], version: EndpointVersion
 ) -> dict[str, object]:
-    version = "/v2.0" if is_v2 else ""
-    base = f"{origin}/{tenant}"
+    base, segment = f"{origin}/{tenant}", version.path_segment
     return {
         "issuer": issuer,
-        "authorization_endpoint": f"{base}/oauth2{version}/authorize",
-        "token_endpoint": f"{base}/oauth2{version}/token",
-        "device_authorization_endpoint": f"{base}/oauth2{version}/devicecode",
-        "jwks_uri": f"{base}/discovery{version}/keys",
+        "authorization_endpoint": f"{base}/oauth2{segment}/authorize",
+        "token_endpoint": f"{base}/oauth2{segment}/token",
+        "device_authorization_endpoint": f"{base}/oauth2{segment}/devicecode",
+        "jwks_uri": f"{base}/discovery{segment}/keys",
         "token_endpoint_auth_methods_supported": [
             "client_secret_post",
             "private_key_jwt",

@@ -1,29 +1,17 @@
-"""Which application asks for a token, in which tenant, and whether it proves that it is that application.
-
-Source: graph contract 9.1 and 9.4; RFC 6749, 2.3.
-"""
+"""Authentication of the applications that ask for tokens: docs/api/tokens.md; RFC 6749, 2.3."""
 
 import hmac
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_plus
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, Tenant
 from vigie.core.errors import user_text
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
-from vigie.identity.clients.assertions import (
-    ASSERTION_TYPE,
-    ClientAssertions,
-    ProvenAssertion,
-    SentAssertion,
-    read_assertion,
-    refused_assertion,
-)
+from vigie.identity.clients.assertions import ClientAssertions, ProvenAssertion, SentAssertion
+from vigie.identity.clients.credentials import Credentials, has_proof
 from vigie.identity.directory_repository import DirectoryRepository
-from vigie.identity.form_parameters import first_of, missing_parameter
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import ClientAuthMethod
 
@@ -32,22 +20,6 @@ TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
 _TENANTS_OF_ANY_ORGANISATION = frozenset({"common", "organizations"})
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """A client id and the spellings of its secret: HTTP Basic leaves open whether they are url-encoded."""
-
-    client_id: str
-    secrets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
-    """What says who sends a form, beside the form itself: HTTP Basic, if it is used, and where it comes from."""
-
-    basic: Credentials | None
-    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +80,14 @@ class ClientAuthenticator:
             tenant = await self.tenant(reference)
         return tenant, await self.application(tenant, client_id)
 
-    async def of_form(self, reference: str, sent: Credentials | SentAssertion, now: Instant) -> ProvenClient:
+    async def authenticate(
+        self, reference: str, sent: Credentials | SentAssertion, now: Instant
+    ) -> ProvenClient:
         """The application that a form comes from, where people have signed in. Raises TokenRefusal."""
         tenant, application = await self.tenant_and_application(reference, sent.client_id)
-        return await self.proven(tenant, application, sent, now)
+        return await self.check(tenant, application, sent, now)
 
-    async def proven(
+    async def check(
         self,
         tenant: Tenant,
         application: Application,
@@ -172,35 +146,6 @@ class ClientAuthenticator:
         )
 
 
-def sent_by_client(form: Mapping[str, str], sender: Sender) -> Credentials | SentAssertion:
-    """Who a request says it comes from, and what it brings to prove it. Raises TokenRefusal.
-
-    An assertion goes before a secret, and a secret in the form before HTTP Basic.
-    """
-    assertion = _assertion(form)
-    if assertion is not None:
-        return assertion
-    basic = sender.basic
-    client_id = form.get("client_id") or (basic.client_id if basic else "")
-    if not client_id:
-        raise missing_parameter("client_id")
-    if form.get("client_secret"):
-        return Credentials(client_id=client_id, secrets=(form["client_secret"],))
-    if basic is not None and any(basic.secrets):
-        return Credentials(client_id=client_id, secrets=basic.secrets)
-    return Credentials(client_id=client_id)
-
-
-def has_proof(sent: Credentials | SentAssertion) -> bool:
-    """Whether a request brings anything that could prove who sends it."""
-    return isinstance(sent, SentAssertion) or bool(sent.secrets)
-
-
-def basic_credentials(client_id: str, secret: str) -> Credentials:
-    """Credentials of HTTP Basic: Authlib sends them raw, Go url-encoded."""
-    return Credentials(client_id=unquote_plus(client_id), secrets=(secret, unquote_plus(secret)))
-
-
 def unknown_application(client_id: str, directory: str) -> TokenRefusal:
     """The refusal of a client id that is nobody's."""
     return TokenRefusal(
@@ -208,15 +153,3 @@ def unknown_application(client_id: str, directory: str) -> TokenRefusal:
         f"Application with identifier '{user_text(client_id[:100])}' was not found in the directory "
         f"'{user_text(directory)}'.",
     )
-
-
-def _assertion(form: Mapping[str, str]) -> SentAssertion | None:
-    text = form.get("client_assertion")
-    if not text:
-        return None
-    if first_of(form, ("client_assertion_type",)) != ASSERTION_TYPE:
-        raise refused_assertion(f"client_assertion_type must be {ASSERTION_TYPE}")
-    sent = read_assertion(text)
-    if lowered(form.get("client_id") or sent.client_id) != lowered(sent.client_id):
-        raise refused_assertion("its iss and sub are not the client_id of the form")
-    return sent

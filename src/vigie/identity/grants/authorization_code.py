@@ -7,16 +7,13 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
 
 from vigie.core.client_secrets import hash_secret
-from vigie.core.instants import Instant
 from vigie.core.oauth_records import AuthorizationCode
 from vigie.core.redirect_uris import canonical
-from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient, Sender, sent_by_client
-from vigie.identity.form_parameters import first_of
+from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
-from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
@@ -32,44 +29,27 @@ class CodeGrant:
         self._records = records
         self._tokens = tokens
 
-    async def issue(
-        self,
-        tenant_reference: str,
-        form: Mapping[str, str],
-        sender: Sender,
-        *,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
-    ) -> IssuedToken:
+    async def issue(self, request: GrantRequest) -> IssuedToken:
         """The tokens. Raises TokenRefusal.
 
         A code is good for one attempt: what is wrong with it ends it, once the application has proven itself.
         """
-        client = await self._clients.of_form(tenant_reference, sent_by_client(form, sender), now)
-        sha256 = hash_secret(first_of(form, ("code",)))
+        client = await self._clients.authenticate(
+            request.tenant_reference, request.credentials(), request.now
+        )
+        sha256 = hash_secret(request.required("code"))
         code = await self._code(client, sha256)
         try:
-            _check(code, client, form, now)
+            _check(code, client, request)
             user = await self._tokens.user(client.tenant, code.object_id)
-            consent = self._tokens.narrowed(code.consent, client.application, form, is_v2=is_v2)
+            consent = self._tokens.narrowed(code.consent, client.application, request)
         except TokenRefusal:
             await self._records.remove_code(client.tenant, sha256)
             raise
         family, refresh_token = await self._tokens.redeem(
-            client, user, sha256, code.consent, code.signed_in_at, now
+            client, user, sha256, code.consent, code.signed_in_at, request.now
         )
-        return self._tokens.issue(
-            client,
-            user,
-            family,
-            consent,
-            refresh_token,
-            nonce=code.nonce,
-            is_v2=is_v2,
-            ring=ring,
-            now=now,
-        )
+        return self._tokens.issue(request, client, user, family, consent, refresh_token, nonce=code.nonce)
 
     async def _code(self, client: ProvenClient, sha256: bytes) -> AuthorizationCode:
         code = await self._records.find_code(client.tenant, sha256)
@@ -83,17 +63,17 @@ class CodeGrant:
         )
 
 
-def _check(code: AuthorizationCode, client: ProvenClient, form: Mapping[str, str], now: Instant) -> None:
+def _check(code: AuthorizationCode, client: ProvenClient, request: GrantRequest) -> None:
     if code.client_id != client.application.client_id:
         raise TokenRefusal(70000, "The provided authorization code was issued to another application.")
-    if now >= code.expires_at:
+    if request.now >= code.expires_at:
         raise TokenRefusal(70008, "The provided authorization code has expired. Have the user sign in again.")
-    if canonical(form.get("redirect_uri") or "") != code.redirect_uri:
+    if canonical(request.form.get("redirect_uri") or "") != code.redirect_uri:
         raise TokenRefusal(
             500112,
             "The reply address does not match the reply address provided when requesting the authorization code.",
         )
-    _check_verifier(code.code_challenge, form.get("code_verifier") or None)
+    _check_verifier(code.code_challenge, request.form.get("code_verifier") or None)
 
 
 def _check_verifier(challenge: str | None, verifier: str | None) -> None:

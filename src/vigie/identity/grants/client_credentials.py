@@ -1,13 +1,10 @@
 """The grant of applications that act for themselves."""
 
-from collections.abc import Mapping
-
 from vigie.core.directory import Application
 from vigie.core.errors import user_text
-from vigie.core.instants import Instant
-from vigie.identity.clients.authentication import ClientAuthenticator, Sender, has_proof, sent_by_client
-from vigie.identity.form_parameters import first_of
-from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.clients.authentication import ClientAuthenticator
+from vigie.identity.clients.credentials import has_proof
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import IssuedToken, application_token_request, issued
@@ -17,7 +14,6 @@ from vigie.identity.tokens.scopes import (
     refused_scope,
     resource_in,
     unknown_resource,
-    wanted_by,
 )
 
 
@@ -32,35 +28,26 @@ class ClientCredentialsGrant:
         self._issuer = issuer
         self._lifetime_seconds = lifetime_seconds
 
-    async def issue(
-        self,
-        tenant_reference: str,
-        form: Mapping[str, str],
-        sender: Sender,
-        *,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
-    ) -> IssuedToken:
+    async def issue(self, request: GrantRequest) -> IssuedToken:
         """The token. Raises TokenRefusal."""
-        tenant = await self._clients.tenant(tenant_reference)
-        sent = sent_by_client(form, sender)
+        tenant = await self._clients.tenant(request.tenant_reference)
+        sent = request.credentials()
         if not has_proof(sent):
             raise TokenRefusal(
                 7000216,
                 "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' "
                 "grant.",
             )
-        wanted = resource_in(form, is_v2=is_v2)
-        scope = "" if wanted else first_of(form, wanted_by(is_v2=is_v2))
+        wanted = resource_in(request.form, request.version)
+        scope = "" if wanted else request.required(*request.version.target_fields)
         application = await self._clients.application(tenant, sent.client_id)
-        client = await self._clients.proven(tenant, application, sent, now)
+        client = await self._clients.check(tenant, application, sent, request.now)
         resource = self._known(wanted or resource_of_scope(scope), application)
-        await self._clients.use_up(client, resource, address=sender.address, now=now)
-        request = application_token_request(
+        await self._clients.use_up(client, resource, address=request.sender.address, now=request.now)
+        content = application_token_request(
             self._issuer, tenant, application, resource, self._audiences, proof=client.proof
         )
-        return issued(request, ring, now, lifetime_seconds=self._lifetime_seconds)
+        return issued(content, request.ring, request.now, lifetime_seconds=self._lifetime_seconds)
 
     def _known(self, resource: str, application: Application) -> str:
         if not self._audiences.is_known(resource):

@@ -3,18 +3,16 @@
 Source: RFC 8628; clients.md, rules 2 and 6.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import DeviceCode, DeviceDecision
-from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient, Sender, sent_by_client
-from vigie.identity.form_parameters import first_of
+from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.grants.user_codes import new_user_code, shown
 from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
-from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.throttling import AttemptThrottle
 from vigie.identity.token_errors import TokenRefusal
@@ -55,15 +53,14 @@ class DeviceCodes:
         self._limits = limits
         self._lifetime_seconds = lifetime_seconds
 
-    async def issue(
-        self, tenant_reference: str, form: Mapping[str, str], *, is_v2: bool, address: str, now: Instant
-    ) -> IssuedDeviceCode:
+    async def issue(self, request: GrantRequest) -> IssuedDeviceCode:
         """A code for the device of an application. Nobody has to prove anything yet. Raises TokenRefusal."""
-        if self._limits.device_code_for(address) is not None:
+        if self._limits.device_code_for(request.sender.address) is not None:
             raise TokenRefusal(90055, "Too many device codes have been asked for from this address.")
-        client_id = first_of(form, ("client_id",))
-        tenant, application = await self._clients.tenant_and_application(tenant_reference, client_id)
-        consent = consent_to(asked_in(form, is_v2=is_v2), application, self._audiences)
+        tenant, application = await self._clients.tenant_and_application(
+            request.tenant_reference, request.required("client_id")
+        )
+        consent = consent_to(asked_in(request.form, request.version), application, self._audiences)
         device_code = new_secret()
         for _ in range(_USER_CODES_TRIED):
             code = DeviceCode(
@@ -73,9 +70,9 @@ class DeviceCodes:
                 decision=DeviceDecision.PENDING,
                 object_id=None,
                 signed_in_at=None,
-                expires_at=Instant(now + self._lifetime_seconds * TICKS_PER_SECOND),
+                expires_at=Instant(request.now + self._lifetime_seconds * TICKS_PER_SECOND),
             )
-            if await self._records.add_device_code(tenant, hash_secret(device_code), code, now):
+            if await self._records.add_device_code(tenant, hash_secret(device_code), code, request.now):
                 return IssuedDeviceCode(
                     device_code=device_code,
                     user_code=shown(code.user_code),
@@ -100,29 +97,20 @@ class DeviceGrant:
         self._tokens = tokens
         self._limits = limits
 
-    async def issue(
-        self,
-        tenant_reference: str,
-        form: Mapping[str, str],
-        sender: Sender,
-        *,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
-    ) -> IssuedToken:
+    async def issue(self, request: GrantRequest) -> IssuedToken:
         """The tokens. Raises TokenRefusal, also while nobody has agreed yet."""
-        client = await self._clients.of_form(tenant_reference, sent_by_client(form, sender), now)
+        client = await self._clients.authenticate(
+            request.tenant_reference, request.credentials(), request.now
+        )
         # Version 1 calls it `code`.
-        sha256 = hash_secret(first_of(form, ("device_code", "code")))
+        sha256 = hash_secret(request.required("device_code", "code"))
         code = await self._code(client, sha256)
-        user, signed_in_at = await self._who_agreed(client, code, sha256, now)
-        consent = self._tokens.narrowed(code.consent, client.application, form, is_v2=is_v2)
+        user, signed_in_at = await self._who_agreed(client, code, sha256, request.now)
+        consent = self._tokens.narrowed(code.consent, client.application, request)
         family, refresh_token = await self._tokens.redeem(
-            client, user, sha256, code.consent, signed_in_at, now
+            client, user, sha256, code.consent, signed_in_at, request.now
         )
-        return self._tokens.issue(
-            client, user, family, consent, refresh_token, is_v2=is_v2, ring=ring, now=now
-        )
+        return self._tokens.issue(request, client, user, family, consent, refresh_token)
 
     async def _code(self, client: ProvenClient, sha256: bytes) -> DeviceCode:
         code = await self._records.find_device_code(client.tenant, sha256)

@@ -1,13 +1,10 @@
 """The grant of applications that go on with a refresh token. Source: RFC 6749, 6; RFC 9700, 4.14."""
 
-from collections.abc import Mapping
-
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import TokenFamily
-from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient, Sender, sent_by_client
-from vigie.identity.form_parameters import first_of
+from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.grants.user_tokens import UserTokens, revoked
-from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
@@ -22,26 +19,19 @@ class RefreshGrant:
         self._records = records
         self._tokens = tokens
 
-    async def issue(
-        self,
-        tenant_reference: str,
-        form: Mapping[str, str],
-        sender: Sender,
-        *,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
-    ) -> IssuedToken:
+    async def issue(self, request: GrantRequest) -> IssuedToken:
         """The tokens. Raises TokenRefusal. Where each is single-use, an older one ends its whole family."""
-        client = await self._clients.of_form(tenant_reference, sent_by_client(form, sender), now)
-        sent = read_refresh_token(first_of(form, ("refresh_token",)))
+        client = await self._clients.authenticate(
+            request.tenant_reference, request.credentials(), request.now
+        )
+        sent = read_refresh_token(request.required("refresh_token"))
         if sent is None:
             raise TokenRefusal(9002313, "Invalid request. Request is malformed or invalid: 'refresh_token'.")
         family = await self._family(client, sent)
         user = await self._tokens.user(client.tenant, family.object_id)
-        consent = self._tokens.narrowed(family.consent, client.application, form, is_v2=is_v2)
-        token = await self._rotate(client, sent, now)
-        return self._tokens.issue(client, user, family, consent, token, is_v2=is_v2, ring=ring, now=now)
+        consent = self._tokens.narrowed(family.consent, client.application, request)
+        token = await self._rotate(client, sent, request.now)
+        return self._tokens.issue(request, client, user, family, consent, token)
 
     async def _family(self, client: ProvenClient, sent: RefreshToken) -> TokenFamily:
         family = await self._records.find_family(client.tenant, sent.handle_sha256)

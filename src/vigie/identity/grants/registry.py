@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from vigie.core.errors import user_text
-from vigie.core.instants import Instant
-from vigie.identity.clients.authentication import Sender
-from vigie.identity.form_parameters import first_of
-from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
 
@@ -18,16 +15,7 @@ from vigie.identity.tokens.issuance import IssuedToken
 class Grant(Protocol):
     """One way to a token."""
 
-    async def issue(
-        self,
-        tenant_reference: str,
-        form: Mapping[str, str],
-        sender: Sender,
-        *,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
-    ) -> IssuedToken:
+    async def issue(self, request: GrantRequest) -> IssuedToken:
         """The token. Raises TokenRefusal."""
 
 
@@ -42,21 +30,12 @@ class GrantRegistry:
         """What discovery names."""
         return tuple(self._grants)
 
-    async def issue(
-        self,
-        tenant_reference: str,
-        form: Mapping[str, str],
-        sender: Sender,
-        *,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
-    ) -> IssuedToken:
+    async def issue(self, request: GrantRequest) -> IssuedToken:
         """The token that a form asks for. Raises TokenRefusal."""
-        grant_type = first_of(form, ("grant_type",))
+        grant_type = request.required("grant_type")
         grant = self._grants.get(grant_type)
         if grant is None:
             raise TokenRefusal(
                 70003, f"The app requested an unsupported grant type '{user_text(grant_type[:100])}'."
             )
-        return await grant.issue(tenant_reference, form, sender, is_v2=is_v2, ring=ring, now=now)
+        return await grant.issue(request)

@@ -1,7 +1,5 @@
 """Tokens for people, whichever grant they come of: for whom, for how much, and as one of which family."""
 
-from collections.abc import Mapping
-
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.errors import user_text
@@ -9,7 +7,7 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Consent, TokenFamily
 from vigie.identity.clients.authentication import ProvenClient
 from vigie.identity.directory_repository import DirectoryRepository
-from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.grants.request import GrantRequest
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
@@ -46,9 +44,7 @@ class UserTokens:
             raise revoked()
         return user
 
-    def narrowed(
-        self, kept: Consent, application: Application, form: Mapping[str, str], *, is_v2: bool
-    ) -> Consent:
+    def narrowed(self, kept: Consent, application: Application, request: GrantRequest) -> Consent:
         """What a form asks for of what somebody agreed to; all of it when it asks for nothing in particular.
 
         What the application may not ask for any more is left out. Raises TokenRefusal when nothing is left.
@@ -56,7 +52,7 @@ class UserTokens:
         permitted = tuple(each for each in kept.permissions if each in application.delegated_permissions)
         if kept.permissions and not permitted:
             raise _not_agreed_to(kept.permissions)
-        asked = _asked(form, is_v2=is_v2)
+        asked = _asked(request)
         if asked is None or not asked.names:
             return Consent(resource=kept.resource, permissions=permitted, scope=kept.scope)
         if self._audiences.api_of(asked.resource) != self._audiences.api_of(kept.resource):
@@ -95,6 +91,7 @@ class UserTokens:
 
     def issue(
         self,
+        request: GrantRequest,
         client: ProvenClient,
         user: User,
         family: TokenFamily,
@@ -102,12 +99,9 @@ class UserTokens:
         refresh_token: RefreshToken | None,
         *,
         nonce: str | None = None,
-        is_v2: bool,
-        ring: KeyRing,
-        now: Instant,
     ) -> IssuedToken:
         """An access token, and what comes with it."""
-        request = TokenRequest(
+        content = TokenRequest(
             issuer=issuer_of(self._issuer, client.tenant.guid),
             audience=consent.resource,
             tenant_guid=client.tenant.guid,
@@ -125,28 +119,30 @@ class UserTokens:
             permissions=consent.permissions,
             object_id=user.object_id,
             refresh_token=str(refresh_token) if refresh_token else None,
-            id_token=self._id_token(request, nonce, ring, now, is_v2=is_v2)
-            if family.consent.wants_id_token
-            else None,
+            id_token=self._id_token(request, content, nonce) if family.consent.wants_id_token else None,
         )
-        return issued(request, ring, now, lifetime_seconds=self._lifetime_seconds, for_user=for_user)
+        return issued(
+            content,
+            request.ring,
+            request.now,
+            lifetime_seconds=self._lifetime_seconds,
+            for_user=for_user,
+        )
 
-    def _id_token(
-        self, request: TokenRequest, nonce: str | None, ring: KeyRing, now: Instant, *, is_v2: bool
-    ) -> str:
+    def _id_token(self, request: GrantRequest, content: TokenRequest, nonce: str | None) -> str:
         about = IdTokenRequest(
-            issuer=request.issuer,
-            tenant_guid=request.tenant_guid,
-            client_id=request.application_id,
-            object_id=request.object_id,
-            upn=request.upn or "",
+            issuer=content.issuer,
+            tenant_guid=content.tenant_guid,
+            client_id=content.application_id,
+            object_id=content.object_id,
+            upn=content.upn or "",
             nonce=nonce,
-            is_v2=is_v2,
+            version=request.version,
         )
         return issue_id_token(
             about,
-            ring.current,
-            now_seconds=now // TICKS_PER_SECOND,
+            request.ring.current,
+            now_seconds=request.now // TICKS_PER_SECOND,
             lifetime_seconds=self._lifetime_seconds,
         )
 
@@ -169,10 +165,10 @@ def revoked() -> TokenRefusal:
     )
 
 
-def _asked(form: Mapping[str, str], *, is_v2: bool) -> Asked | None:
-    if resource := resource_in(form, is_v2=is_v2):
+def _asked(request: GrantRequest) -> Asked | None:
+    if resource := resource_in(request.form, request.version):
         return read_resource(resource)
-    scope = form.get("scope")
+    scope = request.form.get("scope")
     return read_scope(scope) if scope else None
 
 

@@ -14,6 +14,7 @@ from vigie.core.oauth_records import Consent
 from vigie.core.redirect_uris import canonical, is_registered
 from vigie.identity.clients.authentication import TENANTS_OF_ANY, ClientAuthenticator
 from vigie.identity.directory_repository import DirectoryRepository
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
@@ -77,7 +78,7 @@ class AuthorizationRequest:
     prompt: str | None
     consent: Consent
     code_challenge: str | None
-    is_v2: bool
+    version: EndpointVersion
 
     @property
     def permissions(self) -> tuple[str, ...]:
@@ -160,7 +161,7 @@ class AuthorizationRequests:
         self._issuer = issuer
 
     async def read(
-        self, tenant_reference: str, fields: Mapping[str, str], *, is_v2: bool
+        self, tenant_reference: str, fields: Mapping[str, str], version: EndpointVersion
     ) -> AuthorizationRequest:
         """What a browser brings, checked. Raises TokenRefusal for the tenant, AuthorizationRefused for the rest."""
         tenant, application = await self._who_asks(tenant_reference, fields)
@@ -175,7 +176,7 @@ class AuthorizationRequests:
         try:
             _check_response(fields, mode)
             challenge = _checked_challenge(fields, application)
-            consent = consent_to(asked_in(fields, is_v2=is_v2), application, self._audiences)
+            consent = consent_to(asked_in(fields, version), application, self._audiences)
             nonce = _checked_nonce(fields)
         except TokenRefusal as refusal:
             raise AuthorizationRefused(
@@ -191,7 +192,7 @@ class AuthorizationRequests:
             prompt=prompt if prompt in _PROMPTS else None,
             consent=consent,
             code_challenge=challenge,
-            is_v2=is_v2,
+            version=version,
         )
 
     async def _who_asks(self, reference: str, fields: Mapping[str, str]) -> tuple[Tenant, Application]:

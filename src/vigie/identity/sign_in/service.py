@@ -11,6 +11,7 @@ from vigie.core.letter_case import lowered
 from vigie.core.lockout import LockOut, digest_of_name
 from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision
 from vigie.identity.directory_repository import DirectoryRepository
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.grants.user_codes import typed
 from vigie.identity.sign_in.authorization_requests import (
     AuthorizationRefused,
@@ -85,13 +86,13 @@ class SignIn:
         self._code_lifetime_ticks = code_lifetime_ticks
 
     async def request_of(
-        self, tenant_reference: str, fields: Mapping[str, str], *, is_v2: bool
+        self, tenant_reference: str, fields: Mapping[str, str], version: EndpointVersion
     ) -> AuthorizationRequest:
         """What a browser was sent here with. Raises TokenRefusal for the tenant, AuthorizationRefused otherwise.
 
         Under `common` and `organizations` the tenant is the application's.
         """
-        return await self._requests.read(tenant_reference, fields, is_v2=is_v2)
+        return await self._requests.read(tenant_reference, fields, version)
 
     async def check_password(
         self, tenant: Tenant, user_name: str, password: str, *, address: str, now: Instant

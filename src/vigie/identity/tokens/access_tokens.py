@@ -17,6 +17,7 @@ from vigie.core.access import CallerKind
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant, instant_from_unix
 from vigie.core.letter_case import lowered
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.keys.key_ring import KeyRing, SigningKey
 from vigie.identity.tokens.jws import ParsedJwt, encoded, refuse_critical
 
@@ -82,7 +83,7 @@ class IdTokenRequest:
     object_id: str
     upn: str
     nonce: str | None
-    is_v2: bool
+    version: EndpointVersion
 
 
 def issuer_of(base: str, tenant_guid: str) -> str:
@@ -117,11 +118,6 @@ def issue_id_token(
     request: IdTokenRequest, key: SigningKey, *, now_seconds: int, lifetime_seconds: int
 ) -> str:
     """Sign an id token. It opens no API: its audience is the application."""
-    names = (
-        {"ver": "2.0", "preferred_username": request.upn}
-        if request.is_v2
-        else {"ver": "1.0", "upn": request.upn, "unique_name": request.upn}
-    )
     claims: dict[str, object] = {
         "aud": request.client_id,
         "iss": request.issuer,
@@ -133,7 +129,8 @@ def issue_id_token(
         "sub": request.object_id,
         "tid": request.tenant_guid,
         "uti": secrets.token_urlsafe(16),
-        **names,
+        "ver": request.version.value,
+        **dict.fromkeys(request.version.user_name_claims, request.upn),
         **({} if request.nonce is None else {"nonce": request.nonce}),
     }
     return _signed(claims, key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from vigie.core.directory import Application
 from vigie.core.errors import user_text
 from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.audiences import Audiences
@@ -51,31 +52,28 @@ def read_resource(resource: str) -> Asked:
     return Asked(resource=resource, names=(DEFAULT_SCOPE,), oidc=OIDC_SCOPES)
 
 
-def asked_in(fields: Mapping[str, str], *, is_v2: bool) -> Asked:
+def asked_in(fields: Mapping[str, str], version: EndpointVersion) -> Asked:
     """What a request asks for that begins a sign-in. Raises TokenRefusal when it asks for nothing.
 
     Version 1 names a resource, and gets an id token and a refresh token without asking.
     """
-    if resource := resource_in(fields, is_v2=is_v2):
+    if resource := resource_in(fields, version):
         return read_resource(resource)
-    asked = read_scope(first_of(fields, wanted_by(is_v2=is_v2)))
-    return asked if is_v2 else replace(asked, oidc=OIDC_SCOPES)
+    asked = read_scope(first_of(fields, version.target_fields))
+    return replace(asked, oidc=OIDC_SCOPES) if version.has_resource_parameter else asked
 
 
-def resource_in(fields: Mapping[str, str], *, is_v2: bool) -> str | None:
+def resource_in(fields: Mapping[str, str], version: EndpointVersion) -> str | None:
     """The `resource` that version 1 goes by; None where the scope counts. Raises TokenRefusal.
 
     Beside a scope, version 2 ignores it: docs/divergences.md, "The form of tokens".
     """
     resource = fields.get("resource") or None
-    if is_v2 and resource and not fields.get("scope"):
+    if version.has_resource_parameter:
+        return resource
+    if resource and not fields.get("scope"):
         raise TokenRefusal(901002, "The 'resource' request parameter is not supported.")
-    return None if is_v2 else resource
-
-
-def wanted_by(*, is_v2: bool) -> tuple[str, ...]:
-    """The fields that may say what a token is for; the first is missing when none is there."""
-    return ("scope",) if is_v2 else ("resource", "scope")
+    return None
 
 
 def consent_to(asked: Asked, application: Application, audiences: Audiences) -> Consent:

@@ -5,6 +5,7 @@ from hashlib import sha256
 import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.ui.browser_request import BrowserRequest
 
@@ -16,7 +17,7 @@ class Authorization(msgspec.Struct, frozen=True, tag="authorization"):
     """An application sent its user here: the fields with which it did, and the address it chose."""
 
     tenant: str
-    is_v2: bool
+    version: EndpointVersion
     fields: dict[str, str]
 
 

@@ -51,7 +51,7 @@ class SignInFlow(Protocol):
 async def flow_of(sign_in: SignIn, visit: BrowserRequest, flow_state: FlowState) -> SignInFlow:
     """Raises TokenRefusal, AuthorizationRefused, and ExpiredPage for a device that waits no more."""
     if isinstance(flow_state, Authorization):
-        request = await sign_in.request_of(flow_state.tenant, flow_state.fields, is_v2=flow_state.is_v2)
+        request = await sign_in.request_of(flow_state.tenant, flow_state.fields, flow_state.version)
         return AuthorizationFlow(sign_in=sign_in, request=request)
     device = await sign_in.find_device_that_waits(flow_state.user_code, now=visit.exchange.at)
     if device is None:

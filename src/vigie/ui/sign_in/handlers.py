@@ -14,6 +14,7 @@ from vigie.core.errors import Refusal
 from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange
 from vigie.identity.directory_repository import DirectoryRepository
+from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, sign_in_needed
 from vigie.identity.sign_in.service import SignedInUser, SignIn, SignInRefused
 from vigie.identity.sign_in.signed_state import StateSigner
@@ -70,9 +71,9 @@ class SignInHandlers:
         self._tickets = ConsentSessions(state_signer, directory)
         self._count_step = count_step
 
-    async def authorize(self, exchange: Exchange, tenant: str, *, is_v2: bool) -> None:
+    async def authorize(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """An application sends its user: ask who that is."""
-        await self._take(exchange, partial(self._authorize, tenant=tenant, is_v2=is_v2))
+        await self._take(exchange, partial(self._authorize, tenant=tenant, version=version))
 
     async def password(self, exchange: Exchange) -> None:
         """Somebody says who they are: ask whether they allow what the errand is about."""
@@ -115,11 +116,11 @@ class SignInHandlers:
     # Steps
 
     async def _authorize(
-        self, visit: BrowserRequest, frame: PageContext, *, tenant: str, is_v2: bool
+        self, visit: BrowserRequest, frame: PageContext, *, tenant: str, version: EndpointVersion
     ) -> None:
         is_post = visit.exchange.method == "POST"
         fields = await visit.form(REQUEST_BYTES_MAX) if is_post else visit.query()
-        flow_state = Authorization(tenant=tenant, is_v2=is_v2, fields=fields)
+        flow_state = Authorization(tenant=tenant, version=version, fields=fields)
         subject = await self._subject(visit, flow_state)
         if isinstance(subject, AuthorizationFlow) and subject.request.prompt == "none":
             raise sign_in_needed(subject.request)

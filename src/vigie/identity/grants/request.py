@@ -1,0 +1,31 @@
+"""A request to a token endpoint, as grants judge it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vigie.core.instants import Instant
+from vigie.identity.clients.assertions import SentAssertion
+from vigie.identity.clients.credentials import Credentials, Sender, sent_by_client
+from vigie.identity.endpoint_version import EndpointVersion
+from vigie.identity.form_parameters import first_of
+from vigie.identity.keys.key_ring import KeyRing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRequest:
+    """The form, who sent it to which tenant's endpoint, and the keys and the moment of the answer."""
+
+    tenant_reference: str
+    form: Mapping[str, str]
+    sender: Sender
+    version: EndpointVersion
+    ring: KeyRing
+    now: Instant
+
+    def credentials(self) -> Credentials | SentAssertion:
+        """Who the form says it comes from, and what it brings to prove it. Raises TokenRefusal."""
+        return sent_by_client(self.form, self.sender)
+
+    def required(self, *names: str) -> str:
+        """The first of these fields that is filled in. Raises TokenRefusal when none is."""
+        return first_of(self.form, names)
