@@ -1,5 +1,6 @@
 """Who gets what answer from which route: every route there is, in one table."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,8 +8,10 @@ import pytest
 
 from tests.support.builders import an_alert, an_incident
 from tests.support.house import House
-from vigie.api.app import ROUTES
-from vigie.api.defender.handlers import INCIDENT_METHODS, INCIDENT_ROUTE, LIST_METHODS, LIST_ROUTE
+from tests.support.routes import EVERY_CALL, ROUTES
+from vigie.api.defender.handlers import INCIDENT_ROUTE, LIST_ROUTE
+from vigie.http.exchange import UNMATCHED_ROUTE
+from vigie.observability.metrics import OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +89,18 @@ EXEMPT_COUNT_MAX = 37
 UPDATE = b'{"status": "Resolved"}'
 
 
-def every_route() -> set[tuple[str, str]]:
-    return {
-        *((method, row.path) for row in ROUTES for method in row.methods),
-        *((method, INCIDENT_ROUTE) for method in INCIDENT_METHODS),
-        *((method, LIST_ROUTE) for method in LIST_METHODS),
-    }
-
-
 def test_every_route_is_in_the_table_once() -> None:
-    assert every_route() == GUARDED.keys() | EXEMPT.keys()
+    assert set(EVERY_CALL) == GUARDED.keys() | EXEMPT.keys()
     assert not GUARDED.keys() & EXEMPT.keys()
+
+
+def test_the_served_routes_are_those_of_the_table(house: House) -> None:
+    metrics = house.running.request("GET", "/metrics").body.decode()
+
+    measured = set(
+        re.findall(r'^vigie_http_request_duration_seconds_count\{route="(.+)"\}', metrics, re.MULTILINE)
+    )
+    assert measured == {route.path for route in ROUTES} | {UNMATCHED_ROUTE, OTHER}
 
 
 def test_the_exempt_routes_only_get_fewer() -> None:
@@ -121,7 +125,7 @@ def token_for(house: House, caller: str) -> str | None:
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-@pytest.mark.parametrize(("method", "route"), sorted(every_route()))
+@pytest.mark.parametrize(("method", "route"), EVERY_CALL)
 def test_every_caller_gets_the_stated_answer(house: House, method: str, route: str, caller: str) -> None:
     number = house.takes(an_incident(an_alert("servers"), incidentName="only for some"))
     token = token_for(house, caller)
@@ -137,7 +141,7 @@ def test_every_caller_gets_the_stated_answer(house: House, method: str, route: s
     assert (b"only for some" in answer.body) == shows_it
 
 
-@pytest.mark.parametrize(("method", "route"), sorted(every_route()))
+@pytest.mark.parametrize(("method", "route"), EVERY_CALL)
 def test_every_answer_keeps_browsers_from_guessing_and_from_plain_http(
     house: House, method: str, route: str
 ) -> None:

@@ -11,17 +11,12 @@ import pytest
 
 import vigie
 from tests.support.paths import DOCS
-from vigie.api.error_responses import (
-    ERROR_RESPONSES,
-    INTERNAL_ERROR,
-    PAGE_ERROR_RESPONSES,
-    TOKEN_ERROR_RESPONSES,
-    error_body,
-    error_response_of,
-)
+from vigie.api.defender.error_responses import ERROR_RESPONSES, INTERNAL_ERROR, error_body
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.http.protocol import Reason
+from vigie.ui.sign_in.error_pages import PAGE_ERROR_RESPONSES
 
 ERRORS = DOCS / "errors.md"
 HEADING = re.compile(r"^### (\w+) · (\d{3}) · (\w+)$", re.MULTILINE)
@@ -101,20 +96,20 @@ def test_a_spent_quota_and_a_store_that_is_away_say_when_to_come_back() -> None:
     quota = QuotaExceeded("spent", quota_name="get", retry_after_seconds=17)
     store = StoreUnavailable("locked", retry_after_seconds=3)
 
-    assert error_response_of(quota).headers(quota, "http://a.example") == (("retry-after", "17"),)
-    assert error_response_of(store).headers(store, "http://a.example") == (("retry-after", "3"),)
+    assert ERROR_RESPONSES[QuotaExceeded].headers(quota, "http://a.example") == (("retry-after", "17"),)
+    assert ERROR_RESPONSES[StoreUnavailable].headers(store, "http://a.example") == (("retry-after", "3"),)
 
 
 def test_a_refused_method_says_which_are_answered() -> None:
     refused = MethodNotAllowed("PUT", ("GET", "HEAD"))
 
-    assert error_response_of(refused).headers(refused, "http://a.example") == (("allow", "GET, HEAD"),)
+    assert ERROR_RESPONSES[MethodNotAllowed].headers(refused, "http://a.example") == (("allow", "GET, HEAD"),)
 
 
 def test_what_is_for_the_log_never_leaves() -> None:
     refused = StoreUnavailable("disk I/O error in /var/lib/vigie")
 
-    body = error_body(error_response_of(refused).code, refused.message, "|a.1.")
+    body = error_body(ERROR_RESPONSES[StoreUnavailable].code, refused.message, "|a.1.")
 
     assert json.loads(body) == {
         "error": {

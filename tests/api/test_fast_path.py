@@ -23,7 +23,6 @@ from uvicorn.server import ServerState
 
 from tests.support.builders import a_redirected_stub, an_alert, an_audit_context, an_incident
 from tests.support.house import Clock, House, RunningHouse, eventually
-from vigie.api.fast_path import fast_path_protocol
 from vigie.config.settings import QuotaSettings
 from vigie.core.instants import Instant
 from vigie.http.protocol import Limits, limited_protocol
@@ -123,7 +122,7 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
             parts = await build_components(installation, running.url, log)
         on_refused = parts.metrics.connection_refusals.count
         kind = (
-            fast_path_protocol(parts.fast_path, Limits(), on_refused)
+            parts.connection_protocol(Limits(), on_refused)
             if is_fast
             else limited_protocol(Limits(), on_refused)
         )

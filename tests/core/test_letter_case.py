@@ -10,26 +10,13 @@ import pytest
 
 from tests.support.builders import an_incident
 from tests.support.house import INCIDENTS_API, Answer, Clock, House, RunningHouse
+from tests.support.routes import EVERY_CALL, ROUTES
 from tests.support.updating import WRITE_ALL
 from tests.support.valkey import free_port
-from vigie.api.app import ROUTES
-from vigie.api.defender.handlers import (
-    INCIDENT_METHODS,
-    INCIDENT_ROUTE,
-    LIST_METHODS,
-    LIST_ROUTE,
-    incident_segment,
-)
+from vigie.api.defender.handlers import incident_segment
 from vigie.config.settings import LoggingSettings, MetricsSettings, QuotaSettings
 
 CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "title": str.title, "swapped": str.swapcase}
-EVERY_ROUTE = sorted(
-    {
-        *((method, row.path) for row in ROUTES for method in row.methods),
-        *((method, INCIDENT_ROUTE) for method in INCIDENT_METHODS),
-        *((method, LIST_ROUTE) for method in LIST_METHODS),
-    }
-)
 
 
 def written(path: str, case: Callable[[str], str]) -> str:
@@ -56,7 +43,7 @@ def lines_of(capfd: pytest.CaptureFixture[str], count: int) -> list[dict[str, An
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("method", "route"), EVERY_ROUTE)
+@pytest.mark.parametrize(("method", "route"), EVERY_CALL)
 def test_every_route_is_the_same_in_any_letter_case(
     talkative: House, capfd: pytest.CaptureFixture[str], method: str, route: str, case: str
 ) -> None:
@@ -120,7 +107,7 @@ def test_a_letter_that_only_python_takes_for_another_is_another(house: House, pa
     assert (answer.status, answer.code) == (404, "NotFound")
 
 
-@pytest.mark.parametrize("path", sorted({row.path for row in ROUTES}))
+@pytest.mark.parametrize("path", sorted({row.path for row in ROUTES if not row.is_direct}))
 def test_what_ends_in_a_line_feed_is_another_path(house: House, path: str) -> None:
     answer = house.running.request("GET", f"{path.replace('{tenant}', house.tenant.guid)}%0A")
 

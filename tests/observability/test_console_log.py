@@ -58,7 +58,7 @@ def test_a_path_cannot_say_what_else_stands_in_the_line() -> None:
 
 
 def test_a_traceback_stands_below_its_line() -> None:
-    line = shown(level="error", event="defect", exception="Traceback:\n  File x\nValueError: no")
+    line = shown(level="error", event="internal_error", exception="Traceback:\n  File x\nValueError: no")
 
     assert line == ("07:41:09.306 error   defect\n    Traceback:\n      File x\n    ValueError: no\n")
 

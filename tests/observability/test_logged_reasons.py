@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.builders import an_incident
 from tests.support.house import House, RunningHouse
 from tests.support.updating import WRITE_ALL, update
-from vigie.api.error_responses import ERROR_RESPONSES
+from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.config.settings import LoggingSettings
 from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, user_text
 from vigie.core.instants import Instant

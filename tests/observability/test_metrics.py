@@ -55,14 +55,15 @@ class CountingMetrics(Metrics):
 
 @pytest.fixture
 def metrics() -> CountingMetrics:
-    return CountingMetrics(
+    metrics = CountingMetrics(
         version="1.2.3",
         routes=ROUTES,
-        quotas=QUOTAS,
         store_operations=OPERATIONS,
         connection_refusals=REASONS,
-        token_outcomes=OUTCOMES,
     )
+    metrics.quota_refusals.declare(QUOTAS)
+    metrics.token_requests.declare(OUTCOMES)
+    return metrics
 
 
 def families_in(text: bytes) -> Iterable[Metric]:

@@ -15,7 +15,7 @@ import yaml
 from tests.support.commands import PROGRAM
 from tests.support.house import RunningHouse
 from tests.support.paths import ROOT
-from vigie.api.app import ROUTES
+from tests.support.routes import ROUTES
 from vigie.cli.main import COMMANDS
 from vigie.config.settings import Settings
 from vigie.config.sources import every_setting, load_settings

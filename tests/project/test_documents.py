@@ -19,8 +19,8 @@ from tests.http.test_streaming import GROWTH_BYTES_MAX
 from tests.support.commands import run
 from tests.support.paths import ROOT
 from vigie import __version__
+from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
-from vigie.api.error_responses import ERROR_RESPONSES
 from vigie.cli.main import COMMANDS
 from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
@@ -160,10 +160,8 @@ def names_of_metrics() -> set[str]:
     metrics = Metrics(
         version=__version__,
         routes=none,
-        quotas=none,
         store_operations=none,
         connection_refusals=none,
-        token_outcomes=none,
     )
     body = metrics.render()
     families = set(re.findall(r"^# TYPE (vigie_\w+) ", body.decode(), re.MULTILINE))

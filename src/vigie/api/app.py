@@ -1,91 +1,62 @@
-"""The whole as one ASGI application: which face answers what, and what becomes of refusals and defects."""
+"""The dispatcher: one ASGI application that serves any number of APIs from their profiles."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable
 from time import perf_counter
+from typing import NamedTuple
 
-from starlette.exceptions import HTTPException
-from starlette.routing import Route, Router
+from starlette.routing import compile_path
 
-from vigie.api.defender.handlers import (
-    BODY_HEADERS,
-    INCIDENT_ROUTE,
-    LIST_ROUTE,
-    DefenderHandlers,
-    incident_segment,
-)
-from vigie.api.error_responses import INTERNAL_ERROR, error_body, error_response_of
-from vigie.api.oauth.endpoints import OAuthEndpoints
-from vigie.api.operations.handlers import METRICS_PATH, OperationsHandlers
-from vigie.api.operations.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
-from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, RouteNotFound, WrongAudience
+from vigie.core.errors import QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
 from vigie.http.anonymous_throttle import Kind, anonymous_throttles
+from vigie.http.error_responses import ErrorRenderer
 from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.http.forwarded import Origins
-from vigie.identity.endpoint_version import EndpointVersion
+from vigie.http.profile import ApiProfile, Match, Route
 from vigie.observability.access_log import AccessLog, RequestIds
 from vigie.observability.metrics import Metrics
-from vigie.ui.layout import STYLE_PATH
-from vigie.ui.sign_in.handlers import SignInHandlers
-from vigie.ui.sign_in.views import CONSENT_PATH, DEVICE_PATH, PASSWORD_PATH
 
 _SLASHES = re.compile(rb"//+")
-_EXCHANGE = "vigie.exchange"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handlers:
-    """What answers: one face for each kind of client."""
-
-    defender: DefenderHandlers
-    login: OAuthEndpoints
-    pages: SignInHandlers
-    service: OperationsHandlers
 
 
 class VigieApp:
-    """Gives every request exactly one answer, and says so in the log and the metrics."""
+    """Gives every request exactly one answer, and says so in the log and the metrics.
+
+    `unmatched` renders the refusals of requests that belong to no API.
+    """
 
     def __init__(
         self,
-        faces: Handlers,
+        profiles: Iterable[ApiProfile],
         *,
+        unmatched: ErrorRenderer,
         origins: Origins,
         metrics: Metrics,
         access_log: AccessLog,
         clock: Callable[[], Instant],
         request_ids: RequestIds,
-        on_defect: Callable[[str, Exception], None],
+        on_internal_error: Callable[[str, Exception], None],
         anonymous_answers_per_second: int,
-        has_authority: bool = True,
-        without: Collection[str] = frozenset(),
     ) -> None:
-        self._defender = faces.defender
-        self._router = Router(
-            [
-                _Route(row.path, _Endpoint(row.answer(faces)), methods=row.methods)
-                for row in ROUTES
-                if row.path not in without and (has_authority or row not in AUTHORITY_ROUTES)
-            ],
-            redirect_slashes=False,
-        )
-        self._has_authority = has_authority
+        self._routes = Routes(profiles)
+        self._unmatched = unmatched
         self._origins = origins
         self._metrics = metrics
-        self._request_log = access_log
+        self._access_log = access_log
         self._clock = clock
-        self._on_defect = on_defect
+        self._on_internal_error = on_internal_error
         self._next_request_id = request_ids.next
-        self._paces = held = anonymous_throttles(anonymous_answers_per_second)
-        errors, *others = held[Kind.ERROR], *(pace for kind, pace in held.items() if kind is not Kind.ERROR)
+        self._throttles = throttles = anonymous_throttles(anonymous_answers_per_second)
+        errors, *others = (
+            throttles[Kind.ERROR],
+            *(each for kind, each in throttles.items() if kind is not Kind.ERROR),
+        )
         metrics.counter("vigie_refusals_held_total", "Refusals held back.", lambda: errors.held_total)
         metrics.counter(
             "vigie_public_answers_held_total",
             "Public answers held back.",
-            lambda: sum(pace.held_total for pace in others),
+            lambda: sum(each.held_total for each in others),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,53 +69,27 @@ class VigieApp:
             at=self._clock(),
             started_seconds=perf_counter(),
         )
-        exchange.anonymous_throttles = self._paces
+        exchange.anonymous_throttles = self._throttles
+        errors = self._unmatched
         try:
             exchange.address = self._origins.address_of(scope)
             exchange.origin = self._origins.of(scope)
-            await self._answer(exchange)
+            errors, (route, arguments) = self._routes.find(scope)
+            exchange.route = route.path
+            route.require(exchange.method)
+            await route.handler(exchange, **arguments)
         except ClientGone as gone:
             exchange.refusal, exchange.detail = type(gone).__name__, "the client went away"
         except Refusal as refusal:
-            await self._refuse(exchange, refusal)
+            await self._refuse(exchange, refusal, errors)
         # The outermost edge: whatever it is, the caller gets an answer and the operator hears of it.
         except Exception as error:  # noqa: BLE001
-            await self._answer_internal_error(exchange, error)
+            await self._answer_internal_error(exchange, error, errors)
         finally:
             self._record(exchange)
 
-    async def _answer(self, exchange: Exchange) -> None:
-        path = exchange.scope["raw_path"]
-        if b"//" in path:
-            path = _collapse_slashes(exchange.scope)
-        segment = incident_segment(path)
-        if segment is None:
-            return await self._route(exchange)
-        if segment:
-            exchange.route = INCIDENT_ROUTE
-            return await self._defender.one_incident(exchange, segment)
-        exchange.route = LIST_ROUTE
-        return await self._defender.list_incidents(exchange)
-
-    async def _route(self, exchange: Exchange) -> None:
-        # With an application in the scope, Starlette raises what it would else answer in words of its own.
-        scope = {**exchange.scope, "app": self, _EXCHANGE: exchange}
-        try:
-            await self._router(scope, exchange.receive, exchange.send)
-        except HTTPException as error:
-            if error.status_code == 405:
-                allowed = tuple((error.headers or {}).get("Allow", "").split(", "))
-                raise MethodNotAllowed(exchange.method, tuple(sorted(allowed))) from error
-            raise RouteNotFound(
-                "Nothing is served at this path; /reference shows the paths of the API."
-            ) from error
-        finally:
-            if isinstance(route := scope.get("route"), Route):
-                exchange.route = route.path
-
-    async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
-        problem = error_response_of(refusal)
-        exchange.refusal = problem.code
+    async def _refuse(self, exchange: Exchange, refusal: Refusal, errors: ErrorRenderer) -> None:
+        exchange.refusal = errors.response_to(refusal).code
         exchange.detail = refusal.detail
         if exchange.status:
             # The answer has begun: it must not end as if it were whole.
@@ -154,30 +99,23 @@ class VigieApp:
             await exchange.wait_among(Kind.ERROR)
         if isinstance(refusal, QuotaExceeded):
             self._metrics.quota_refusals.count(refusal.quota_name)
-        authority = exchange.origin if self._has_authority else ""
-        headers = [
-            *BODY_HEADERS,
-            *exchange.safety_headers,
-            *((name.encode(), value.encode()) for name, value in problem.headers(refusal, authority)),
-        ]
-        body = error_body(problem.code, refusal.message, exchange.request_id)
-        await exchange.answer(problem.status, headers, body)
+        await errors.answer(exchange, refusal)
 
-    async def _answer_internal_error(self, exchange: Exchange, error: Exception) -> None:
-        self._on_defect(exchange.request_id, error)
-        exchange.refusal, exchange.detail = INTERNAL_ERROR.code, type(error).__name__
+    async def _answer_internal_error(
+        self, exchange: Exchange, error: Exception, errors: ErrorRenderer
+    ) -> None:
+        self._on_internal_error(exchange.request_id, error)
+        exchange.refusal, exchange.detail = errors.internal_error.code, type(error).__name__
         if exchange.status:
             # The answer has begun: it must not end as if it were whole.
             raise error
-        message = "Something went wrong on the server. Its log knows more under this target."
-        body = error_body(INTERNAL_ERROR.code, message, exchange.request_id)
-        await exchange.answer(INTERNAL_ERROR.status, [*BODY_HEADERS, *exchange.safety_headers], body)
+        await errors.answer_internal_error(exchange)
 
     def _record(self, exchange: Exchange) -> None:
         seconds = perf_counter() - exchange.started_seconds
         self._metrics.observe_request(exchange.route, exchange.status, seconds)
         caller = exchange.caller
-        self._request_log.record(
+        self._access_log.record(
             at=exchange.at,
             request_id=exchange.request_id,
             method=exchange.method[:20],
@@ -195,115 +133,60 @@ class VigieApp:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteRow:
-    """A path, its methods, and which face answers it; what the path names becomes arguments."""
-
-    path: str
-    answer: Callable[[Handlers], Callable[..., Awaitable[None]]]
-    methods: tuple[str, ...] = ("GET",)
+class _Template(NamedTuple):
+    pattern: re.Pattern[str]
+    route: Route
+    errors: ErrorRenderer
 
 
-_TOKEN_METHODS = ("POST", "GET")
-_PAGE_METHODS = ("GET", "POST")
+class Routes:
+    """The routes of all profiles: direct ones are tried first, then templates in the order of the profiles."""
 
-AUTHORITY_ROUTES: tuple[RouteRow, ...] = (
-    RouteRow(
-        path="/{tenant}/oauth2/v2.0/token",
-        answer=lambda faces: partial(faces.login.token, version=EndpointVersion.V2),
-        methods=_TOKEN_METHODS,
-    ),
-    RouteRow(
-        path="/{tenant}/oauth2/token",
-        answer=lambda faces: partial(faces.login.token, version=EndpointVersion.V1),
-        methods=_TOKEN_METHODS,
-    ),
-    RouteRow(
-        path="/{tenant}/oauth2/v2.0/devicecode",
-        answer=lambda faces: partial(faces.login.device_code, version=EndpointVersion.V2),
-        methods=("POST",),
-    ),
-    RouteRow(
-        path="/{tenant}/oauth2/devicecode",
-        answer=lambda faces: partial(faces.login.device_code, version=EndpointVersion.V1),
-        methods=("POST",),
-    ),
-    RouteRow(
-        path="/{tenant}/v2.0/.well-known/openid-configuration",
-        answer=lambda faces: partial(faces.login.discovery, version=EndpointVersion.V2),
-    ),
-    RouteRow(
-        path="/{tenant}/.well-known/openid-configuration",
-        answer=lambda faces: partial(faces.login.discovery, version=EndpointVersion.V1),
-    ),
-    RouteRow(path="/{tenant}/discovery/v2.0/keys", answer=lambda faces: faces.login.keys),
-    RouteRow(path="/{tenant}/discovery/keys", answer=lambda faces: faces.login.keys),
-    RouteRow(path="/common/discovery/instance", answer=lambda faces: faces.login.instance),
-    RouteRow(
-        path="/{tenant}/oauth2/v2.0/authorize",
-        answer=lambda faces: partial(faces.pages.authorize, version=EndpointVersion.V2),
-        methods=_PAGE_METHODS,
-    ),
-    RouteRow(
-        path="/{tenant}/oauth2/authorize",
-        answer=lambda faces: partial(faces.pages.authorize, version=EndpointVersion.V1),
-        methods=_PAGE_METHODS,
-    ),
-    RouteRow(
-        path="/{tenant}/oauth2/deviceauth", answer=lambda faces: faces.pages.device, methods=_PAGE_METHODS
-    ),
-    RouteRow(path=DEVICE_PATH, answer=lambda faces: faces.pages.device, methods=_PAGE_METHODS),
-    RouteRow(path=PASSWORD_PATH, answer=lambda faces: faces.pages.password, methods=("POST",)),
-    RouteRow(path=CONSENT_PATH, answer=lambda faces: faces.pages.consent, methods=("POST",)),
-)
-"""What the embedded authority answers; nothing where there is none."""
-
-ROUTES: tuple[RouteRow, ...] = (
-    *AUTHORITY_ROUTES,
-    *(
-        RouteRow(path=root + path, answer=answer)
-        for root in ("/api", "/api/v1.0")
-        for path, answer in (
-            ("", lambda faces: faces.service.odata_service),
-            ("/", lambda faces: faces.service.odata_service),
-            ("/$metadata", lambda faces: faces.service.odata_metadata),
+    def __init__(self, profiles: Iterable[ApiProfile]) -> None:
+        profiles = tuple(profiles)
+        self._direct = tuple((each.match, each.errors) for each in profiles if each.match)
+        self._templates = tuple(
+            _Template(_pattern_of(route.path), route, profile.errors)
+            for profile in profiles
+            for route in profile.routes
+            if not route.is_direct and route.path not in profile.unserved
         )
-    ),
-    RouteRow(path="/healthz", answer=lambda faces: faces.service.alive),
-    RouteRow(path="/readyz", answer=lambda faces: faces.service.ready),
-    RouteRow(path=METRICS_PATH, answer=lambda faces: faces.service.metrics),
-    RouteRow(path="/", answer=lambda faces: faces.service.landing),
-    RouteRow(path=STYLE_PATH, answer=lambda faces: faces.pages.style),
-    RouteRow(path="/openapi.yaml", answer=lambda faces: faces.service.openapi_yaml),
-    RouteRow(path="/openapi.json", answer=lambda faces: faces.service.openapi_json),
-    RouteRow(path="/reference", answer=lambda faces: faces.service.reference),
-    RouteRow(path=RENDERER_PATH, answer=lambda faces: faces.service.renderer),
-    RouteRow(path=SHOWN_DOCUMENT_PATH, answer=lambda faces: faces.service.shown_document),
-)
-"""Every route but that of one incident, which is answered without a framework in between."""
+
+    def find(self, scope: Scope) -> tuple[ErrorRenderer, Match]:
+        """The route of a request, whatever its method. Raises RouteNotFound."""
+        raw_path = scope["raw_path"]
+        if b"//" in raw_path:
+            raw_path = _collapse_slashes(scope)
+        for match, errors in self._direct:
+            if (found := match(raw_path)) is not None:
+                return errors, found
+        return self._find_template(scope["path"], scope["method"])
+
+    def _find_template(self, path: str, method: str) -> tuple[ErrorRenderer, Match]:
+        """The first template that has the path and the method, else the first that has the path."""
+        of_other_methods = None
+        for pattern, route, errors in self._templates:
+            if (found := pattern.match(path)) is None:
+                continue
+            if method in route.allowed:
+                return errors, (route, found.groupdict())
+            of_other_methods = of_other_methods or (errors, (route, found.groupdict()))
+        if of_other_methods is None:
+            raise RouteNotFound("Nothing is served at this path; /reference shows the paths of the API.")
+        return of_other_methods
 
 
-class _Route(Route):
-    """A route whose path may be written in any letter case; what stands in place of a name stays as it came."""
-
-    def __init__(self, path: str, endpoint: "_Endpoint", *, methods: tuple[str, ...]) -> None:
-        super().__init__(path, endpoint, methods=methods)
-        # `$` would let a line feed follow, and rules of proxies know nothing of such a path.
-        whole = self.path_regex.pattern.removesuffix("$") + r"\Z"
-        # ASCII: else a long s would be an s, and a Kelvin sign a k.
-        self.path_regex = re.compile(whole, re.IGNORECASE | re.ASCII)
-
-
-class _Endpoint:
-    def __init__(self, answer: Callable[..., Awaitable[None]]) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
-        await self._answer(scope[_EXCHANGE], **scope["path_params"])
+def _pattern_of(path: str) -> re.Pattern[str]:
+    """A template whose own words may be in any letter case; what stands in place of a name stays as it came."""
+    pattern, _, _ = compile_path(path)
+    # `$` would let a line feed follow, and rules of proxies know nothing of such a path.
+    whole = pattern.pattern.removesuffix("$") + r"\Z"
+    # ASCII: else a long s would be an s, and a Kelvin sign a k.
+    return re.compile(whole, re.IGNORECASE | re.ASCII)
 
 
 def _collapse_slashes(scope: Scope) -> bytes:
-    """One slash for several, as some SDKs write two (clients.md, rule 13)."""
+    """One slash for several, as some SDKs write two. docs/api/clients.md."""
     path: bytes = _SLASHES.sub(b"/", scope["raw_path"])
     scope["raw_path"] = path
     scope["path"] = re.sub("//+", "/", scope["path"])

@@ -1,4 +1,4 @@
-"""The way into the API: token, audience, quota, permission. What comes through has an exposure."""
+"""The gate of an API: token, audience, quota, permission. A caller that it admits has an exposure."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +11,7 @@ from vigie.core.instants import Instant
 from vigie.core.quotas import Quota, QuotaExcess
 from vigie.core.replication import ReplicationPosition
 from vigie.http.exchange import ClientGone, Exchange, Scope
+from vigie.http.profile import ApiAccess
 from vigie.identity.authenticator import Authenticator, CachedToken, key_of
 from vigie.identity.tokens.access_tokens import SignedClaims
 
@@ -22,19 +23,19 @@ class RateLimiter(Protocol):
 
     @property
     def is_local(self) -> bool:
-        """Whether `spend` answers at once, every time, and never raises: who cannot wait asks this first."""
+        """Whether `spend` answers at once, every time, and never raises. The fast path needs that."""
 
     def spend(
         self, quota: Quota, caller: tuple[int, str], now: Instant
     ) -> QuotaExcess | Awaitable[QuotaExcess | None] | None:
         """Admit and count a call, or say why it does not fit.
 
-        A meter in memory answers at once; one that asks another machine gives something to wait for.
+        A limiter in memory answers at once; one that asks another machine gives something to wait for.
         """
 
 
 class ReadYourWrites(Protocol):
-    """Counts calls as a meter does, and keeps how far the store was when callers last changed something."""
+    """Counts calls as a rate limiter does, and keeps the position of the database at each caller's last change."""
 
     async def spend_on_read(
         self, quota: Quota, caller: tuple[int, str], now: Instant
@@ -55,7 +56,7 @@ class ReadYourWrites(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedAdmission:
-    """How a caller was let in, for the next time. It is good while `Gate.is_valid` says so."""
+    """How a caller was admitted, for the next time. It is good while `Gate.is_valid` says so."""
 
     key: bytes
     known: CachedToken
@@ -64,56 +65,54 @@ class CachedAdmission:
 
 
 class Gate:
-    """Admits callers. Order of refusals: 401, also for the audience, 429, 403."""
+    """Admits the callers of one API. Order of refusals: 401, also for the audience, 429, 403."""
 
     def __init__(
         self,
-        callers: Authenticator,
+        authenticator: Authenticator,
         rate_limiter: RateLimiter,
+        access: ApiAccess,
         *,
-        opens: Callable[[str], bool],
         steady_clock: Callable[[], Instant],
         positions: ReadYourWrites | None = None,
     ) -> None:
-        self._callers = callers
-        self._meter = rate_limiter
+        self._authenticator = authenticator
+        self._rate_limiter = rate_limiter
+        self._access = access
         self._positions = positions
-        self._opens = opens
         self._steady_clock = steady_clock
 
     async def admit(
-        self, exchange: Exchange, quota: Quota, require: Callable[[Caller], Exposure]
+        self, exchange: Exchange, quota: Quota
     ) -> tuple[Caller, Exposure, ReplicationPosition | None]:
         """The caller of a read, its call counted, the exposure with which it is allowed, and as of when at least.
 
-        `require` decides about the permission of the route. Without a position the read is as of now. Raises
-        InvalidToken, WrongAudience, QuotaExceeded, PermissionMissing.
+        Without a position the read is as of now. Raises InvalidToken, WrongAudience, QuotaExceeded,
+        PermissionMissing.
         """
         caller = await self._find_caller(exchange)
         if self._positions is None:
             await self._spend(quota, caller)
-            return caller, require(caller), None
+            return caller, self._access.read(caller), None
         spent = await self._positions.spend_on_read(quota, caller.account, self._steady_clock())
         if isinstance(spent, QuotaExcess):
             raise _quota_exceeded(quota, spent)
-        return caller, require(caller), spent
+        return caller, self._access.read(caller), spent
 
     @asynccontextmanager
-    async def admit_change(
-        self, exchange: Exchange, quota: Quota, require: Callable[[Caller], Exposure]
-    ) -> AsyncIterator[tuple[Caller, Exposure]]:
+    async def admit_change(self, exchange: Exchange, quota: Quota) -> AsyncIterator[tuple[Caller, Exposure]]:
         """The caller of a change, as `admit` finds it. The block makes the change; nobody is told within it."""
         caller = await self._find_caller(exchange)
         if self._positions is None:
             await self._spend(quota, caller)
-            yield caller, require(caller)
+            yield caller, self._access.write(caller)
             return
         account, change = caller.account, exchange.request_id
         refused = await self._positions.spend_on_change(quota, account, self._steady_clock(), change)
         if refused is not None:
             raise _quota_exceeded(quota, refused)
         try:
-            yield caller, require(caller)
+            yield caller, self._access.write(caller)
         # It may have been made, or may yet be.
         except StoreUnavailable:
             raise
@@ -124,51 +123,54 @@ class Gate:
         await self._positions.end(account, change)
 
     async def _find_caller(self, exchange: Exchange) -> Caller:
-        known = await self._callers.find_caller(_token(exchange.scope), exchange.at)
+        known = await self._authenticator.find_caller(_token(exchange.scope), exchange.at)
         exchange.caller = known.caller
         if not self._is_open_to(known):
             raise _wrong_audience(known.claims)
         return known.caller
 
     async def _spend(self, quota: Quota, caller: Caller) -> None:
-        refused = self._meter.spend(quota, caller.account, self._steady_clock())
+        refused = self._rate_limiter.spend(quota, caller.account, self._steady_clock())
         if refused is not None and not isinstance(refused, QuotaExcess):
             refused = await refused
         if refused is not None:
             raise _quota_exceeded(quota, refused)
 
-    def cached_admission(
-        self, scope: Scope, require: Callable[[Caller], Exposure], now: Instant
-    ) -> CachedAdmission | None:
-        """What lets the sender of a request in again without another look at it; nothing is counted.
+    def cached_admission(self, scope: Scope, now: Instant) -> CachedAdmission | None:
+        """The admission to a read of the sender of a request, for later ones; nothing is counted.
 
-        None for whoever is not known, would be refused for more than a quota, or has to wait for its meter.
+        None for a caller that is not known, would be refused for more than a quota, or has to wait for the
+        rate limiter.
         """
-        if not self._meter.is_local:
+        if not self._rate_limiter.is_local:
             return None
         try:
             key = key_of(_token(scope))
-            known = self._callers.recall(key, now)
+            known = self._authenticator.recall(key, now)
             if known is None or not self._is_open_to(known):
                 return None
             caller = known.caller
-            return CachedAdmission(key=key, known=known, account=caller.account, exposure=require(caller))
+            return CachedAdmission(
+                key=key, known=known, account=caller.account, exposure=self._access.read(caller)
+            )
         except Refusal:
             return None
 
-    def is_valid(self, given: CachedAdmission, now: Instant) -> bool:
-        """Whether `admit` would find the same caller by the token of this pass, without checking it anew."""
-        return self._callers.recall(given.key, now) is given.known
+    def is_valid(self, admission: CachedAdmission, now: Instant) -> bool:
+        """Whether `admit` would find the same caller by the same token, without checking it anew."""
+        return self._authenticator.recall(admission.key, now) is admission.known
 
-    def readmit(self, given: CachedAdmission, quota: Quota) -> bool:
-        """Count a call by a pass that is honoured, as `admit` does; False, and not counted, over a quota."""
-        if self._meter.spend(quota, given.account, self._steady_clock()) is not None:
+    def readmit(self, admission: CachedAdmission, quota: Quota) -> bool:
+        """Count a call by a valid admission, as `admit` does; False, and not counted, over a quota."""
+        if self._rate_limiter.spend(quota, admission.account, self._steady_clock()) is not None:
             return False
-        self._callers.count_lookup("hit")
+        self._authenticator.count_lookup("hit")
         return True
 
     def _is_open_to(self, known: CachedToken) -> bool:
-        return self._opens(known.claims.audience) if known.opens is None else known.opens
+        if known.opens is None:
+            return self._access.is_audience(known.claims.audience)
+        return self._access.accepts_other_issuers and known.opens
 
 
 def _wrong_audience(claims: SignedClaims) -> WrongAudience:
@@ -193,7 +195,7 @@ def _quota_exceeded(quota: Quota, refused: QuotaExcess) -> QuotaExceeded:
 
 
 def _token(scope: Scope) -> str:
-    """The bearer token; OpenCTI sends it without the word (clients.md, rule 12)."""
+    """The bearer token; OpenCTI sends it without the word. docs/api/clients.md."""
     values: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) != 1:
         raise InvalidToken("no Authorization header" if not values else "several Authorization headers")

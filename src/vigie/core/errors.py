@@ -1,8 +1,8 @@
-"""The answers that are not what a caller asked for. Whatever else is raised is a defect.
+"""Refusals: the answers that are not what a caller asked for. Any other exception is an internal error.
 
 `message` is for the caller; `detail` is for the log and never leaves. Where nothing more is known, it is the
-message without what is marked as `user_text`. Which status a refusal becomes is decided in one table,
-`api/error_responses.py`.
+message without what is marked as `user_text`. Which status a refusal becomes is decided by each
+API's table of error responses.
 """
 
 import re

@@ -35,6 +35,11 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 SAFETY_HEADERS = (_HSTS, _NOSNIFF)
 """Under these the incidents API answers, whatever it was called by; others take `Exchange.safety_headers`."""
 
+STRICT_POLICY = (
+    b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What browsers may do with a public document: nothing but show it."""
+
 _CODING = re.compile(
     r"\s*([a-z-]+|\*)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE
 )
@@ -159,6 +164,23 @@ class Exchange:
             piece = bytes(body[start : start + _PIECE_BYTES])
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
         await self.send({"type": "http.response.body", "body": bytes(body[last:]), "more_body": not is_whole})
+
+
+async def public_answer(
+    exchange: Exchange,
+    content_type: bytes,
+    body: bytes,
+    *headers: tuple[bytes, bytes],
+    policy: bytes = STRICT_POLICY,
+) -> None:
+    """Answer 200 with what needs no token and may be opened in a browser."""
+    common = (
+        (b"content-type", content_type),
+        *exchange.safety_headers,
+        (b"content-security-policy", policy),
+        (b"referrer-policy", b"no-referrer"),
+    )
+    await exchange.answer(200, [*common, *headers], body)
 
 
 def client_request_id_of(scope: Scope) -> bytes:

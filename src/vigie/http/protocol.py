@@ -68,6 +68,9 @@ _ANSWERS = {
 
 _JOINED_BELOW_BYTES = 2 * 1024
 
+OnRefused = Callable[[str], None]
+"""Counts a connection closed on its caller, under the reason."""
+
 OnAnswered = Callable[[str, int, Reason, str | None], None]
 """Hears of an answer to what never became a request: its `target`, its status, why, and where it went."""
 
@@ -403,16 +406,12 @@ class OpenConnections:
             connection.check_deadlines(now)
 
 
-def limited_protocol(
-    limits: Limits, on_refused: Callable[[str], None] = lambda _: None
-) -> type[LimitedProtocol]:
+def limited_protocol(limits: Limits, on_refused: OnRefused = lambda _: None) -> type[LimitedProtocol]:
     """The protocol of one server; see `within_limits`."""
     return within_limits(LimitedProtocol, limits, on_refused)
 
 
-def within_limits(
-    protocol: type[Protocol], limits: Limits, on_refused: Callable[[str], None]
-) -> type[Protocol]:
+def within_limits(protocol: type[Protocol], limits: Limits, on_refused: OnRefused) -> type[Protocol]:
     """Make the class to give to `uvicorn.Config(http=...)`. Its connections share one count and one sweep.
 
     `on_refused` is told the `Reason` of every connection closed on its caller. A head that begins in the same

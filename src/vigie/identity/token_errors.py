@@ -4,7 +4,7 @@ from vigie.core.errors import for_caller, for_log
 
 
 class TokenRefusal(Exception):
-    """No token. `code` is the number behind AADSTS; `api/error_responses.py` decides about the status.
+    """No token. `code` is the number behind AADSTS; `api/oauth/error_responses.py` decides about the status.
 
     `detail` is for the log: the message without what is marked as `user_text`.
     """

@@ -42,8 +42,13 @@ def form_for(accept: str | None) -> Form:
 class Counts:
     """One counter for each name of a closed set, and one for all others."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str] = ()) -> None:
         self._counts = dict.fromkeys((*names, OTHER), 0)
+
+    def declare(self, names: Iterable[str]) -> None:
+        """Count these by their names from now on: before the first request."""
+        for name in names:
+            self._counts.setdefault(name, 0)
 
     # No lock here nor in Histogram: CPython lets no other thread in between the reading and the writing of
     # `+=` on a dict or list it knows. The test with many threads would notice if that changed.
@@ -85,8 +90,8 @@ class Histogram:
 class Metrics:
     """All counters of one process. Counting is cheap and safe from any thread; rendering takes milliseconds.
 
-    The sets of names are the labels that may appear; what is not among them is counted as `other`, so that
-    no request can make a new series.
+    The sets of names are the labels that may appear, and each API declares its own; what is not among them is
+    counted as `other`, so that no request can make a new series.
     """
 
     def __init__(
@@ -94,10 +99,8 @@ class Metrics:
         *,
         version: str,
         routes: Iterable[str],
-        quotas: Iterable[str],
         store_operations: Iterable[str],
         connection_refusals: Iterable[str],
-        token_outcomes: Iterable[str],
     ) -> None:
         self._version = version
         self._request_seconds = {route: Histogram(REQUEST_SECONDS) for route in (*routes, OTHER)}
@@ -105,13 +108,18 @@ class Metrics:
         self._answers: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
-        self.quota_refusals = Counts(quotas)
+        self.quota_refusals = Counts()
         self.connection_refusals = Counts(connection_refusals)
-        self.token_requests = Counts(token_outcomes)
+        self.token_requests = Counts()
         self.token_cache = Counts(TOKEN_LOOKUPS)
         self.sign_ins = Counts(SIGN_IN_STEPS)
         self.issuer_fetches = Counts(ISSUER_FETCHES)
         self.store_reads = Counts(STORE_READS)
+
+    def declare_routes(self, routes: Iterable[str]) -> None:
+        """Measure these templates by their names from now on: before the first request."""
+        for route in routes:
+            self._request_seconds.setdefault(route, Histogram(REQUEST_SECONDS))
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:
         """Count an answer. `route` is the template, never the path."""
@@ -128,6 +136,7 @@ class Metrics:
 
     def request_observer(self, route: str, status: int) -> Callable[[float], None]:
         """`observe_request` for answers that are alike; cheaper, as nothing is looked up."""
+        self.declare_routes([route])
         observe, answers, answer = self._request_seconds[route].observe, self._answers, (route, status)
 
         def observe_request(seconds: float) -> None:

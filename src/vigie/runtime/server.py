@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from vigie.api.error_responses import ERROR_RESPONSES
-from vigie.api.fast_path import fast_path_protocol
+from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.api.operations.handlers import MetricsApp
 from vigie.config.settings import Settings
 from vigie.core.errors import BadRequest
@@ -25,6 +24,7 @@ from vigie.observability.access_log import AccessLog
 from vigie.observability.cached_result import AGE_SECONDS_MAX
 from vigie.observability.log_writer import LogWriter
 from vigie.observability.metrics_cache import MetricsCache
+from vigie.runtime.apis import APIS, ProfileBuilder
 from vigie.runtime.background_tasks import background_tasks
 from vigie.runtime.clock import now
 from vigie.runtime.container import Components, build_components
@@ -113,6 +113,7 @@ async def serving(
     writer: LogWriter,
     *,
     answer_age_seconds_max: float = AGE_SECONDS_MAX,
+    apis: Iterable[ProfileBuilder] = APIS,
 ) -> AsyncIterator[Serving]:
     """Serve an installation for as long as the block lasts; what it logs goes to the writer."""
     settings = installation.settings
@@ -122,7 +123,7 @@ async def serving(
     secured = _secured(installation, url)
     installation.check_whole()
     parts = await build_components(
-        installation, url, access_log, answer_age_seconds_max=answer_age_seconds_max
+        installation, url, access_log, answer_age_seconds_max=answer_age_seconds_max, apis=apis
     )
     async with (
         parts.quota_store,
@@ -198,7 +199,7 @@ def _main_server(
         connections_max=server.connections_max,
     )
     on_refused = parts.metrics.connection_refusals.count
-    protocol = fast_path_protocol(parts.fast_path, limits, on_refused)
+    protocol = parts.connection_protocol(limits, on_refused)
     protocol.connections_open.on_answered = partial(_record_answer, access_log)
     config = _config(parts.app, http=protocol, timeout_graceful_shutdown=server.drain_seconds)
     return _Server(config, _door(secured, server.write_seconds, on_refused) if secured else None)

@@ -9,8 +9,9 @@ import pytest
 from tests.support.commands import run
 from tests.support.foreign_issuers import ForeignIssuer, TrustingHouse, foreign_issuer, trusting
 from tests.support.house import House, RunningHouse
-from vigie.api.app import AUTHORITY_ROUTES, ROUTES, RouteRow
+from tests.support.routes import OF_AUTHORIZATION_SERVER, ROUTES
 from vigie.config.settings import IdentitySettings, SettingsError
+from vigie.http.profile import Route
 from vigie.runtime.installation import KEY_FILE_NAME
 from vigie.storage.signing_key_repository import SigningKeyRepository
 
@@ -39,11 +40,13 @@ def trusted(
 
 
 def test_every_route_is_the_authoritys_or_served_everywhere() -> None:
-    assert {row.path for row in ROUTES} - {row.path for row in AUTHORITY_ROUTES} == EVERYWHERE
+    assert {row.path for row in ROUTES if not row.is_direct} - {
+        row.path for row in OF_AUTHORIZATION_SERVER
+    } == EVERYWHERE
 
 
-@pytest.mark.parametrize("row", AUTHORITY_ROUTES, ids=lambda row: row.path)
-def test_the_authority_is_not_there(trusted: TrustingHouse, row: RouteRow) -> None:
+@pytest.mark.parametrize("row", OF_AUTHORIZATION_SERVER, ids=lambda row: row.path)
+def test_the_authority_is_not_there(trusted: TrustingHouse, row: Route) -> None:
     path = re.sub(r"\{\w+\}", trusted.tenant.guid, row.path)
 
     for method in row.methods:

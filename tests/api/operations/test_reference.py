@@ -21,9 +21,10 @@ import vigie.api.operations
 from tests.support.captured import CAPTURED
 from tests.support.paths import ROOT
 from vigie import __version__
+from vigie.api.defender.error_responses import ERROR_RESPONSES, JSON_TYPE
 from vigie.api.defender.query_options import OPTIONS
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
-from vigie.api.error_responses import ERROR_RESPONSES, JSON_TYPE, TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.api.operations.code_samples import ORIGIN
 from vigie.api.operations.reference import openapi_json, openapi_yaml, renderer, shown_document
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind

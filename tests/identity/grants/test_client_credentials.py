@@ -14,7 +14,7 @@ import pytest
 from tests.support.builders import an_incident
 from tests.support.database_access import without_table
 from tests.support.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
-from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES

@@ -152,7 +152,7 @@ def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_p
     assert said in warnings[-1]["reason"]
     assert len(warnings) <= 2
     assert eventually(lambda: running.events("directory_read_again") != [], within_seconds=10)
-    assert running.events("defect") == running.events("chore_ended") == []
+    assert running.events("internal_error") == running.events("chore_ended") == []
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_whoever_may_not_use_the_tables_or_does_not_find_them_is_answered_503(
     assert eventually(
         lambda: running.statuses() == [(200, False)] * len(CALLS), within_seconds=BACK_SECONDS_MAX
     )
-    assert running.events("defect") == []
+    assert running.events("internal_error") == []
 
 
 def end_sessions(server: PostgresServer) -> None:

@@ -1,46 +1,42 @@
-"""The Defender XDR incidents API: paths, headers and envelopes. It translates; it does not decide.
+"""Handlers of the Defender XDR incidents API: paths, headers and envelopes. They translate and do not decide.
 
-Source: contract sections 5 to 7.
+The calls are described in docs/api/.
 """
 
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
 import msgspec
 
+from vigie.api.defender.error_responses import BODY_HEADERS, JSON_TYPE, ODATA_VERSION
+from vigie.api.defender.metadata import metadata_document, service_document
 from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
 from vigie.api.defender.update_body import parse_update
-from vigie.api.error_responses import JSON_TYPE
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
-from vigie.core.access import Caller, Principal, require_read, require_write
+from vigie.core.access import Caller, Principal
 from vigie.core.audit import AuditContext, actor_of
-from vigie.core.errors import InvalidBody, InvalidInput, MethodNotAllowed, StoreUnavailable, user_text
+from vigie.core.errors import InvalidBody, InvalidInput, StoreUnavailable, user_text
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
-from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, read_body
+from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, public_answer, read_body
+from vigie.http.profile import Match, Route
 from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.incidents import IdempotencyKey, Page
 
 INCIDENT_ROUTE = "/api/incidents/{id}"
-INCIDENT_METHODS = ("GET", "HEAD", "PATCH")
 LIST_ROUTE = "/api/incidents"
-LIST_METHODS = ("GET", "HEAD")
 LISTS_AT_ONCE_MAX = 8
 UPDATE_BYTES_MAX = 256 * 1024
 
-BODY_HEADERS = (
-    (b"content-type", JSON_TYPE.encode()),
-    (b"odata-version", b"4.0"),
-)
 COMMON_HEADERS = (*BODY_HEADERS, *SAFETY_HEADERS)
 
 _INCIDENTS = b"/api/incidents/"
@@ -83,31 +79,27 @@ class DefenderHandlers:
         determinations_as_sent: bool,
     ) -> None:
         self._gate = gate
-        self._casework = incident_service
+        self._incident_service = incident_service
         self._quotas = quotas
         self._write_seconds = write_seconds
         self._determinations_as_sent = determinations_as_sent
         self._lists_under_way: Counter[Principal] = Counter()
-        self._large_answers = ResponseBudget()
+        self._response_budget = ResponseBudget()
 
     async def one_incident(self, exchange: Exchange, segment: bytes) -> None:
         """Answer `/api/incidents/{id}`; `segment` is the last part of the path as it came."""
         if exchange.method == "PATCH":
             return await self._update_incident(exchange, segment)
-        if exchange.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(exchange.method, INCIDENT_METHODS)
         return await self._get_incident(exchange, segment)
 
     async def list_incidents(self, exchange: Exchange) -> None:
         """Answer `/api/incidents`."""
-        if exchange.method not in LIST_METHODS:
-            raise MethodNotAllowed(exchange.method, LIST_METHODS)
-        caller, exposure, min_position = await self._gate.admit(exchange, self._quotas.list, require_read)
+        caller, exposure, min_position = await self._gate.admit(exchange, self._quotas.list)
         request = parse_page_request(exchange.scope["query_string"])
         async with (
-            self._one_more_list(caller),
+            self._list_under_way(caller),
             streaming(exchange, grace_seconds=self._write_seconds) as answer,
-            self._casework.list_incidents(
+            self._incident_service.list_incidents(
                 caller.tenant_id, exposure, request, exchange.at, min_position=min_position
             ) as page,
         ):
@@ -115,7 +107,7 @@ class DefenderHandlers:
             await answer.send(headers, _list_batches(exchange, request, page))
 
     @asynccontextmanager
-    async def _one_more_list(self, caller: Caller) -> AsyncIterator[None]:
+    async def _list_under_way(self, caller: Caller) -> AsyncIterator[None]:
         """A slow reader must leave the store's snapshots to others, users of the same application among them."""
         key = caller.principal
         if self._lists_under_way[key] >= LISTS_AT_ONCE_MAX:
@@ -131,21 +123,30 @@ class DefenderHandlers:
             if not self._lists_under_way[key]:
                 del self._lists_under_way[key]
 
+    async def service(self, exchange: Exchange) -> None:
+        """Answer the service document: what there is under `/api`, for OData clients."""
+        body = service_document(exchange.origin)
+        await public_answer(exchange, JSON_TYPE.encode(), body, ODATA_VERSION, (b"vary", b"Host"))
+
+    async def metadata(self, exchange: Exchange) -> None:
+        """Answer `$metadata`: the types of the service."""
+        await public_answer(exchange, b"application/xml", metadata_document(), ODATA_VERSION)
+
     async def _get_incident(self, exchange: Exchange, segment: bytes) -> None:
-        caller, exposure, min_position = await self._gate.admit(exchange, self._quotas.get, require_read)
+        caller, exposure, min_position = await self._gate.admit(exchange, self._quotas.get)
         incident_id = _incident_id(segment)
         refuse_query_options(exchange.scope["query_string"])
-        document = await self._casework.get_incident(
+        document = await self._incident_service.get_incident(
             caller.tenant_id, exposure, incident_id, exchange.at, min_position=min_position
         )
         if len(document) >= LARGE_ROW_BYTES:
-            self._large_answers.require_room(caller.principal, len(document))
+            self._response_budget.require_room(caller.principal, len(document))
             await self._answer_large(exchange, caller, document)
         else:
             await answer_json(exchange, in_context(document, exchange.origin))
 
     async def _update_incident(self, exchange: Exchange, segment: bytes) -> None:
-        async with self._gate.admit_change(exchange, self._quotas.update, require_write) as (
+        async with self._gate.admit_change(exchange, self._quotas.update) as (
             caller,
             exposure,
         ):
@@ -153,9 +154,9 @@ class DefenderHandlers:
             refuse_query_options(exchange.scope["query_string"])
             _require_json(exchange)
             # What is done must be answered, so there must be room before.
-            self._large_answers.require_room(caller.principal)
+            self._response_budget.require_room(caller.principal)
             body = await read_body(exchange, UPDATE_BYTES_MAX)
-            document = await self._casework.update_incident(
+            document = await self._incident_service.update_incident(
                 caller,
                 exposure,
                 incident_id,
@@ -176,7 +177,7 @@ class DefenderHandlers:
         headers = [*COMMON_HEADERS, (b"vary", b"Accept-Encoding")]
         opening, rest = in_context(b"{", exchange.origin), memoryview(document)[1:]
         coding = chosen_coding(exchange.header(b"accept-encoding"))
-        with self._large_answers.under_way(caller.principal, len(document)):
+        with self._response_budget.under_way(caller.principal, len(document)):
             if coding is not None:
                 headers.append((b"content-encoding", coding.encode()))
                 opening, rest = await compressed(b"".join((opening, rest)), coding), memoryview(b"")
@@ -187,8 +188,42 @@ class DefenderHandlers:
                 raise ClientTooSlow from None
 
 
+ROUTES: tuple[Route, ...] = (
+    Route(
+        path=INCIDENT_ROUTE,
+        handler=DefenderHandlers.one_incident,
+        methods=("GET", "HEAD", "PATCH"),
+        is_direct=True,
+    ),
+    Route(path=LIST_ROUTE, handler=DefenderHandlers.list_incidents, methods=("GET", "HEAD"), is_direct=True),
+    *(
+        Route(path=root + path, handler=handler)
+        for root in ("/api", "/api/v1.0")
+        for path, handler in (
+            ("", DefenderHandlers.service),
+            ("/", DefenderHandlers.service),
+            ("/$metadata", DefenderHandlers.metadata),
+        )
+    ),
+)
+"""Every route of the API; `HEAD` is stated where the description of the API has it."""
+
+
+def matcher(routes: tuple[Route, ...]) -> Callable[[bytes], Match | None]:
+    """What finds the two direct routes among the routes of the API."""
+    incident, incidents = (each for each in routes if each.is_direct)
+
+    def match(path: bytes) -> Match | None:
+        segment = incident_segment(path)
+        if segment is None:
+            return None
+        return (incident, {"segment": segment}) if segment else (incidents, {})
+
+    return match
+
+
 def in_context(document: bytes, origin: str) -> bytes:
-    """An entity with its context in front, on the origin that was called. Source: contract 6.1."""
+    """An entity with its context in front, on the origin that was called. docs/api/get-incident.md."""
     return b'{"@odata.context":"%s/api/$metadata#Incidents/$entity",%s' % (origin.encode(), document[1:])
 
 
@@ -213,7 +248,7 @@ def _incident_id(segment: bytes) -> int:
 
 
 async def _list_batches(exchange: Exchange, request: PageRequest, page: Page) -> AsyncIterator[list[bytes]]:
-    """The envelope around the incidents. Source: contract 6.1 and section 8."""
+    """The envelope around the incidents. docs/api/list-incidents.md."""
     count = "" if page.count is None else f',"@odata.count":{page.count}'
     opening = f'{{"@odata.context":"{exchange.origin}/api/$metadata#Incidents"{count},"value":['.encode()
     read = 0

@@ -6,11 +6,12 @@ Source: graph contract 9; clients.md, rules 1 to 9.
 import base64
 import binascii
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from vigie.api.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.api.oauth.responses import client_info, device_answer, token_answer
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant, format_instant
@@ -18,6 +19,7 @@ from vigie.core.letter_case import lowered
 from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
+from vigie.http.profile import Route
 from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients.authentication import (
     GUID,
@@ -192,6 +194,44 @@ class OAuthEndpoints:
         else:
             keys = {"keys": [key.public() for key in self._ring().accepted(exchange.at)]}
             await _answer(exchange, keys, headers=_ASKED_ANEW)
+
+
+_TOKEN_METHODS = ("POST", "GET")
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        path="/{tenant}/oauth2/v2.0/token",
+        handler=partial(OAuthEndpoints.token, version=EndpointVersion.V2),
+        methods=_TOKEN_METHODS,
+    ),
+    Route(
+        path="/{tenant}/oauth2/token",
+        handler=partial(OAuthEndpoints.token, version=EndpointVersion.V1),
+        methods=_TOKEN_METHODS,
+    ),
+    Route(
+        path="/{tenant}/oauth2/v2.0/devicecode",
+        handler=partial(OAuthEndpoints.device_code, version=EndpointVersion.V2),
+        methods=("POST",),
+    ),
+    Route(
+        path="/{tenant}/oauth2/devicecode",
+        handler=partial(OAuthEndpoints.device_code, version=EndpointVersion.V1),
+        methods=("POST",),
+    ),
+    Route(
+        path="/{tenant}/v2.0/.well-known/openid-configuration",
+        handler=partial(OAuthEndpoints.discovery, version=EndpointVersion.V2),
+    ),
+    Route(
+        path="/{tenant}/.well-known/openid-configuration",
+        handler=partial(OAuthEndpoints.discovery, version=EndpointVersion.V1),
+    ),
+    Route(path="/{tenant}/discovery/v2.0/keys", handler=OAuthEndpoints.keys),
+    Route(path="/{tenant}/discovery/keys", handler=OAuthEndpoints.keys),
+    Route(path="/common/discovery/instance", handler=OAuthEndpoints.instance),
+)
+"""Every route of the token endpoints and of what is published about them."""
 
 
 async def _form_of(exchange: Exchange) -> dict[str, str]:

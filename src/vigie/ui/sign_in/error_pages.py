@@ -1,11 +1,26 @@
 """Where it does not go on: what stops somebody, and the page that says so."""
 
-from vigie.api.error_responses import PAGE_ERROR_RESPONSES, TOKEN_ERROR_RESPONSES, error_response_of
+from collections.abc import Mapping
+
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core.errors import Refusal
+from vigie.http.error_responses import ErrorRenderer
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
 from vigie.ui.browser_request import BrowserRequest, UnreadableForm
 from vigie.ui.sign_in.authorization_responses import fields_of_refusal, send_answer
 from vigie.ui.sign_in.views import PageContext, stopped_page
+
+# Why a page for signing in does not go on: status.
+PAGE_ERROR_RESPONSES: Mapping[str, int] = {
+    "AuthorizationRefused": 400,
+    "CredentialsMissing": 400,
+    "DeviceCodeUnknown": 400,
+    "CrossSiteForm": 403,
+    "InsecureConnection": 403,
+    "SignInBusy": 503,
+    "SignInRefused": 403,
+    "ExpiredPage": 400,
+}
 
 
 class ExpiredPage(Exception):
@@ -71,12 +86,14 @@ async def show_refused_authorization(
         await send_answer(visit, frame, refused.redirect, fields_of_refusal(visit, refused))
 
 
-async def show_form_error(visit: BrowserRequest, frame: PageContext, refusal: Refusal) -> None:
+async def show_form_error(
+    visit: BrowserRequest, frame: PageContext, refusal: Refusal, errors: ErrorRenderer
+) -> None:
     """The server cannot do it, or not now."""
     texts, exchange = frame.texts, visit.exchange
-    found = error_response_of(refusal)
+    found = errors.response_to(refusal)
     exchange.refusal, exchange.detail = found.code, refusal.detail
     facts = ((texts.request, exchange.request_id), (texts.moment, visit.moment))
     page = stopped_page(frame, texts.trouble, texts.trouble_note, message=refusal.message, facts=facts)
-    headers = dict(found.headers(refusal, exchange.origin))
+    headers = dict(errors.headers_of(refusal, exchange))
     await visit.show(page, status=found.status, headers=headers)

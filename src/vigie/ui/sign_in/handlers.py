@@ -9,10 +9,11 @@ from functools import partial
 from math import ceil
 from urllib.parse import urlsplit
 
-from vigie.api.error_responses import PAGE_ERROR_RESPONSES
 from vigie.core.errors import Refusal
 from vigie.http.anonymous_throttle import Kind
+from vigie.http.error_responses import ErrorRenderer
 from vigie.http.exchange import Exchange
+from vigie.http.profile import Route
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, sign_in_needed
@@ -21,10 +22,11 @@ from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.identity.token_errors import TokenRefusal
 from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX, BrowserRequest, UnreadableForm
 from vigie.ui.html import Html
-from vigie.ui.layout import SEND_ONCE_SCRIPT, style
+from vigie.ui.layout import SEND_ONCE_SCRIPT, STYLE_PATH, style
 from vigie.ui.sign_in.authorization_responses import url_of_refusal
 from vigie.ui.sign_in.consent_session import ConsentSessions
 from vigie.ui.sign_in.error_pages import (
+    PAGE_ERROR_RESPONSES,
     CrossSiteForm,
     ExpiredPage,
     InsecureConnection,
@@ -38,7 +40,10 @@ from vigie.ui.sign_in.flow_state import Authorization, DeviceState, FlowState, F
 from vigie.ui.sign_in.flows import AuthorizationFlow, SignInFlow, flow_of
 from vigie.ui.sign_in.views import (
     ALLOW,
+    CONSENT_PATH,
+    DEVICE_PATH,
     OTHER_ACCOUNT,
+    PASSWORD_PATH,
     REFUSE,
     FormError,
     PageContext,
@@ -64,11 +69,13 @@ class SignInHandlers:
         directory: DirectoryRepository,
         state_signer: StateSigner,
         *,
+        errors: ErrorRenderer,
         count_step: Callable[[str], None],
     ) -> None:
         self._sign_in = sign_in
         self._errands = FlowStates(state_signer)
         self._tickets = ConsentSessions(state_signer, directory)
+        self._errors = errors
         self._count_step = count_step
 
     async def authorize(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
@@ -111,7 +118,7 @@ class SignInHandlers:
         except AuthorizationRefused as refused:
             await show_refused_authorization(visit, frame, refused)
         except Refusal as refusal:
-            await show_form_error(visit, frame, refusal)
+            await show_form_error(visit, frame, refusal, self._errors)
 
     # Steps
 
@@ -248,6 +255,28 @@ class SignInHandlers:
             user=who.user.upn,
         )
         await visit.show(page, form_targets=subject.form_targets, scripts=[SEND_ONCE_SCRIPT])
+
+
+_PAGE_METHODS = ("GET", "POST")
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        path="/{tenant}/oauth2/v2.0/authorize",
+        handler=partial(SignInHandlers.authorize, version=EndpointVersion.V2),
+        methods=_PAGE_METHODS,
+    ),
+    Route(
+        path="/{tenant}/oauth2/authorize",
+        handler=partial(SignInHandlers.authorize, version=EndpointVersion.V1),
+        methods=_PAGE_METHODS,
+    ),
+    Route(path="/{tenant}/oauth2/deviceauth", handler=SignInHandlers.device, methods=_PAGE_METHODS),
+    Route(path=DEVICE_PATH, handler=SignInHandlers.device, methods=_PAGE_METHODS),
+    Route(path=PASSWORD_PATH, handler=SignInHandlers.password, methods=("POST",)),
+    Route(path=CONSENT_PATH, handler=SignInHandlers.consent, methods=("POST",)),
+    Route(path=STYLE_PATH, handler=SignInHandlers.style),
+)
+"""Every route of the sign-in pages. The style sheet is the landing page's too."""
 
 
 async def _show_again(visit: BrowserRequest, page: Html, trouble: FormError | None) -> None:

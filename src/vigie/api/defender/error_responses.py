@@ -1,0 +1,73 @@
+"""Error responses of the Defender API: status and code of every refusal, and the envelope around them.
+
+Whatever is called under a path of no API is answered like this too. docs/errors.md lists them.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vigie.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    DisallowedOperation,
+    IncidentNotFound,
+    InvalidBody,
+    InvalidInput,
+    InvalidQuery,
+    InvalidToken,
+    IssuerUnavailable,
+    MethodNotAllowed,
+    PermissionMissing,
+    QueryTooSlow,
+    QuotaExceeded,
+    QuotaStoreUnavailable,
+    Refusal,
+    RouteNotFound,
+    StoreUnavailable,
+    WrongAudience,
+)
+from vigie.http.error_responses import ErrorRenderer, ErrorResponse, allow, bearer_challenge, retry_after
+
+JSON_TYPE = "application/json; odata.metadata=minimal; odata.streaming=true; charset=utf-8"
+ODATA_VERSION = (b"odata-version", b"4.0")
+BODY_HEADERS = ((b"content-type", JSON_TYPE.encode()), ODATA_VERSION)
+
+ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
+    BadRequest: ErrorResponse(status=400, code="BadRequest"),
+    InvalidInput: ErrorResponse(status=400, code="InvalidInput"),
+    InvalidQuery: ErrorResponse(status=400, code="ODataError"),
+    InvalidBody: ErrorResponse(status=400, code="InvalidRequestBody"),
+    InvalidToken: ErrorResponse(status=401, code="Unauthorized", headers=bearer_challenge),
+    WrongAudience: ErrorResponse(status=401, code="Unauthorized", headers=bearer_challenge),
+    PermissionMissing: ErrorResponse(status=403, code="Forbidden"),
+    DisallowedOperation: ErrorResponse(status=403, code="DisallowedOperation"),
+    IncidentNotFound: ErrorResponse(status=404, code="ResourceNotFound"),
+    RouteNotFound: ErrorResponse(status=404, code="NotFound"),
+    MethodNotAllowed: ErrorResponse(status=405, code="MethodNotAllowed", headers=allow),
+    BodyTooLarge: ErrorResponse(status=413, code="BadRequest"),
+    # The code of a spent quota is this text, not a word.
+    QuotaExceeded: ErrorResponse(status=429, code="429", headers=retry_after),
+    QuotaStoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
+    StoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
+    IssuerUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
+    QueryTooSlow: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
+}
+
+INTERNAL_ERROR = ErrorResponse(status=500, code="InternalServerError")
+
+
+def error_body(code: str, message: str, target: str) -> bytes:
+    """The API's error envelope. `target` names the request, as its log line does."""
+    return msgspec.json.encode({"error": {"code": code, "message": message, "target": target}})
+
+
+def error_renderer(*, names_authorization_server: bool = True) -> ErrorRenderer:
+    """The renderer of a server: with an authorization server of its own, or without."""
+    return ErrorRenderer(
+        responses=ERROR_RESPONSES,
+        internal_error=INTERNAL_ERROR,
+        envelope=error_body,
+        headers=BODY_HEADERS,
+        names_authorization_server=names_authorization_server,
+    )

@@ -1,0 +1,78 @@
+"""Error responses of an API: one table from refusal to status and code, and the envelope around them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vigie.core.errors import Refusal
+from vigie.http.exchange import Exchange
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorResponse:
+    """How a refusal is answered: the status, the word for machines, the headers that go with it.
+
+    The headers may name the authorization server by its origin; empty: there is none here.
+    """
+
+    status: int
+    code: str
+    headers: Callable[[Refusal, str], Headers] = lambda _refusal, _origin: ()
+
+
+def bearer_challenge(_refusal: Refusal, origin: str) -> Headers:
+    """The challenge of a 401, with the place to get a token at."""
+    if not origin:
+        return (("www-authenticate", "Bearer"),)
+    return (("www-authenticate", f'Bearer authorization_uri="{origin}/common/oauth2/authorize"'),)
+
+
+def retry_after(refusal: Refusal, _origin: str) -> Headers:
+    """The seconds that the refusal asks the client to wait."""
+    return (("retry-after", str(getattr(refusal, "retry_after_seconds", 1))),)
+
+
+def allow(refusal: Refusal, _origin: str) -> Headers:
+    """The methods that a 405 offers instead."""
+    return (("allow", ", ".join(getattr(refusal, "allowed", ()))),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRenderer:
+    """Answers refusals and internal errors in the form of one API.
+
+    `envelope` makes the body of a code, a message and the id of the request; `headers` stand on every error
+    response. `names_authorization_server` is false where no tokens are issued.
+    """
+
+    responses: Mapping[type[Refusal], ErrorResponse]
+    internal_error: ErrorResponse
+    envelope: Callable[[str, str, str], bytes]
+    headers: tuple[tuple[bytes, bytes], ...]
+    names_authorization_server: bool = True
+
+    def response_to(self, refusal: Refusal) -> ErrorResponse:
+        """The row of the table for a refusal."""
+        return self.responses[type(refusal)]
+
+    def headers_of(self, refusal: Refusal, exchange: Exchange) -> Headers:
+        """The headers that this refusal adds to the common ones."""
+        origin = exchange.origin if self.names_authorization_server else ""
+        return self.response_to(refusal).headers(refusal, origin)
+
+    async def answer(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Send the error response to a refusal."""
+        more = [(name.encode(), value.encode()) for name, value in self.headers_of(refusal, exchange)]
+        await self._send(exchange, self.response_to(refusal), refusal.message, more)
+
+    async def answer_internal_error(self, exchange: Exchange) -> None:
+        """Send the error response to whatever is no refusal."""
+        message = "Something went wrong on the server. Its log knows more under this target."
+        await self._send(exchange, self.internal_error, message, [])
+
+    async def _send(
+        self, exchange: Exchange, response: ErrorResponse, message: str, more: list[tuple[bytes, bytes]]
+    ) -> None:
+        body = self.envelope(response.code, message, exchange.request_id)
+        await exchange.answer(response.status, [*self.headers, *exchange.safety_headers, *more], body)

@@ -1,0 +1,85 @@
+"""One API as a value: its routes, the tokens that open it, its quotas, its errors and its fast path.
+
+The dispatcher, the gate, the metrics and the access log work from profiles and know no API by name.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from vigie.core.access import Caller, Exposure
+from vigie.core.errors import MethodNotAllowed
+from vigie.core.quotas import Quota
+from vigie.http.error_responses import ErrorRenderer
+from vigie.http.protocol import LimitedProtocol, Limits, OnRefused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A path template, its methods and its handler, which gets the exchange and the names of the template.
+
+    A direct route is found by its profile's `match`, and not by its template.
+    """
+
+    path: str
+    handler: Callable[..., Awaitable[None]]
+    methods: tuple[str, ...] = ("GET",)
+    is_direct: bool = False
+    allowed: tuple[str, ...] = field(init=False)
+    """The methods that are answered, as a 405 names them: HEAD wherever GET is."""
+
+    def __post_init__(self) -> None:
+        answered = {*self.methods, *(("HEAD",) if "GET" in self.methods else ())}
+        object.__setattr__(self, "allowed", tuple(sorted(answered)))
+
+    def require(self, method: str) -> None:
+        """Raise MethodNotAllowed for a method that is not answered."""
+        if method not in self.allowed:
+            raise MethodNotAllowed(method, self.allowed)
+
+
+def bound(routes: Iterable[Route], handlers: object) -> tuple[Route, ...]:
+    """The routes of a table of methods, each with its method bound to the handlers."""
+    return tuple(replace(route, handler=partial(route.handler, handlers)) for route in routes)
+
+
+Match = tuple[Route, dict[str, Any]]
+"""A route, and the arguments that its handler gets beside the exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAccess:
+    """The tokens that open an API: by their audience, and by their permissions for reading and for changing.
+
+    `read` and `write` raise PermissionMissing. Tokens of other issuers open an API only where it says so; their
+    audiences stand in the settings of the issuer.
+    """
+
+    is_audience: Callable[[str], bool]
+    read: Callable[[Caller], Exposure]
+    write: Callable[[Caller], Exposure]
+    accepts_other_issuers: bool = False
+
+
+ProtocolFactory = Callable[[Limits, OnRefused], type[LimitedProtocol]]
+"""Makes the class of a server's connections, from their limits and what counts the refused ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiProfile:
+    """Everything that makes one API that API.
+
+    `access` is None for an API that answers everyone alike. `match` finds the direct routes, by the path as it
+    came. `fast_path` makes connections that answer one of the routes by themselves. Routes at `unserved` paths
+    are known to the metrics and not answered.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    errors: ErrorRenderer
+    access: ApiAccess | None = None
+    quotas: tuple[Quota, ...] = ()
+    match: Callable[[bytes], Match | None] | None = None
+    fast_path: ProtocolFactory | None = None
+    unserved: frozenset[str] = frozenset()

@@ -1,0 +1,205 @@
+"""The APIs that a server serves: a profile of each is built here, from settings and shared components."""
+
+from asyncio import Lock
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from vigie.api.defender import handlers as defender
+from vigie.api.defender.fast_path import FastPath
+from vigie.api.gate import Gate
+from vigie.api.oauth import endpoints as oauth
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.operations import handlers as operations
+from vigie.application.incidents import IncidentService
+from vigie.config.settings import QuotaSettings
+from vigie.core.access import require_read, require_write
+from vigie.core.errors import StoreUnavailable
+from vigie.core.instants import Instant
+from vigie.core.quotas import minute_and_hour
+from vigie.http.error_responses import ErrorRenderer
+from vigie.http.fast_path import fast_path_protocol
+from vigie.http.forwarded import Origins
+from vigie.http.profile import ApiAccess, ApiProfile, bound
+from vigie.identity.keys.key_ring import KeyRing
+from vigie.identity.keys.key_store import LiveKeys
+from vigie.identity.sign_in.signed_state import StateSigner
+from vigie.identity.tokens.audiences import Audiences
+from vigie.observability.access_log import AccessLog, RequestIds
+from vigie.observability.cached_result import RecentResult
+from vigie.observability.metrics import Metrics
+from vigie.observability.metrics_cache import MetricsCache
+from vigie.runtime.authorization_server import AuthorizationServer
+from vigie.runtime.installation import Installation
+from vigie.ui.layout import STYLE_PATH
+from vigie.ui.sign_in import handlers as sign_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """What profiles are built from: the installation, and the components that APIs share.
+
+    `gate` makes the gate of an API. `issuer` is empty, and `keys` None, where no tokens are issued.
+    """
+
+    installation: Installation
+    gate: Callable[[ApiAccess], Gate]
+    errors: ErrorRenderer
+    audiences: Audiences
+    incident_service: IncidentService
+    authorization_server: AuthorizationServer
+    issuer: str
+    keys: LiveKeys | None
+    origins: Origins
+    metrics: Metrics
+    metrics_cache: MetricsCache
+    access_log: AccessLog
+    request_ids: RequestIds
+    clock: Callable[[], Instant]
+    steady_clock: Callable[[], Instant]
+    answer_age_seconds_max: float
+
+    @property
+    def issues_tokens(self) -> bool:
+        """Whether this server is an authorization server too."""
+        return self.installation.settings.identity.issues_tokens
+
+    def ring(self) -> KeyRing:
+        """The signing keys as they are now."""
+        if self.keys is None:
+            raise LookupError("there are no signing keys, and nothing that asks for them is served")
+        return self.keys.ring
+
+
+def defender_api(context: ApiContext) -> ApiProfile:
+    """The Defender XDR incidents API."""
+    settings = context.installation.settings
+    quotas = _defender_quotas(settings.quotas)
+    access = ApiAccess(
+        is_audience=context.audiences.opens_incidents,
+        read=require_read,
+        write=require_write,
+        accepts_other_issuers=True,
+    )
+    gate = context.gate(access)
+    handlers = defender.DefenderHandlers(
+        gate,
+        context.incident_service,
+        quotas,
+        write_seconds=settings.server.write_seconds,
+        determinations_as_sent=settings.updates.determinations == "as-sent",
+    )
+    fast_path = FastPath(
+        gate,
+        context.incident_service,
+        quotas.get,
+        origins=context.origins,
+        metrics=context.metrics,
+        access_log=context.access_log,
+        request_ids=context.request_ids,
+        clock=context.clock,
+    )
+    routes = bound(defender.ROUTES, handlers)
+    return ApiProfile(
+        name="defender",
+        routes=routes,
+        errors=context.errors,
+        access=access,
+        quotas=(quotas.get, quotas.list, quotas.update),
+        match=defender.matcher(routes),
+        fast_path=partial(fast_path_protocol, fast_path),
+    )
+
+
+def _defender_quotas(settings: QuotaSettings) -> defender.DefenderQuotas:
+    return defender.DefenderQuotas(
+        get=minute_and_hour("get", per_minute=settings.get_per_minute, per_hour=settings.get_per_hour),
+        list=minute_and_hour("list", per_minute=settings.list_per_minute, per_hour=settings.list_per_hour),
+        update=minute_and_hour(
+            "update", per_minute=settings.update_per_minute, per_hour=settings.update_per_hour
+        ),
+    )
+
+
+def oauth_api(context: ApiContext) -> ApiProfile:
+    """The token endpoints, discovery and the key set; served where tokens are issued."""
+    server = context.authorization_server
+    endpoints = oauth.OAuthEndpoints(
+        server.grants,
+        server.clients,
+        server.device_codes,
+        context.ring,
+        issuer=context.issuer,
+        origins=context.audiences.origins,
+        count_outcome=context.metrics.token_requests.count,
+    )
+    context.metrics.token_requests.declare(
+        (oauth.ISSUED, *(f"AADSTS{code}" for code in TOKEN_ERROR_RESPONSES))
+    )
+    paths = frozenset(route.path for route in oauth.ROUTES)
+    return ApiProfile(
+        name="oauth",
+        routes=bound(oauth.ROUTES, endpoints),
+        errors=context.errors,
+        unserved=frozenset() if context.issues_tokens else paths,
+    )
+
+
+def sign_in_pages(context: ApiContext) -> ApiProfile:
+    """The sign-in pages; served where tokens are issued, save the style sheet."""
+    handlers = sign_in.SignInHandlers(
+        context.authorization_server.sign_in,
+        context.installation.directory,
+        StateSigner(context.ring),
+        errors=context.errors,
+        count_step=context.metrics.sign_ins.count,
+    )
+    paths = frozenset(route.path for route in sign_in.ROUTES) - {STYLE_PATH}
+    return ApiProfile(
+        name="sign-in",
+        routes=bound(sign_in.ROUTES, handlers),
+        errors=context.errors,
+        unserved=frozenset() if context.issues_tokens else paths,
+    )
+
+
+def operations_api(context: ApiContext) -> ApiProfile:
+    """The operators' endpoints; /metrics only where it has no address of its own."""
+    database_failure = RecentResult(
+        _database_failure(context.installation),
+        steady_clock=context.steady_clock,
+        turn=Lock(),
+        age_seconds_max=context.answer_age_seconds_max,
+    )
+    has_own_address = bool(context.installation.settings.metrics.address)
+    return ApiProfile(
+        name="operations",
+        routes=bound(
+            operations.ROUTES, operations.OperationsHandlers(context.metrics_cache, database_failure)
+        ),
+        errors=context.errors,
+        unserved=frozenset({operations.METRICS_PATH} if has_own_address else ()),
+    )
+
+
+def _database_failure(installation: Installation) -> Callable[[], Awaitable[StoreUnavailable | None]]:
+    """Finds out why the database does not answer; None when it does. It reads what a good one always has."""
+    directory = installation.directory
+    has_issuer = installation.settings.identity.issues_tokens
+
+    async def failure() -> StoreUnavailable | None:
+        try:
+            installation.database.check_place()
+            await installation.incidents.check_readable()
+            found = await (directory.find_issuer() if has_issuer else directory.version())
+        except StoreUnavailable as error:
+            return error
+        return StoreUnavailable("the store has no installation in it") if found is None else None
+
+    return failure
+
+
+ProfileBuilder = Callable[[ApiContext], ApiProfile]
+
+APIS: tuple[ProfileBuilder, ...] = (defender_api, oauth_api, sign_in_pages, operations_api)
+"""Everything that a server answers, in the order in which paths are tried."""

@@ -1,0 +1,16 @@
+"""Every route that a server has, from the tables of its APIs."""
+
+from vigie.api.defender import handlers as defender
+from vigie.api.oauth import endpoints as oauth
+from vigie.api.operations import handlers as operations
+from vigie.ui.layout import STYLE_PATH
+from vigie.ui.sign_in import handlers as sign_in
+
+ROUTES = (*defender.ROUTES, *oauth.ROUTES, *sign_in.ROUTES, *operations.ROUTES)
+
+OF_AUTHORIZATION_SERVER = tuple(
+    route for route in (*oauth.ROUTES, *sign_in.ROUTES) if route.path != STYLE_PATH
+)
+"""What is served only where tokens are issued."""
+
+EVERY_CALL = sorted({(method, route.path) for route in ROUTES for method in route.methods})
