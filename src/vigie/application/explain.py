@@ -1,4 +1,4 @@
-"""Why a caller sees an incident, or does not, and what is left out of it, in words.
+"""Explanations of what a caller sees: why an incident is visible or not, and what is removed from it.
 
 It asks the rules themselves who may read and which devices are hidden, and counts what `core.trimming` leaves
 out; a test holds the two together.

@@ -1,4 +1,4 @@
-"""What callers do with incidents: read one, read a page of them, update one."""
+"""The incident service: read one incident, read a page of them, update one."""
 
 from asyncio import Future
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,7 @@ from vigie.storage.database import Row
 from vigie.storage.incidents import IdempotencyKey, IncidentStore, Page
 
 _SECONDS_PER_DAY = 86_400
-_NOT_FOUND_DETAIL = "missing, or out of the caller's sight"
+_NOT_FOUND_DETAIL = "missing, or hidden from the caller"
 
 
 class IncidentService:
@@ -101,7 +101,7 @@ class IncidentService:
     ) -> bytes:
         """Change an incident and answer what the exposure may know of it then.
 
-        Raises IncidentNotFound as reading does, PermissionMissing for one in sight that the caller may not
+        Raises IncidentNotFound as reading does, PermissionMissing for a visible one that the caller may not
         manage, DisallowedOperation for one that has been merged away, InvalidBody for a grading that is none.
         """
 

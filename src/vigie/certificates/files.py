@@ -46,7 +46,7 @@ class Settled:
 class CertificateFilesStore:
     """The files of one folder.
 
-    Several processes may share it: whoever changes something holds a lock, and what is read needs none,
+    Several processes may share it: one that changes something holds a lock, and what is read needs none,
     because files appear whole or not at all.
     """
 
@@ -133,7 +133,7 @@ class CertificateFilesStore:
             return False
 
     def _set_aside(self) -> tuple[Path, ...]:
-        """Give the files of the authority in place a second name, for whoever wants it back."""
+        """Give the files of the authority in place a second name, from which it can be restored."""
         asides = []
         for file in (self.authority_file, self.public_file):
             if file.exists():

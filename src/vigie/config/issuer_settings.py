@@ -1,4 +1,4 @@
-"""What an operator may set about another issuer: one table of `[[identity.issuers]]`."""
+"""The settings of another issuer: one table of `[[identity.issuers]]`."""
 
 from collections.abc import Iterable
 from itertools import permutations
@@ -33,7 +33,7 @@ class ApplicationMarkSettings(Section, frozen=True, kw_only=True):
 
 
 class RoleSettings(Section, frozen=True, kw_only=True):
-    """A role for whoever has a value among the claims, over the whole tenant or over device groups."""
+    """A role for callers that have a value among the claims, over the whole tenant or over device groups."""
 
     value: str
     role: str

@@ -1,4 +1,4 @@
-"""What an operator may set. Only the roof reads it."""
+"""The settings that an operator may make. Only entry points read them."""
 
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network

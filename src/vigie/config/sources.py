@@ -1,4 +1,4 @@
-"""Where settings come from: one file, the environment and flags, each value checked before anything starts."""
+"""The sources of settings: one file, the environment and flags, each value checked before anything starts."""
 
 import json
 import re

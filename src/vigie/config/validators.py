@@ -1,4 +1,4 @@
-"""What sections of settings are made of, and what their values may be."""
+"""The types of settings and the values that they allow."""
 
 import re
 from collections.abc import Callable

@@ -51,7 +51,7 @@ def sweep(folder: Path) -> None:
 def _remove_if_left(part: Path) -> None:
     descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        # Whoever writes it holds this lock for as long as the process lives.
+        # The process that writes it holds this lock for as long as it lives.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _remove(part)
     finally:

@@ -1,4 +1,4 @@
-"""What a connection may cost: uvicorn's HTTP protocol with bounds on bytes, time, waiting and number."""
+"""The limits of a connection: uvicorn's HTTP protocol with bounds on bytes, time, waiting and number."""
 
 import asyncio
 from collections import Counter, OrderedDict

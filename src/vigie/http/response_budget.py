@@ -1,4 +1,4 @@
-"""How many bytes of large single answers are on their way at once: whoever does not read holds only so much.
+"""The budget of large answers on their way at once: a client that does not read holds only so much.
 
 An answer is held whole until its client has taken it, so that its length can be said in front.
 """

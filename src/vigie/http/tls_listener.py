@@ -37,8 +37,8 @@ class TlsListener:
     """Listens and shakes hands. Looks to uvicorn like one of asyncio's servers.
 
     asyncio's own would neither count the connections that have not finished their handshake nor, as uvicorn
-    starts it, cut them before a minute. When there are too many, the oldest makes room: whoever has something to
-    say is through in a few milliseconds, and whoever only holds the door waits longest.
+    starts it, cut them before a minute. When there are too many, the oldest makes room: a real
+    client is through in a few milliseconds, and one that only holds the place waits longest.
     """
 
     def __init__(

@@ -120,8 +120,8 @@ _DURATION_TO_COME = f'"duration_ms":{_BLANK_MS}'
 class AccessLog:
     """Says of requests that they were answered. Nothing is encoded or written here: a `LogWriter` does that.
 
-    Of what never became a request only the first CONNECTION_LINES_PER_SECOND in a second have a line: whoever
-    has proven nothing must not fill the disk. The others are counted, and reported in a line a second.
+    Of what never became a request only the first CONNECTION_LINES_PER_SECOND in a second have a line:
+    unauthenticated clients must not fill the disk. The others are counted, and reported in a line a second.
 
     `enabled` says whether the log's level lets info lines through. Answers of 500 and above are errors and
     are always written.

@@ -1,4 +1,4 @@
-"""What takes a while to find out and anybody may ask for: found out once in a while, for all who ask."""
+"""A result that is slow to find out and that anybody may ask for, cached for a while."""
 
 from asyncio import Lock
 from collections.abc import Awaitable, Callable

@@ -26,7 +26,7 @@ def _request(fields: dict[str, Any]) -> Iterator[str]:
     """A request as people say it, then who called; what there is nothing to say about is left out."""
     shown = ("method", "path", "route", "status", "duration_ms", "refusal", "detail")
     method, path, route, status, duration_ms, refusal, detail = (fields.pop(name, None) for name in shown)
-    # Whoever sends a path with blanks in it must not say what else stands in the line.
+    # A path with blanks in it must not forge other fields of the line.
     yield f"{method or '-'} {_quoted(path or route)} {status} {duration_ms} ms"
     if refusal:
         yield f"{refusal}: {detail}" if detail else str(refusal)

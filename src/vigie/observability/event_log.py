@@ -1,4 +1,4 @@
-"""How rare events become lines of the log: ours through structlog, other people's through logging."""
+"""The log of rare events: Vigie's through structlog, those of libraries through logging."""
 
 import logging
 import sys
@@ -46,7 +46,7 @@ def logging_to_stderr(level: str, format_: str) -> Iterator[LogWriter]:
 
     `format_` is console, json, or auto: the one on a terminal, the other everywhere else.
     """
-    # Unbuffered, and not closed: it belongs to whoever started the process.
+    # Unbuffered, and not closed: it belongs to the parent process.
     with open(2, "wb", buffering=0, closefd=False) as stderr:
         is_console = format_ == "console" or (format_ == "auto" and stderr.isatty())
         form = console_lines if is_console else None

@@ -36,7 +36,7 @@ Report = Callable[[WriteLine], None]
 """Writes, behind the lines that waited, what there is to report."""
 
 _Waiting = tuple[Callable[..., bytes], tuple[Any, ...]]
-"""How a line is made, and of what: whoever records it does neither."""
+"""The making of a line, left out of the call that records it."""
 
 
 class LogWriter:

@@ -1,4 +1,4 @@
-"""What the server counts about itself, and how Prometheus reads it. Every label comes from a closed set."""
+"""The metrics of a server, in the form of Prometheus. Every label comes from a closed set."""
 
 import re
 from bisect import bisect_left

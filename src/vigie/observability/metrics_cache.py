@@ -1,4 +1,4 @@
-"""What /metrics answers: rendered once a second at most, for all who ask."""
+"""The answer to /metrics, rendered once a second at most for all who ask."""
 
 from asyncio import Lock, to_thread
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where the servers that share quotas keep them: the address of a Valkey or Redis server."""
+"""The address of the Valkey or Redis server in which several servers share quotas."""
 
 import re
 from dataclasses import dataclass, field

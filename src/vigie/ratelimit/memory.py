@@ -10,7 +10,7 @@ _IDLE_CALLERS_SWEPT_AT = 1024
 _CALLS_SWEPT_AT = 256
 
 CallerKey = tuple[int, str]
-"""Tenant and application: quotas are counted for both together. Source: contract section 10."""
+"""Tenant and application: quotas are counted for both together. docs/api/README.md, "Quotas"."""
 
 
 class _Calls:

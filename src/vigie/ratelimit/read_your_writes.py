@@ -1,4 +1,4 @@
-"""What callers have changed last, over all servers: how far the store was then, so that standbys behind it serve.
+"""The last change of each caller over all servers, so that a caller reads its own writes from replicas.
 
 It is kept beside the quotas and asked for in the same call. A caller must never read what is older than a change
 of its own that was answered. That stands on five things.

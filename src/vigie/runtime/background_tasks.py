@@ -1,4 +1,4 @@
-"""What goes on beside the answers: changes noticed, incidents retired, certificates renewed in time."""
+"""Tasks that run beside the answers: changes noticed, incidents retired, certificates renewed in time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

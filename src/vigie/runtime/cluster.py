@@ -1,4 +1,4 @@
-"""What several servers share, put together: the store that counts calls for all, and hot standbys to read from."""
+"""Parts that several servers share: the store that counts calls for all, and replicas to read from."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass

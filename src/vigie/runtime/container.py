@@ -159,7 +159,7 @@ def _connection_protocol(profiles: tuple[ApiProfile, ...]) -> ProtocolFactory:
 
 
 def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
-    # Here, because whoever trusts no other issuer does without the HTTP client.
+    # Here, because a server that trusts no other issuer does without the HTTP client.
     from vigie.identity.federation.http_client import fetch
 
     def on_fetched(fetched: Fetched) -> None:

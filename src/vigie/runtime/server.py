@@ -70,7 +70,7 @@ class Listeners:
 def bound(settings: Settings) -> Iterator[Listeners]:
     """Take the addresses in the settings, for as long as the block lasts. Raises AddressUnavailable.
 
-    Whoever makes a store to serve takes them before: a start that is refused leaves none behind. Raises
+    A command that makes a database to serve takes them before: a start that is refused leaves none behind. Raises
     SettingsError for settings that cannot be together.
     """
     settings.check()
@@ -88,7 +88,7 @@ async def serve(
     """Serve until SIGTERM or SIGINT; requests under way are finished within the time set for it."""
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     async with serving(installation, listeners, writer) as running:
-        # Before it is said to be ready: whoever hears that may stop it at once.
+        # Before it is said to be ready: a supervisor that hears that may stop it at once.
         _stop_on_signals(running)
         on_ready(running)
         await running.ended
@@ -142,7 +142,7 @@ async def serving(
 def _handshakes_max(settings: Settings) -> int:
     if not settings.tls.is_on:
         return 0
-    # Here, because whoever serves plain HTTP does without all of this.
+    # Here, because a server of plain HTTP does without all of this.
     from vigie.http.tls_listener import HANDSHAKES_MAX
 
     return HANDSHAKES_MAX
@@ -208,7 +208,7 @@ def _main_server(
 def _record_answer(
     access_log: AccessLog, target: str, status: int, reason: Reason, address: str | None
 ) -> None:
-    """Say of what never became a request that it was answered: whoever has the `target` looks for it."""
+    """Say of what never became a request that it was answered: a person who has the `target` looks for it."""
     access_log.record_connection(
         at=now(),
         request_id=target,
@@ -280,7 +280,7 @@ def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            # Two that only bind may both have it. Whoever calls from now on waits until the server is ready.
+            # Two that only bind may both have it. A client that calls from now on waits until the server is ready.
             listener.listen(_BACKLOG)
         except OSError:
             listener.close()

@@ -1,4 +1,4 @@
-"""What new connections are secured with, kept current with the files it comes from."""
+"""The TLS context of new connections, kept current with the files it comes from."""
 
 import ssl
 from collections.abc import Callable

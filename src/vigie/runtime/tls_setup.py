@@ -1,4 +1,4 @@
-"""How a server comes to its HTTPS, as the settings say: an authority of its own, or files from elsewhere."""
+"""The set-up of HTTPS from the settings: the private certificate authority, or certificate files."""
 
 import socket
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class LocalAuthority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secured:
-    """What a server needs for HTTPS. `authority` is None where the certificate comes from elsewhere."""
+    """What a server needs for HTTPS. `authority` is None where the certificate is from a file."""
 
     live: LiveContext
     authority: LocalAuthority | None = None

@@ -1,4 +1,7 @@
-"""The two ids of an alert, in the formats of the products. Source: contract 5.8."""
+"""The two ids of an alert, in the formats of the products.
+
+Source: docs/api/incident-document.md, "Products and alert ids".
+"""
 
 from collections.abc import Callable
 from typing import TypeAlias

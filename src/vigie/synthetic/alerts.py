@@ -37,7 +37,10 @@ class Story:
 
 
 def tell_alert(story: Story, scenario: Scenario, created_at: int) -> Fields:
-    """The alert, with the keys of contract 5.4 in their order. The story must go on for a few seconds."""
+    """The alert, with its keys in their order. The story must go on for a few seconds.
+
+    Source: docs/api/incident-document.md, "Alert".
+    """
     rng, source, grading = story.rng, scenario.source, story.grading
     moments = _moments(rng, created_at, story.ends_at, source.activity_grain_ticks)
     alert_id, provider_alert_id = make_ids(source.alert_id_prefix, rng, created_at)

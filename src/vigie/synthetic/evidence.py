@@ -1,7 +1,7 @@
 """Evidence: the entities of an alert, each with the keys of its type.
 
-Keys without a value are left out. Their order is the documented one of all 31 (contract 5.6); undocumented
-keys stand behind those they belong to.
+Keys without a value are left out. Their order is the documented one of all 31; undocumented keys stand behind
+those they belong to. Source: docs/api/incident-document.md, "Entity".
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -68,7 +68,10 @@ def _incident(world: _World, plan: Plan) -> Fields:
 
 
 def _redirected(world: _World, plan: Plan) -> Fields:
-    """What is left of an incident whose alerts have gone to another one. Source: contract 11."""
+    """What is left of an incident whose alerts have gone to another one.
+
+    Source: docs/api/incident-document.md, "Merged incidents".
+    """
     return {
         "incidentId": plan.incident_id,
         "incidentUri": _uri(world, plan),

@@ -68,7 +68,7 @@ def _person(rng: SeededRandom, number: int, given: str, family: str) -> Person:
     address = f"{name}@{inventory.MAIL_DOMAIN}"
     account: Fields = {"accountName": name}
     if rng.chance(0.85):
-        # An empty domain is what accounts of single machines come with; contract 5.1.
+        # Accounts of a single machine have an empty domain: docs/api/incident-document.md, "Entity".
         account["domainName"] = inventory.LOGON_DOMAIN if rng.chance(0.97) else ""
         account["userSid"] = f"{inventory.SID_OF_DOMAIN}-{1104 + number}"
     account |= {"aadUserId": rng.guid(), "userPrincipalName": address}

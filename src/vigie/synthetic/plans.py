@@ -1,7 +1,7 @@
-"""Which incidents there are, when, and how large: settled before any of them is told.
+"""The plan of generated incidents: which there are, when, and how large, settled before any is written.
 
-The mix follows what captured answers show (contract clients.md 3): three in ten were redirected, up to five
-of them to the same one, most of the others hold one alert, and a few hold up to 22.
+The mix follows captured answers: three in ten were redirected, up to five of them to the same one, most of the
+others hold one alert, and a few hold up to 22. docs/api/incident-document.md, "Merged incidents".
 """
 
 from collections.abc import Iterator

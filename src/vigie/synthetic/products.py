@@ -1,4 +1,4 @@
-"""The products that raise alerts, by the names of contract 5.8 and, where that is silent, of graph.md 5.4."""
+"""The products that raise alerts. Source: docs/api/incident-document.md, "Products and alert ids"."""
 
 from dataclasses import dataclass
 

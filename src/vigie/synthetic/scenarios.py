@@ -166,7 +166,7 @@ SCENARIOS = (
         source=CUSTOM,
         detection_source="CustomDetection",
         detector_id="dd75ef1b-a557-4e75-83c8-396ebe77367b",
-        # Names of hand-made rules come with whatever was pasted into them; contract 5.1.
+        # Names of hand-made rules come with whatever was pasted into them: docs/api/incident-document.md.
         title="NH-017 archive made and uploaded within the hour\u200b",
         description=(
             "Hunting rule NH-017.\nA packed archive of more than 200 MB was written and the same process "

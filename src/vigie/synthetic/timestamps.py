@@ -25,7 +25,9 @@ def written(moment: int) -> str:
 
 
 def database_rounded(moment: int) -> int:
-    """The first point at or after the moment on the 1/300 s grid of the service's database (contract 5.1).
+    """The first point at or after the moment on the 1/300 s grid of the service's database.
+
+    Source: docs/api/incident-document.md, "Times".
 
     Rounding goes up only, so that what follows a rounded moment in a story also follows it in print.
     """

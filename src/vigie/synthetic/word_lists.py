@@ -1,4 +1,7 @@
-"""The words that generated incidents choose from. Source: contract 5.6 and 5.7; free text is invented."""
+"""The words that generated incidents choose from; free text is invented.
+
+Source: docs/api/incident-document.md, "Enumerations".
+"""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where the incidents are in an object that is none: what captures and test data wrap around an answer."""
+"""Envelopes around incidents: what captures and test data wrap around an answer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which of the accepted formats is ahead on a tape, or in a document: lines, a list answer, an incident."""
+"""Detection of the format of an import: lines, a list answer, an incident."""
 
 import re
 from typing import Final

@@ -35,7 +35,7 @@ def history_line(entry: HistoryEntry) -> bytes:
 
 def is_history_line(text: bytes) -> bool:
     """Whether this is an entry of a history, and so no incident."""
-    # Looking at the start costs next to nothing, and no incident of the vendor starts so.
+    # Looking at the start costs next to nothing, and no incident starts so.
     if not _HEAD.match(text):
         return False
     try:
