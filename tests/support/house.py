@@ -131,9 +131,9 @@ def a_key_ring() -> KeyRing:
 
 
 def settings_in(folder: Path, **sections: Any) -> Settings:
-    """The settings of a house in a folder: quick to notice changes, quiet, on any free port."""
+    """The settings of a house in a folder: quick to notice changes, quiet, on any free port, and nobody waits."""
     return Settings(
-        server=sections.get("server", ServerSettings(port=0)),
+        server=sections.get("server", ServerSettings(port=0, anonymous_answers_per_second=10**6)),
         database=sections.get("database", database_in(folder)),
         keys=sections.get("keys", keys_in(folder)),
         # Beside a store in PostgreSQL would be in the working directory.

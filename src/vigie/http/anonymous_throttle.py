@@ -6,7 +6,7 @@ has to wait for each answer gets no more of it than it has connections.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from time import monotonic
 
@@ -23,9 +23,16 @@ HELD_MAX = 1000
 class AnonymousThrottle:
     """Counts answers by the second, and holds those that are too many."""
 
-    def __init__(self, answers_per_second: int, *, held_seconds: float = HELD_SECONDS) -> None:
+    def __init__(
+        self,
+        answers_per_second: int,
+        *,
+        held_seconds: float = HELD_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._answers_per_second = answers_per_second
         self._held_seconds = held_seconds
+        self._clock = clock
         self._second = 0
         self._count = 0
         self._held_count = 0
@@ -33,7 +40,7 @@ class AnonymousThrottle:
 
     async def wait(self) -> bool:
         """Wait before an answer is sent, if there have been too many within this second; whether it did."""
-        if self._second != (second := int(monotonic())):
+        if self._second != (second := int(self._clock())):
             self._second, self._count = second, 0
         self._count += 1
         if self._count <= self._answers_per_second or self._held_count >= HELD_MAX:

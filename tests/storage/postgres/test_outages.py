@@ -1,7 +1,6 @@
 """A PostgreSQL that refuses while Vigie serves: 503 until it is put right, one warning, and no restart."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from vigie.storage.postgres.failures import KINDS, Kind, NoHostTaken, is_outage,
 
 PASSWORD = "right"
 BACK_SECONDS_MAX = 20.0
-READY_SECONDS = 1.1
 CALLS = (
     ("GET", "/api/incidents/1"),
     ("GET", "/api/incidents"),
@@ -61,9 +59,11 @@ class Served:
 
     def statuses(self) -> list[tuple[int, bool]]:
         """How it answers each of CALLS, and whether it says when to come again."""
-        # What /readyz answers is at most a second old.
-        time.sleep(READY_SECONDS)
         return [self._call(method, path) for method, path in CALLS]
+
+    def becomes(self, status: int) -> bool:
+        """Whether it comes to say so of its readiness, which it looks at once in a second."""
+        return eventually(lambda: self._call("GET", "/readyz")[0] == status, within_seconds=BACK_SECONDS_MAX)
 
     def _call(self, method: str, path: str) -> tuple[int, bool]:
         body = json.dumps({"assignedTo": "ana@contoso.example"}).encode() if method == "PATCH" else None
@@ -140,6 +140,7 @@ def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_p
     if "RENAME" in broken:
         server.sql("ALTER DATABASE other ALLOW_CONNECTIONS true")
     end_sessions(server)
+    assert running.becomes(503)
     refused = [running.statuses() for _ in range(3)]
     assert eventually(lambda: len(running.events("directory_not_read")) > warned, within_seconds=10)
     server.sql(mended)
@@ -170,6 +171,8 @@ def test_whoever_may_not_use_the_tables_or_does_not_find_them_is_answered_503(
     assert running.statuses() == [(200, False)] * len(CALLS)
 
     server.sql(broken, database="vigie")
+    # Readiness does not look at that column.
+    assert running.becomes(200 if "document" in broken else 503)
     refused = running.statuses()
     server.sql(mended, database="vigie")
 
