@@ -1,4 +1,4 @@
-"""The fast lane and the plain way are twins: the same answers, lines, counts and quotas, whatever is sent."""
+"""The fast path and the standard path are twins: the same answers, lines, counts and quotas, whatever is sent."""
 
 import asyncio
 import io
@@ -25,7 +25,7 @@ from tests.support.builders import a_redirected_stub, an_alert, an_audit_context
 from tests.support.house import Clock, House, RunningHouse, eventually
 from vigie.config.settings import QuotaSettings
 from vigie.core.instants import Instant
-from vigie.http.protocol import Limits, limited_protocol
+from vigie.http.protocol import Limits
 from vigie.observability.access_log import AccessLog
 from vigie.observability.log_writer import LogWriter
 from vigie.runtime.container import Components, build_components
@@ -50,7 +50,7 @@ class Twin:
     written: io.BytesIO
     log: AccessLog
     state: ServerState
-    plain_count: int = 0
+    standard_count: int = 0
 
     def new_lines(self) -> list[dict[str, Any]]:
         """The log since it was last looked at, without what differs between any two requests."""
@@ -112,8 +112,10 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
     log = AccessLog(LogWriter(written), enabled=True)
     async with AsyncExitStack() as stack:
         # Answers are not held back here: that goes by the clock on the wall, and would hold up the examples.
-        unhurried = msgspec.structs.replace(running.settings.server, anonymous_answers_per_second=10**9)
-        settings = msgspec.structs.replace(running.settings, server=unhurried)
+        server_settings = msgspec.structs.replace(
+            running.settings.server, anonymous_answers_per_second=10**9, fast_path=is_fast
+        )
+        settings = msgspec.structs.replace(running.settings, server=server_settings)
         installation = await stack.enter_async_context(opened(settings, create=False))
         with (
             patch("vigie.runtime.container.now", wall.now),
@@ -121,17 +123,13 @@ async def a_twin(house: House, *, is_fast: bool, keep_alive_seconds: int = 5) ->
         ):
             parts = await build_components(installation, running.url, log)
         on_refused = parts.metrics.connection_refusals.count
-        kind = (
-            parts.connection_protocol(Limits(), on_refused)
-            if is_fast
-            else limited_protocol(Limits(), on_refused)
-        )
+        kind = parts.connection_protocol(Limits(), on_refused)
         state = ServerState()
         state.default_headers = [DATE]
         twin = Twin(parts=parts, wall=wall, steady=steady, port=0, written=written, log=log, state=state)
 
         async def counted(scope: Any, receive: Any, send: Any) -> None:
-            twin.plain_count += 1
+            twin.standard_count += 1
             await parts.app(scope, receive, send)
 
         config = uvicorn.Config(
@@ -326,7 +324,7 @@ async def say(twin: Twin, said: list[Step], tokens: dict[str, str]) -> tuple[obj
         twin.wall.forward(seconds=step.pause_seconds)
         twin.steady.forward(seconds=step.pause_seconds)
     await client.close()
-    # The plain way counts and writes after its answer has gone out.
+    # The standard path counts and writes after its answer has gone out.
     await asyncio.sleep(0.005)
     twin.wall.forward(seconds=-sum(step.pause_seconds for step in said))
     shown = [re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-", b"-", each) for each in client.received]
@@ -336,14 +334,14 @@ async def say(twin: Twin, said: list[Step], tokens: dict[str, str]) -> tuple[obj
 class Twins:
     """Both ways over one store, on one loop."""
 
-    def __init__(self, runner: asyncio.Runner, plain: Twin, fast: Twin) -> None:
+    def __init__(self, runner: asyncio.Runner, standard: Twin, fast: Twin) -> None:
         self._runner = runner
-        self.plain = plain
+        self.standard = standard
         self.fast = fast
 
     def say(self, said: list[Step], tokens: dict[str, str]) -> tuple[tuple[object, ...], ...]:
         """All that there is to see of each way."""
-        return tuple(self._runner.run(say(twin, said, tokens)) for twin in (self.plain, self.fast))
+        return tuple(self._runner.run(say(twin, said, tokens)) for twin in (self.standard, self.fast))
 
 
 @pytest.fixture(scope="module")
@@ -363,33 +361,33 @@ def twins(generous_house: House) -> Iterator[Twins]:
 def test_both_ways_answer_count_log_and_spend_alike(
     twins: Twins, tokens: dict[str, str], said: list[Step]
 ) -> None:
-    plain, fast = twins.say(said, tokens)
+    standard, fast = twins.say(said, tokens)
 
-    assert fast == plain
+    assert fast == standard
 
 
 @pytest.mark.parametrize("extra", ["", "Client-Request-Id: 48f6b1c2-e5d7-4a30-b9f8-27c3d06a1e54\r\n"])
-def test_a_connection_that_asks_again_is_answered_by_the_lane(
+def test_a_connection_that_asks_again_is_answered_by_the_fast_path(
     twins: Twins, tokens: dict[str, str], extra: str
 ) -> None:
     asked = tuple(("GET", f"/api/incidents/{number}") for number in (1, 3, 4, 6, 1, 3, 4, 6))
-    before = twins.fast.plain_count
+    before = twins.fast.standard_count
 
-    plain, fast = twins.say([replace(PLAIN, requests=asked, extra=extra)], tokens)
+    standard, fast = twins.say([replace(PLAIN, requests=asked, extra=extra)], tokens)
 
     # The first two say the same: what has been said once is no habit.
-    assert twins.fast.plain_count - before == 2
-    assert fast == plain
+    assert twins.fast.standard_count - before == 2
+    assert fast == standard
 
 
 def test_whoever_says_something_else_each_time_has_no_habit(twins: Twins, tokens: dict[str, str]) -> None:
     said = [replace(PLAIN, requests=(("GET", "/api/incidents/1"),), token=token) for token in tokens] * 2
-    before = twins.fast.plain_count
+    before = twins.fast.standard_count
 
-    plain, fast = twins.say(said, tokens)
+    standard, fast = twins.say(said, tokens)
 
-    assert twins.fast.plain_count - before == len(said)
-    assert fast == plain
+    assert twins.fast.standard_count - before == len(said)
+    assert fast == standard
 
 
 @pytest.fixture
@@ -436,7 +434,7 @@ def test_an_incident_that_is_removed_is_missing_on_a_connection_that_has_read_it
     assert status_of(connection, path, token) == 404
 
 
-def test_a_connection_is_kept_while_the_lane_answers_on_it_and_closed_when_it_falls_silent(
+def test_a_connection_is_kept_while_the_fast_path_answers_on_it_and_closed_when_it_falls_silent(
     generous_house: House, tokens: dict[str, str]
 ) -> None:
     async def scene() -> tuple[int, bytes]:
@@ -446,12 +444,12 @@ def test_a_connection_is_kept_while_the_lane_answers_on_it_and_closed_when_it_fa
             for _ in range(6):
                 await client.send(request, None)
                 await asyncio.sleep(0.4)
-            asked_plainly, streams = twin.plain_count, client.streams
+            asked_on_standard_path, streams = twin.standard_count, client.streams
             assert streams is not None
             async with asyncio.timeout(5):
                 rest = await streams[0].read()
             await client.close()
-            return asked_plainly, rest
+            return asked_on_standard_path, rest
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(scene()) == (2, b"")

@@ -28,6 +28,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "server.body_seconds": 3600,
     "server.write_seconds": 60,
     "server.anonymous_answers_per_second": 1,
+    "server.fast_path": False,
     "tls.mode": "auto",
     "tls.names": ["vigie.example", "10.0.0.1", "::1"],
     "tls.folder": "/var/lib/vigie/tls",
@@ -274,7 +275,15 @@ def refusal_in(load: Callable[[], object]) -> str:
 
 
 def as_variable(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def wrong_variables(setting: Setting) -> list[str]:
+    if isinstance(setting.default, bool):
+        return ["", "True", "yes", "1", "true "]
+    return WRONG_NUMBERS if isinstance(setting.default, int | float) else ["no such\tvalue"]
 
 
 def test_without_a_file_or_variables_everything_has_its_default() -> None:
@@ -316,7 +325,10 @@ def test_every_setting_is_taken_from_the_command_line(setting: Setting) -> None:
 @pytest.mark.parametrize("value", WRONG_VALUES)
 @every_setting_in_turn
 def test_a_wrong_value_in_the_file_is_refused_with_what_is_allowed(setting: Setting, value: str) -> None:
-    message = refusal_with(f"[{setting.section}]\n{setting.key} = {value}\n")
+    # The one right value among them.
+    written = "1" if isinstance(setting.default, bool) and value == "true" else value
+
+    message = refusal_with(f"[{setting.section}]\n{setting.key} = {written}\n")
 
     assert message.startswith(f"vigie.toml: [{setting.section}] {setting.key} = ")
     assert message.endswith(f": must be {setting.allowed}")
@@ -325,7 +337,7 @@ def test_a_wrong_value_in_the_file_is_refused_with_what_is_allowed(setting: Sett
 @every_setting_in_turn
 def test_a_wrong_value_in_a_variable_is_refused_with_what_is_allowed(setting: Setting) -> None:
     for variable in setting.variables:
-        for text in WRONG_NUMBERS if isinstance(setting.default, int | float) else ["no such\tvalue"]:
+        for text in wrong_variables(setting):
             message = refusal_with(environ={variable: text})
 
             assert message.startswith(f"environment {variable}: [{setting.section}] {setting.key} = ")

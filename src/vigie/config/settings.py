@@ -40,6 +40,10 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         rules.Count,
         "Answers of a kind to unauthenticated clients in a second, a quarter as many pages; more are delayed.",
     ] = 100
+    fast_path: Annotated[
+        bool,
+        "Whether repeated requests for an incident take the fast path; the answers are the same without it.",
+    ] = True
 
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -76,6 +76,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         kind, *notes = get_args(self.declared)
         if self.rule:
             return self.rule.allowed
+        if kind is bool:
+            return "true or false"
         if get_origin(kind) is Literal:
             return "one of " + ", ".join(get_args(kind))
         limits = next(note for note in notes if isinstance(note, Meta))
@@ -351,6 +353,8 @@ def _parsed(setting: Setting, text: str) -> object:
     """The value that TOML would hold; a text that is no number stays one, and is refused with the rest."""
     if isinstance(setting.default, tuple):
         return [entry.strip() for entry in text.split(",")] if text else []
+    if isinstance(setting.default, bool):
+        return {"true": True, "false": False}.get(text, text)
     if isinstance(setting.default, int) and re.fullmatch(_WHOLE_NUMBER, text):
         return int(text)
     if isinstance(setting.default, float) and re.fullmatch(_WHOLE_NUMBER + _FRACTION, text):

@@ -107,7 +107,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
         access=access,
         quotas=(quotas.get, quotas.list, quotas.update),
         match=defender.matcher(routes),
-        fast_path=partial(fast_path_protocol, fast_path),
+        fast_path=partial(fast_path_protocol, fast_path) if settings.server.fast_path else None,
     )
 
 

@@ -1,10 +1,11 @@
-"""The fast lane over PostgreSQL, while that takes its time: nobody is answered out of turn, twice or not at all."""
+"""The fast path over PostgreSQL, while that takes its time: nobody is answered out of turn, twice or not at all."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -55,7 +56,7 @@ def requests_for(tokens: dict[str, str], *numbers: int) -> list[bytes]:
 async def a_used_connection(
     twin: Twin, tokens: dict[str, str]
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection whose next request is the lane's."""
+    """A connection whose next request the fast path takes."""
     client = Client(twin)
     for request in requests_for(tokens, 1, 1, 1):
         await client.send([request], None)
@@ -77,20 +78,20 @@ def test_what_comes_behind_a_request_that_waits_is_answered_after_it(
             a_twin(shared_house, is_fast=True) as twin,
             a_used_connection(twin, tokens) as (reader, writer),
         ):
-            asked_plainly = twin.plain_count
+            asked_on_standard_path = twin.standard_count
             async with a_slow_store(shared_house):
                 for request in requests_for(tokens, 1, 3, 6):
                     writer.write(request)
                     await asyncio.sleep(0.05)
             answers = [await next_answer(reader, is_head=False) for _ in range(3)]
-            return answers, twin.plain_count - asked_plainly
+            return answers, twin.standard_count - asked_on_standard_path
 
-    answers, asked_plainly = run_scene(scene)
+    answers, asked_on_standard_path = run_scene(scene)
 
     numbers = [json.loads(answer.partition(b"\r\n\r\n")[2])["incidentId"] for answer in answers]
     assert numbers == [1, 3, 6]
-    # Two came in one piece in the end, and the lane takes one at a time.
-    assert asked_plainly <= 2
+    # Two came in one piece in the end, and the fast path takes one at a time.
+    assert asked_on_standard_path <= 2
 
 
 def test_a_server_that_stops_answers_what_waits_and_closes(
@@ -152,6 +153,25 @@ def test_damage_met_after_waiting_is_answered_as_anywhere(
             return [each[9:12] for each in client.received]
 
     assert run_scene(scene) == [b"200", b"200", b"200", b"503", b"503"]
+
+
+def test_switched_off_every_request_takes_the_standard_path_to_the_same_answers(
+    shared_house: House, tokens: dict[str, str]
+) -> None:
+    async def scene(*, is_fast: bool) -> tuple[int, list[bytes]]:
+        async with a_twin(shared_house, is_fast=is_fast) as twin:
+            client = Client(twin)
+            for request in requests_for(tokens, 1, 3, 6, 1):
+                await client.send([request], None)
+            await client.close()
+            return twin.standard_count, [each.partition(b"\r\n\r\n")[2] for each in client.received]
+
+    standard_count, answers = run_scene(partial(scene, is_fast=False))
+    few, same_answers = run_scene(partial(scene, is_fast=True))
+
+    assert (standard_count, few) == (4, 2)
+    assert len(answers) == 4
+    assert answers == same_answers
 
 
 async def damage(house: House, number: int) -> None:
