@@ -1,4 +1,4 @@
-"""Who asks: the tokens of a store's callers, and what a peer must know to accept them too."""
+"""The callers of a store: their tokens, and what a peer must know to accept them too."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What slices say: medians, extremes, ratios round by round, and whether the machine was quiet. No I/O."""
+"""Figures of time slices: medians, extremes, ratios round by round, and whether the machine was quiet. No I/O."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

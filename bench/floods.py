@@ -1,4 +1,4 @@
-"""What a flood of strangers does to those who read with good tokens: `python -m bench.floods --help`.
+"""A flood of strangers beside readers with good tokens: `python -m bench.floods --help`.
 
 Serves a store with the real program, pinned to one core, and loads it from another: readers alone and the same
 readers beside each flood, in turn. Every connection sends its next request when the last is answered. What counts

@@ -1,4 +1,4 @@
-"""What is to be reached, and whether a run has reached it. No I/O."""
+"""Goals, and whether a run has reached them. No I/O."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

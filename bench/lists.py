@@ -1,4 +1,4 @@
-"""How long lists take, over stores of different sizes: `python -m bench.lists --help`, in the root of the tree.
+"""The time of lists, over databases of different sizes: `python -m bench.lists --help`, in the root of the tree.
 
 Times the filters and orders of real clients (tests/support/client_filters.py), for a caller who sees the whole
 tenant and for one who sees half of it: from the question to the last byte of the page, in the process and

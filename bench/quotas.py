@@ -1,4 +1,4 @@
-"""What counting a call costs, and a soak of servers that share a quota: `python -m bench.quotas --help`.
+"""The cost of counting a call, and a soak of servers that share a quota: `python -m bench.quotas --help`.
 
 `call` times a call in memory and in Valkey on the loopback, alone and many at once. `reads` is the CPU that one
 server uses for reading an incident over HTTP, with either. `soak` lets three servers over

@@ -1,4 +1,4 @@
-"""What a run has found: one line of JSON for each thing, written when it is known, and read again for reports."""
+"""Results of a run: one line of JSON for each thing, written when it is known, and read again for reports."""
 
 import os
 import platform

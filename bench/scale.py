@@ -1,4 +1,4 @@
-"""What reads, lists and updates cost where there are millions of incidents: `python -m bench.scale --help`.
+"""The cost of reads, lists and updates among millions of incidents: `python -m bench.scale --help`.
 
 Fills a small store and a large one with generated incidents of one alert, and times the same on both by turns, so
 that what else goes on in the machine meets both alike: an incident by its number, every client filter of

@@ -1,4 +1,4 @@
-"""What checking an RS256 signature costs by itself, on the servers' core."""
+"""The cost of checking an RS256 signature by itself, on the servers' core."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What is asked for: stores filled by `vigie generate` and `vigie import`, and kept for the next run."""
+"""Databases to measure: filled by `vigie generate` and `vigie import`, and kept for the next run."""
 
 import asyncio
 import json

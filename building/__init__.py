@@ -1,1 +1,1 @@
-"""What is made when the package is built. None of it is installed."""
+"""Code that runs when the package is built. None of it is installed."""

@@ -1,4 +1,4 @@
-"""What hatchling runs when it builds a wheel, also that of an editable install."""
+"""The hook that hatchling runs when it builds a wheel, also that of an editable install."""
 
 import json
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What Vigie promises, as sentences that can be run."""
+"""The promises of Vigie, as sentences that can be run."""

@@ -1,4 +1,4 @@
-"""What every test may ask for, and how properties are tried."""
+"""Fixtures of every test, and the profile of property tests."""
 
 from collections.abc import Iterator
 

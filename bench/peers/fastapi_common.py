@@ -1,4 +1,4 @@
-"""What both FastAPI peers share: the engine, the session, the caller of a request."""
+"""The parts that both FastAPI peers share: the engine, the session, the caller of a request."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated

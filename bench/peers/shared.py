@@ -1,4 +1,4 @@
-"""What every peer does alike: check a token, keep both windows, leave out what is out of sight.
+"""The work that every peer does alike: check a token, keep both windows, leave out what is hidden.
 
 It is what Vigie does, written as one would beside a framework: nothing is remembered between two requests but
 the quota.

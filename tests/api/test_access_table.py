@@ -1,4 +1,4 @@
-"""Who gets what answer from which route: every route there is, in one table."""
+"""The access table: every route there is, with the answer that each kind of caller gets."""
 
 import re
 from collections.abc import Callable

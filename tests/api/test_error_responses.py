@@ -21,7 +21,7 @@ from vigie.ui.sign_in.error_pages import PAGE_ERROR_RESPONSES
 ERRORS = DOCS / "errors.md"
 HEADING = re.compile(r"^### (\w+) · (\d{3}) · (\w+)$", re.MULTILINE)
 
-# Contract 6.3, "Documented error codes", and what it says of 405, 429 and 503.
+# docs/api/README.md, "Errors"; and DisabledFeature, which Microsoft documents and Vigie never answers.
 CODES_OF_THE_API = {
     400: {"BadRequest", "ODataError", "InvalidInput", "InvalidRequestBody"},
     401: {"Unauthorized"},

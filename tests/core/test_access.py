@@ -1,4 +1,4 @@
-"""What a caller may do and know: permissions by the kind of token, exposure as a union of assignments."""
+"""Access: permissions by the kind of token, exposure as a union of assignments."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ EVERY_PERMISSION = [
     "Incident.ReadWrite.All",
     "Incident.Read",
     "Incident.ReadWrite",
-    # None of these: contract 3.2, "Traps".
+    # None of these: names of other products, and spellings that are seen in guides.
     "Incidents.Read.All",
     "incident.read.all",
     "SecurityIncident.Read.All",

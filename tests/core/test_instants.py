@@ -53,7 +53,7 @@ def test_later_times_are_greater_numbers(one: Instant, other: Instant) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        # The shapes seen on the wire: contract 5.1.
+        # The shapes seen on the wire: docs/api/incident-document.md, "Times".
         "2026-02-11T07:41:59Z",
         "2026-02-11T07:41:57.29Z",
         "2026-02-11T07:41:22.088Z",

@@ -1,4 +1,4 @@
-"""Where letters may be in any case: ASCII letters alone, and by one function wherever names decide anything."""
+"""Letter case: ASCII letters alone, and one function wherever names decide anything."""
 
 import ast
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What is done to several servers while they work: processes killed, standbys promoted, all started at once."""
+"""Faults under load: processes killed, replicas promoted, servers all started at once."""

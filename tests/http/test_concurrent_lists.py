@@ -1,4 +1,4 @@
-"""How many lists one caller may read at once, so that slow readers leave the store to others."""
+"""The lists one caller may read at once, so that slow readers leave the database to others."""
 
 import socket
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""What a connection may cost, asked of a real uvicorn over loopback sockets, with short deadlines."""
+"""The limits of a connection, tried on a real uvicorn over loopback sockets, with short deadlines."""
 
 import asyncio
 import contextlib

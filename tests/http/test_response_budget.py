@@ -1,4 +1,4 @@
-"""How much of large incidents may be on its way at once: callers who do not read hold no memory to speak of."""
+"""The budget of large answers: callers who do not read hold no memory to speak of."""
 
 import asyncio
 import gzip

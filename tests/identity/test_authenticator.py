@@ -1,4 +1,4 @@
-"""From a token to its caller: checked once, remembered within bounds, forgotten when anything changes."""
+"""The authenticator: a token checked once, remembered within bounds, forgotten when anything changes."""
 
 import asyncio
 import json

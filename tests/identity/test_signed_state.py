@@ -1,4 +1,4 @@
-"""What a browser brings back: only what was sealed here, for this purpose, for this browser, and in time."""
+"""Signed state: opened only for its purpose, for its browser, and in time."""
 
 from pathlib import Path
 

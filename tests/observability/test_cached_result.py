@@ -1,4 +1,4 @@
-"""What is found out once in a while: shared by all who ask meanwhile, and never older than is said."""
+"""A cached result: shared by all who ask meanwhile, and never older than is said."""
 
 import asyncio
 

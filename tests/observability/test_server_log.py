@@ -1,4 +1,4 @@
-"""What `vigie serve` logs, and where: the real program on pipes, files and terminals."""
+"""The log of `vigie serve`: the real program on pipes, files and terminals."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""What is released: the wheel has the program, the source archive what is needed to change it, and neither more."""
+"""The packages of a release: the wheel has the program, the source archive what is needed to change it."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What callers have changed last, in Valkey: told only when it is certain, and never behind what was answered."""
+"""The last changes of callers in Valkey: told only when certain, and never behind what was answered."""
 
 import asyncio
 import re

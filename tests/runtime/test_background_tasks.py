@@ -1,4 +1,4 @@
-"""What goes on beside the answers goes on whatever happens."""
+"""Background tasks go on whatever happens."""
 
 import asyncio
 import io

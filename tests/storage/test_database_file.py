@@ -238,7 +238,9 @@ def test_a_server_whose_file_is_overwritten_answers_503_and_never_500(filled: st
     # 403 is for those that are redirected, which nobody may update.
     assert {status for status, _ in answers} <= {200, 403, 503}
     assert answers[503, "5"] > 10
-    assert [event for event in events_in(log) if event["event"] in ("internal_error", "chore_ended")] == []
+    assert [
+        event for event in events_in(log) if event["event"] in ("internal_error", "background_task_failed")
+    ] == []
 
 
 def test_a_document_that_was_overwritten_is_told_from_a_defect(filled: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads of one turn of the loop share a snapshot: nobody sees it, above all not who has just written."""
+"""Snapshots shared by the reads of one turn of the loop: no caller notices."""
 
 import asyncio
 import sqlite3

@@ -1,1 +1,1 @@
-"""What tests share: servers, databases, clients and documents to test with."""
+"""Support for tests: servers, databases, clients and documents."""

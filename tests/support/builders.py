@@ -113,7 +113,7 @@ def an_incident(*alerts: Document, **changes: object) -> Document:
 
 
 def a_redirected_stub(target: int, **changes: object) -> Document:
-    """What is left of an incident that was merged into another. Source: contract 14.2."""
+    """The stub of an incident that was merged: docs/api/incident-document.md, "Merged incidents"."""
     stub = an_incident(status="Redirected", severity="UnSpecified", redirectIncidentId=target)
     return {**stub, "tags": [], "alerts": [], **changes}
 

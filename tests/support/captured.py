@@ -1,4 +1,4 @@
-"""Where answers of the real service lie, captured: they belong to others and are no part of the project."""
+"""Captured answers of the real service: they belong to others and are no part of the project."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What real clients ask lists for: the filters and orders of clients.md, section 1, in the names of this API.
+"""The filters and orders that real clients send, in the names of this API.
 
 Moments are named by how many incidents are newer: `{created[300]}` is the creation of the 300th newest, so that a
 filter finds as many in a small store as in a large one.

@@ -1,4 +1,4 @@
-"""What a list answers, worked out without a database: filters over documents, sorting, slicing."""
+"""Lists worked out without a database: filters over documents, sorting, slicing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

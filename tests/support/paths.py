@@ -1,4 +1,4 @@
-"""Where the project lies, whichever folder a test is in."""
+"""Paths of the project, in whichever folder a test is."""
 
 from pathlib import Path
 

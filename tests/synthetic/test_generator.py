@@ -1,4 +1,4 @@
-"""Generated incidents: the same every time, shaped as the contract says, of every kind, and fast to make."""
+"""Generated incidents: the same every time, as docs/api/incident-document.md says, of every kind, fast to make."""
 
 import ipaddress
 import json

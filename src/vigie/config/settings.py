@@ -62,7 +62,7 @@ class TlsSettings(Section, frozen=True, kw_only=True):
         rules.Names, "What auto's certificate is for, beside the loopback, this machine and the public URL."
     ] = ()
     folder: Annotated[rules.Folder, "Where auto keeps what it makes; empty: beside the store."] = ""
-    cert: Annotated[rules.File, "A certificate and its chain in PEM, from elsewhere; used with key."] = ""
+    cert: Annotated[rules.File, "A certificate of your own with its chain, in PEM; used with key."] = ""
     key: Annotated[rules.File, "The private key of cert in PEM, without a passphrase."] = ""
     check_seconds: Annotated[
         rules.CheckSeconds, "How often the certificate's age and files are looked at, to renew it in time."

@@ -1,4 +1,4 @@
-"""What a caller may do, and what a caller may know about."""
+"""Access: the permissions of a caller, and the exposure that says which alerts the caller may know about."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ READ_PERMISSIONS = {
     CallerKind.APPLICATION: ("Incident.Read.All", "Incident.ReadWrite.All"),
     CallerKind.USER: ("Incident.Read", "Incident.ReadWrite"),
 }
-"""The token permissions of which any one allows reading. Source: contract 3.2."""
+"""The token permissions of which any one allows reading. Source: docs/api/README.md, "Permissions"."""
 
 WRITE_PERMISSIONS = {kind: names[1:] for kind, names in READ_PERMISSIONS.items()}
 """Those of which any one allows updating too."""
@@ -70,7 +70,7 @@ Principal = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Whoever sent the request, as far as a checked token and the directory prove it.
+    """The sender of a request, as far as a checked token and the directory prove it.
 
     `granted` are the permissions that the token states, whatever they are; of one of our own, those that its
     application still has. `exposure` is None for a user
@@ -153,8 +153,8 @@ def exposure_of(
 def require_read(caller: Caller) -> Exposure:
     """The exposure with which the caller may read incidents. Raises PermissionMissing when it may not.
 
-    Source: contract 3.2 and 4.1: a token permission, and for users also view-data. An application sees the
-    whole tenant.
+    Source: docs/api/README.md, "Permissions": a token permission, and for users also view-data. An application
+    sees the whole tenant.
     """
     return _require(caller, READ_PERMISSIONS[caller.kind])
 

@@ -1,4 +1,4 @@
-"""Who and what a tenant knows: applications, users, roles, device groups. Plain values."""
+"""The directory of a tenant: applications, users, roles, device groups. Plain values."""
 
 from dataclasses import dataclass
 

@@ -97,7 +97,7 @@ class InvalidBody(Refusal):
 
 
 class DisallowedOperation(Refusal):
-    """Something that cannot be done to this incident, whoever asks."""
+    """Something that cannot be done to this incident by any caller."""
 
 
 class BodyTooLarge(Refusal):

@@ -43,7 +43,7 @@ def parse_instant(text: str) -> Instant:
 def format_instant(instant: Instant) -> str:
     """Write a time as the API does: UTC, up to seven decimals, trailing zeros and an empty fraction left out.
 
-    Source: contract 5.1, from captured answers.
+    Source: docs/api/incident-document.md, "Times".
     """
     seconds, ticks = divmod(instant, TICKS_PER_SECOND)
     days, of_day = divmod(seconds, _SECONDS_PER_DAY)

@@ -1,4 +1,4 @@
-"""How often a password may be guessed: for each name, whether anybody is called so or not."""
+"""The lockout of user names: how often a password may be guessed, for names that exist and others alike."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is kept while people sign in to applications, and of what they allowed them. Plain values."""
+"""Records of sign-ins: authorization codes, device codes, consents and token families. Plain values."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Where a browser may be sent with an authorization code: rules for redirect URIs, and when two are the same.
+"""Redirect URIs: the rules that one must keep, and when two are the same.
 
 Source: RFC 6749, 3.1.2; RFC 8252, 7 and 8.4; RFC 9700, 2.1 and 4.1.
 """

@@ -1,4 +1,4 @@
-"""How far a database has come: all that was committed up to there, and nothing that came after."""
+"""Positions in replication: everything committed up to a position is there, and nothing that came after."""
 
 from typing import NewType
 

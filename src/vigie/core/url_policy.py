@@ -1,4 +1,4 @@
-"""Which URLs may be asked at all, before anything is asked."""
+"""The policy of URLs that may be fetched, applied before anything is fetched."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Reads the body of a form into its fields, in either of the two encodings that forms have.
+"""Form bodies, read into their fields, in either of the two encodings that forms have.
 
 Source: the URL standard, 5.1, for `application/x-www-form-urlencoded`; RFC 7578 for `multipart/form-data`.
 """

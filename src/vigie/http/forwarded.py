@@ -1,4 +1,4 @@
-"""Under which scheme and host a server was called, which its answers must repeat; and from where."""
+"""The origin that a client called and the address it called from, directly or through trusted proxies."""
 
 import re
 from collections.abc import Iterable

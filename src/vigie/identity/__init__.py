@@ -1,1 +1,1 @@
-"""Who is calling: signing keys, tokens issued and checked, and the caller that a token proves."""
+"""Identity: signing keys, tokens issued and checked, and the caller that a token proves."""

@@ -1,4 +1,4 @@
-"""From a token to the caller it proves: checked once, remembered until something changes.
+"""The authenticator: the caller that a token proves, checked once and cached until something changes.
 
 The tokens of this installation and those of other issuers go one way, and no further than to their own keys.
 """

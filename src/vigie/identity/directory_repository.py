@@ -1,4 +1,4 @@
-"""What identity asks of the directory; the store answers."""
+"""The interface through which identity reads the directory; storage implements it."""
 
 from typing import Protocol
 

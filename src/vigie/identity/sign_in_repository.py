@@ -1,4 +1,4 @@
-"""What identity asks to be kept while people sign in, and afterwards; the store answers."""
+"""The interface through which identity keeps sign-in records; storage implements it."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""How often one place may try to guess: passwords, and the codes that devices show."""
+"""The throttling of guesses from one address: passwords, and the codes that devices show."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -55,7 +55,7 @@ async def background_tasks(
 
 def _log_early_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("chore_ended", chore=task.get_name(), exc_info=error)
+        log.error("background_task_failed", task=task.get_name(), exc_info=error)
 
 
 async def _watch(every_seconds: float, parts: Components) -> None:

@@ -640,7 +640,7 @@ def test_what_is_past_its_retention_answers_like_what_is_missing(tmp_path: Path)
     with RunningHouse(tmp_path, clock=clock, retention=RetentionSettings(days=30)) as running:
         house = House(running)
         token = house.a_token(lifetime_seconds=86_400)
-        # A little in the future, so that the chore that removes what is old does not come first.
+        # A little in the future, so that the task that removes what is old does not come first.
         touched_at = format_instant(clock.now())
         number = house.takes(an_incident(lastUpdateTime=touched_at))
         before = house.get(number, token).status

@@ -1,4 +1,4 @@
-"""What OData clients learn of the API: the service document and the CSDL, read by a client nobody here wrote."""
+"""The metadata for OData clients: the service document and the CSDL, read by a client of others."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

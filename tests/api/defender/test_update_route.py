@@ -53,7 +53,7 @@ CONTEXT = "/api/$metadata#Incidents/$entity"
 UNKNOWN = 987_654_321
 DAY_SECONDS = 86_400
 
-# Amendment A6: the classification, and the documented word.
+# docs/api/update-incident.md, "Classification and determination": the classification, and the documented word.
 ALIASES = {
     "CompromisedUser": ("TruePositive", "CompromisedAccount"),
     "ConfirmedUserActivity": ("InformationalExpectedActivity", "ConfirmedActivity"),

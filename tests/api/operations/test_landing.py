@@ -1,4 +1,4 @@
-"""What is at `/`: a page for browsers in their language, the same as JSON for programs."""
+"""The landing page at `/`: a page for browsers in their language, the same as JSON for programs."""
 
 from urllib.parse import urlsplit
 

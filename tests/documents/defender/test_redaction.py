@@ -1,4 +1,4 @@
-"""What is left of an incident for a scoped caller: two ways that agree, and a third written here alone."""
+"""Redaction for scoped callers: two ways that agree, and a third written here alone."""
 
 import json
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ from vigie.documents.defender.redaction import is_device_visible, redact, visibl
 Groups = frozenset[DeviceGroupLabel]
 
 
-# The definition once more, from the text of the contract (4.3) and of issue 2, and nothing of Vigie's.
+# The definition once more, from docs/api/get-incident.md, "Visibility", with nothing of the program's.
 
 
 def group_of(device: Document) -> DeviceGroupLabel:

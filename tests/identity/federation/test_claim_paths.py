@@ -1,4 +1,4 @@
-"""Where something stands among claims: found, not there, or of a type that it cannot have."""
+"""Paths of claims: found, not there, or of a type that they cannot have."""
 
 from typing import Any
 

@@ -89,7 +89,7 @@ def test_every_recipe_sets_what_has_no_good_default_for_it(tmp_path: Path) -> No
             assert issuer.as_trusted().discovery_url.startswith("https://")
 
 
-# Entra ID. Source of the forms: graph contract 9.6.
+# Entra ID. Source of the forms: docs/api/tokens.md, "Access token claims".
 
 
 def test_tokens_of_entra_id_in_version_2(tmp_path: Path) -> None:

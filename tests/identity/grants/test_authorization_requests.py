@@ -1,4 +1,4 @@
-"""What a browser brings to the authorization endpoints: what is read of it, and every trick with its address."""
+"""Authorization requests: their fields, their errors, and every trick with their address."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who gets a token, for what, and why not: every rule of the token endpoints, through HTTP."""
+"""The grant of client credentials: every rule of the token endpoints, through HTTP."""
 
 import ast
 import base64

@@ -1,4 +1,4 @@
-"""What is typed when the store is in PostgreSQL, where it differs from a store in a file."""
+"""Commands over PostgreSQL, where they differ from those over a file."""
 
 import json
 from pathlib import Path

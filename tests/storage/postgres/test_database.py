@@ -1,4 +1,4 @@
-"""What only PostgreSQL can do to a store: connections that end, others who wait, schemas that meet."""
+"""Failures that only PostgreSQL has: connections that end, others who wait, schemas that meet."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -153,7 +153,7 @@ def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_p
     assert said in warnings[-1]["reason"]
     assert len(warnings) <= 2
     assert eventually(lambda: running.events("directory_read_again") != [], within_seconds=10)
-    assert running.events("internal_error") == running.events("chore_ended") == []
+    assert running.events("internal_error") == running.events("background_task_failed") == []
 
 
 @pytest.mark.parametrize(

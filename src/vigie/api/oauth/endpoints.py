@@ -1,6 +1,6 @@
-"""The token endpoints and what is published about them, in the vendor's shapes. It does not decide.
+"""The token endpoints and the discovery documents, in Microsoft's shapes. They translate and do not decide.
 
-Source: graph contract 9; clients.md, rules 1 to 9.
+Source: docs/api/tokens.md, docs/api/discovery.md, docs/api/clients.md.
 """
 
 import base64
@@ -57,7 +57,7 @@ _SECRET_FIELDS = frozenset(
 )
 _VENDORS_CACHE = "login.windows.net"
 _VENDORS_NAMES = ("login.microsoftonline.com", _VENDORS_CACHE, "login.microsoft.com", "sts.windows.net")
-"""The names of the vendor's login, which its libraries take for one: the one to call first."""
+"""The names of Microsoft's login, which its libraries take for one: the one to call first."""
 
 
 class OAuthEndpoints:
@@ -95,7 +95,7 @@ class OAuthEndpoints:
             await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
         else:
             exchange.tenant_guid = issued.tenant_guid
-            # Whoever gets a token has proven what it took.
+            # A client that gets a token has authenticated.
             exchange.anonymous_throttles = None
             self._count_outcome(ISSUED)
             more = client_info(issued) if request.form.get("client_info") == "1" else {}
@@ -171,7 +171,7 @@ class OAuthEndpoints:
     def _names_of(self, authority: SplitResult) -> dict[str, object]:
         """All names of an authority, and under which it is called and remembered.
 
-        The vendor's are one, as far as they lead here. A name of our own is one with the port and without it.
+        Microsoft's are one, as far as they lead here. A name of our own is one with the port and without it.
         """
         name = str(authority.hostname)
         called = f"[{name}]" if ":" in name else name

@@ -1,4 +1,4 @@
-"""How a call is made with curl and in Python, told from its description."""
+"""Code samples of the API reference: each call with curl and in Python, made from its description."""
 
 import json
 from dataclasses import dataclass

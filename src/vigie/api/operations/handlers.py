@@ -41,7 +41,7 @@ class OperationsHandlers:
         self._store_failure = store_failure
 
     async def alive(self, exchange: Exchange) -> None:
-        """The process answers, at once: whoever asks may end it otherwise."""
+        """The process answers, at once: a supervisor may end it otherwise."""
         exchange.anonymous_throttles = None
         await public_answer(exchange, b"application/json", msgspec.json.encode({"status": "alive"}))
 

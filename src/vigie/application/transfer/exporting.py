@@ -1,4 +1,4 @@
-"""Writing incidents to a file, one on each line: the file is there when it is whole, and not before."""
+"""The export of incidents to a file, one on each line: the file is there when it is whole, and not before."""
 
 import errno
 import gzip

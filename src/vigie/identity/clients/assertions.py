@@ -1,6 +1,6 @@
-"""Whether a client assertion proves the application that sent it: a JSON web token signed with its certificate.
+"""Client assertions: JSON web tokens by which applications prove that they hold the key of a certificate.
 
-Source: graph contract 9.5; RFC 7523, section 3; RFC 7515, sections 4.1.7 and 4.1.8.
+Source: docs/api/tokens.md, "Client authentication"; RFC 7523, section 3; RFC 7515, sections 4.1.7 and 4.1.8.
 """
 
 import base64
@@ -108,8 +108,8 @@ class ClientAssertions:
         """Use an assertion up for an API. Raises TokenRefusal if it was before, or is somebody else's.
 
         Once for each API, by whatever name, because MSAL sends one assertion for all that it asks for within nine
-        minutes; and whoever else has got hold of it must not go on with the API that was not asked for: it stays
-        with the address that it first came from. docs/divergences.md, "Assertions are good once".
+        minutes; and somebody else who has got hold of it must not use it for the API that was not asked for: it
+        stays with the address that it first came from. docs/divergences.md, "Assertions are good once".
         """
         use = AssertionUse(
             assertion=_fingerprint(proven, "of"),
@@ -144,8 +144,8 @@ class ClientAssertions:
     def _audiences_of(self, tenant: Tenant) -> frozenset[str]:
         """The token endpoints under every name that is this installation's own, and the issuer.
 
-        Not the host that was called: an assertion made for another server would be good here for whoever
-        calls us by that server's name.
+        Not the host that was called: an assertion made for another server would be good here when we
+        are called by that server's name.
         """
         places = [name for name in (tenant.guid, tenant.domain) if name]
         endpoints = (

@@ -1,4 +1,4 @@
-"""Where in a token's claims something stands, whatever else they are: texts, or nothing.
+"""Paths of claims: values of a token read where a path leads, as texts or nothing.
 
 A path is the names of objects inside each other with dots between them, as in `realm_access.roles`; a dot that
 belongs to a name has a backslash in front of it.

@@ -1,4 +1,4 @@
-"""Fetches what issuers publish: small, quickly, over HTTPS, from where it was asked and nowhere else.
+"""The HTTP client for documents of issuers: small, within seconds, over HTTPS, without redirects.
 
 Loaded only where other issuers are trusted: the HTTP client costs 60 ms of a start.
 """

@@ -1,4 +1,4 @@
-"""What an issuer publishes about itself: where its keys are, and the keys."""
+"""OpenID discovery of an issuer: the address of its keys, and the keys."""
 
 from collections.abc import Mapping
 from typing import Any

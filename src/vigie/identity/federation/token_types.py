@@ -1,4 +1,4 @@
-"""Tells the access tokens of other issuers from ID tokens, and from whatever else an issuer signs.
+"""The types of an issuer's tokens: access tokens are told from ID tokens and from everything else it signs.
 
 Source of the rule: docs/divergences.md, "Access tokens of other issuers".
 """

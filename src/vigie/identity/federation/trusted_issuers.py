@@ -1,4 +1,4 @@
-"""What is believed of another issuer's tokens: for whom it may speak, and what its claims mean here."""
+"""Trusted issuers: the tenants that each may speak for, and the meaning of its claims here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class ApplicationMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleByClaim:
-    """A role for whoever has a value among the claims, over the whole tenant or over some device groups."""
+    """A role for users with a value among their claims, over the whole tenant or over some device groups."""
 
     value: str
     role: str

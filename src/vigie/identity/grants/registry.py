@@ -1,6 +1,6 @@
-"""Which grant a request to the token endpoint names, and who answers it.
+"""The grants of the token endpoint by their names in `grant_type`.
 
-Source: graph contract 9; the codes of refusals are those clients search error texts for.
+Source: docs/api/tokens.md, "Grants"; clients search error texts for the codes of refusals.
 """
 
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ class SigningKey:
         return {
             **self.pair.as_dict(private=False),
             "kid": self.kid,
-            # As in the head of the tokens: the vendor's have one text for both.
+            # As in the head of the tokens: Microsoft's have one text for both.
             "x5t": self.kid,
             "use": "sig",
             "alg": "RS256",
@@ -101,7 +101,7 @@ def rotate_keys(path: Path, now: Instant, clock_skew_seconds: int, *, keeps_old:
     """
     load_or_create_keys(path)
     beside = path.with_name(f"{path.name}.lock")
-    # For nobody else to open: whoever can open it can hold it.
+    # For nobody else to open: a process that can open it can hold it.
     with os.fdopen(os.open(beside, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ring = rotated(load_keys(path), now, clock_skew_seconds)

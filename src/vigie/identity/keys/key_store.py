@@ -1,4 +1,4 @@
-"""Where the signing keys of an installation are kept: in a file beside the store, or wrapped inside it."""
+"""The place of the signing keys: a file beside the database, or the database, where they are encrypted."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""What a browser is sent with to have somebody sign in, and what is wrong with it.
+"""Authorization requests: the fields with which a browser comes to sign in, and the errors in them.
 
-Source: RFC 6749, 4.1; RFC 7636; RFC 9207; RFC 9700, 2.1 and 4.1; graph contract 9.
+Source: RFC 6749, 4.1; RFC 7636; RFC 9207; RFC 9700, 2.1 and 4.1;
+docs/api/sign-in.md, "Authorization request".
 """
 
 import re
@@ -64,7 +65,7 @@ class Redirection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
-    """What an application wants of whoever signs in. Made by `AuthorizationRequests` alone, which has checked it.
+    """What an application wants of a person who signs in. `AuthorizationRequests` alone makes one, and checks it.
 
     The address in `redirection` is registered for the application. `prompt` is one of none, login, consent and
     select_account, or None; `login_hint` is who the application thinks will sign in.
@@ -235,7 +236,7 @@ def _check_response(fields: Mapping[str, str], mode: str) -> None:
 
 
 def _checked_challenge(fields: Mapping[str, str], application: Application) -> str | None:
-    """The challenge, of S256 alone: under `plain` whoever sees the request could redeem the code."""
+    """The challenge, of S256 alone: under `plain` anybody who sees the request could redeem the code."""
     challenge = fields.get("code_challenge") or None
     if challenge is None:
         if application.is_public:

@@ -140,7 +140,7 @@ class PasswordChecks:
 def _give_way() -> None:
     """Let requests go before: on Linux a thread has a priority of its own.
 
-    Not by much, for whoever waits for the interpreter waits for its thread too.
+    Not by much, for a thread that waits for the interpreter waits for this thread too.
     """
     thread = threading.get_native_id()
     # A hardened system may refuse this; then they do not give way.

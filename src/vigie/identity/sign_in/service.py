@@ -1,4 +1,4 @@
-"""How people sign in, and what they allow applications: all that pages need to know."""
+"""The sign-in service: passwords, consent and device codes, as the pages need them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class SignedInUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRequest:
-    """A device that waits: which application runs on it, and what that wants to do for whoever agrees."""
+    """A device that waits: which application runs on it, and what that wants to do for the person who agrees."""
 
     tenant: Tenant
     application: Application

@@ -1,4 +1,4 @@
-"""What a browser is given to bring back unchanged, sealed with keys that all servers of an installation share."""
+"""Signed state: texts that a browser brings back unchanged, under keys that all servers of a cluster share."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ _TIME_BYTES = 8
 
 
 class StateSigner:
-    """Seals and opens texts. What is inside can be read by whoever holds one, but not made or changed.
+    """Seals and opens texts. The holder of one can read what is inside, but not make or change it.
 
     The keys are derived from the signing keys, one for each purpose: a seal for one purpose opens nothing
     else. A key that has been rotated away opens what it sealed for as long as its tokens are accepted.

@@ -1,7 +1,7 @@
-"""Access tokens: what is in one, how one is signed, and what a checked one proves.
+"""Access tokens: their claims, their signature, and the caller that a checked one proves.
 
-Tokens are of the vendor's version 1 form, whichever endpoint they come from: the resource decides, and these
-resources ask for version 1 (graph contract 9.6).
+Tokens have Microsoft's version 1 form, whichever endpoint they come from: the resource decides the version, and
+these resources ask for version 1. Source: docs/api/tokens.md, "Access token claims".
 """
 
 import json
@@ -29,10 +29,10 @@ _ACCESS_TOKEN_TYPES = ("app", "user")
 
 
 class ClientAuthMethod(Enum):
-    """How an application proved itself, in the vendor's numbers."""
+    """How an application proved itself, in Microsoft's numbers."""
 
     NONE = "0"
-    SECRET = "1"  # noqa: S105  a number of the vendor's
+    SECRET = "1"  # noqa: S105  a number of Microsoft's
     CERTIFICATE = "2"
 
 

@@ -1,6 +1,6 @@
 """The resources that tokens are issued for, and which of them open the incidents API.
 
-Source: contract 0.1, A2, and 3.1; clients.md, rule 3.
+Source: docs/api/tokens.md, "Resources"; docs/api/clients.md, "Tokens".
 """
 
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audiences:
-    """What this installation issues tokens for: the vendor's resources and its own origins.
+    """What this installation issues tokens for: Microsoft's resources and its own origins.
 
     `origins` are those own ones as URLs of its endpoints begin; `own` has them without their ports too.
     """
@@ -76,9 +76,9 @@ class Audiences:
 def own_audiences(public_url: str, aliases: Iterable[str], tls_names: Iterable[str] = ()) -> Audiences:
     """The installation's own origins: each with and without its port, a loopback one under all its names.
 
-    Clients derive a scope from the address they call, and some drop the port (graph contract 9.1). The names
-    that its certificate is for are origins, on the same port or the usual one, but no audiences: the vendor's
-    may be among them.
+    Clients derive a scope from the address they call, and some drop the port. The names that its
+    certificate is for are origins, on the same port or the usual one, but no audiences: Microsoft's may be
+    among them.
     """
     urls = [urlsplit(lowered(url)) for url in (public_url, *aliases)]
     port = urls[0].port or _DEFAULT_PORTS[urls[0].scheme]

@@ -1,4 +1,4 @@
-"""What tokens say of whom, and the answer that they come in."""
+"""The issuance of tokens: their subjects and claims, and the answer that they come in."""
 
 from dataclasses import dataclass
 
@@ -79,7 +79,7 @@ def application_token_request(
         kind=CallerKind.APPLICATION,
         application_id=application.client_id,
         application_name=application.name,
-        # The vendor has a service principal beside the application; here one id serves for both.
+        # Microsoft has a service principal beside the application; here one id serves for both.
         object_id=application.client_id,
         granted=application.permissions if audiences.opens_incidents(resource) else (),
         proof=proof,

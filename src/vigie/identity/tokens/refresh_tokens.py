@@ -131,7 +131,7 @@ class RefreshTokenRotation:
 
 
 def _successor(sent: RefreshToken, salt: bytes) -> RefreshToken:
-    """The token after one: whoever has it, and the salt that is kept for one step only, makes it again."""
+    """The token after one: from that and the salt, which is kept for one step only, it can be made again."""
     digest = hmac.digest(salt, sent.secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return replace(sent, secret=base64.urlsafe_b64encode(digest).rstrip(b"=").decode())
 

@@ -1,6 +1,6 @@
-"""What an application asks for, and what of it a person can consent to.
+"""Scopes: the resource and permissions that an application asks for, and those that a person can consent to.
 
-Source: graph contract 9.1; clients.md, rules 1 and 3; OpenID Connect Core, 3.1.2.1 and 5.4.
+Source: docs/api/tokens.md, "Scopes"; OpenID Connect Core, 3.1.2.1 and 5.4.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def read_scope(scope: str) -> Asked:
     is_good = all(slash and name for _, slash, name in split) and len(resources) <= 1
     if not words or not is_good or len(scope) > _SCOPE_LENGTH_MAX:
         raise refused_scope(scope)
-    # Who a person is can be asked without any API; the vendor's token is then one for Graph.
+    # Who a person is can be asked without any API; Microsoft's token is then one for Graph.
     return Asked(
         resource=resources.pop() if resources else GRAPH,
         names=tuple(name for _, _, name in split),
