@@ -96,7 +96,7 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: tuple[str, ...], reason: 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--port", "70000"), "--port: [server] port = 70000: must be a whole number from 0 to 65535"),
+        (("--port", "70000"), "--port: [server] port = 70000: must be an integer from 0 to 65535"),
         (("--config", "nowhere.toml"), "nowhere.toml: cannot be read: No such file or directory"),
     ],
 )

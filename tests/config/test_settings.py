@@ -481,7 +481,7 @@ def test_flags_go_before_variables_and_variables_before_the_file() -> None:
 def test_a_wrong_value_is_refused_even_where_another_goes_before_it() -> None:
     message = refusal_with("[server]\nport = 99999\n", overrides={"server.port": 1})
 
-    assert message == "vigie.toml: [server] port = 99999: must be a whole number from 0 to 65535"
+    assert message == "vigie.toml: [server] port = 99999: must be an integer from 0 to 65535"
 
 
 @pytest.mark.parametrize(

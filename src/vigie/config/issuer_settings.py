@@ -72,9 +72,9 @@ _CLAIM = "names of claims with dots between those inside each other (\\. for a d
 _KNOWN_PERMISSIONS = f"of {', '.join(PERMISSIONS)}"
 
 _IssuerUrl = Annotated[
-    str, Rule(f"an URL without query ({_HTTPS}), with {TENANT_IN_URL} once at most", _is_issuer)
+    str, Rule(f"a URL without query ({_HTTPS}), with {TENANT_IN_URL} once at most", _is_issuer)
 ]
-_Url = Annotated[str, Rule(f"empty, or an URL ({_HTTPS})", _is_url)]
+_Url = Annotated[str, Rule(f"empty, or a URL ({_HTTPS})", _is_url)]
 _File = Annotated[str, Rule("empty, or the path of a file", str.isprintable)]
 _Some = Annotated[tuple[str, ...], Meta(min_length=1), Rule("a list of one text or more", _is_text)]
 _Any = Annotated[tuple[str, ...], Rule("a list of texts", _is_text)]

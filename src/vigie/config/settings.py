@@ -61,7 +61,7 @@ class TlsSettings(Section, frozen=True, kw_only=True):
     names: Annotated[
         rules.Names, "What auto's certificate is for, beside the loopback, this machine and the public URL."
     ] = ()
-    folder: Annotated[rules.Folder, "Where auto keeps what it makes; empty: beside the store."] = ""
+    folder: Annotated[rules.Folder, "Where auto keeps what it makes; empty: beside the database."] = ""
     cert: Annotated[rules.File, "A certificate of your own with its chain, in PEM; used with key."] = ""
     key: Annotated[rules.File, "The private key of cert in PEM, without a passphrase."] = ""
     check_seconds: Annotated[
@@ -96,20 +96,20 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
 
     url: Annotated[
         rules.Database,
-        f"Where the store is, as seen from this file; empty: {SQLITE_PREFIX}{EMBEDDED_DATABASE}.",
+        f"Where the database is, as seen from this file; empty: {SQLITE_PREFIX}{EMBEDDED_DATABASE}.",
     ] = ""
 
-    query_seconds: Annotated[rules.Seconds, "How long a list may keep the store busy before it is cut."] = 10
+    query_seconds: Annotated[rules.Seconds, "How long a list may be read before it is cut."] = 10
     replicas: Annotated[
-        rules.Replicas, "Hot standbys of a store in PostgreSQL, from which incidents are read too."
+        rules.Replicas, "Replicas of a PostgreSQL database, from which incidents are read too."
     ] = ()
     replica_age_seconds_max: Annotated[
-        rules.AgeSeconds, "How old what a standby answers may be; the same on all servers."
+        rules.AgeSeconds, "How old the data of a replica may be; the same on all servers."
     ] = 5
 
     @property
     def is_shared(self) -> bool:
-        """Whether the store is in PostgreSQL, where several servers may work on it."""
+        """Whether the database is in PostgreSQL, where several servers may work on it."""
         return self.url.startswith(POSTGRES_PREFIX)
 
     @property
@@ -120,12 +120,12 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
 
     @property
     def folder(self) -> Path:
-        """Where a server keeps what is its own: beside the store, or where that would be by default."""
+        """Where a server keeps what is its own: beside the database, or where that would be by default."""
         return (EMBEDDED_DATABASE if self.is_shared else self.path).parent
 
     @property
     def place(self) -> str:
-        """Where the store is, as people may read it: without a password."""
+        """Where the database is, as people may read it: without a password."""
         return postgres_url(self.url).shown if self.is_shared else str(self.path)
 
     @property
@@ -142,16 +142,16 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
         if self.replicas and quotas.place is None:
             raise SettingsError(
                 "[database] replicas are set without a Valkey or Redis in [quotas] store: servers remember there "
-                "what a caller has changed, so that no standby answers it with what was before"
+                "what a caller has changed, so that no replica answers it with what was before"
             )
 
 
 class KeysSettings(Section, frozen=True, kw_only=True):
-    """How the signing keys are kept in the store."""
+    """How the signing keys are kept in the database."""
 
     secret_file: Annotated[
         rules.File,
-        "A secret of at least 32 bytes, under which the signing keys lie in the store; the same on all servers.",
+        "A secret of at least 32 bytes, that encrypts the signing keys in the database; the same on all servers.",
     ] = ""
 
 
@@ -162,7 +162,7 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
         rules.Authority, "embedded: this installation issues tokens; none: only [[identity.issuers]] do."
     ] = "embedded"
     issuer: Annotated[
-        rules.Origin, "Who issues tokens; empty: the public URL when the store was made, kept there."
+        rules.Origin, "Who issues tokens; empty: the public URL when the database was made, kept there."
     ] = ""
     token_lifetime_seconds: Annotated[
         rules.LifetimeSeconds, "How long a token lasts; MSAL treats one of less than 300 as expired."
@@ -193,9 +193,9 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
         "How long a single-use refresh token that was used may be sent again, for an answer that was lost.",
     ] = 10
     lockout_attempts: Annotated[
-        rules.Count, "Wrong passwords in a row after which a name has to wait, twice as long each time."
+        rules.Count, "Wrong passwords in a row after which a name is locked out, twice as long each time."
     ] = 5
-    lockout_seconds_max: Annotated[rules.LockoutSeconds, "The longest that a name has to wait."] = 900
+    lockout_seconds_max: Annotated[rules.LockoutSeconds, "The longest that a name is locked out."] = 900
     sign_ins_per_minute: Annotated[rules.Count, "How often an address may try a password in a minute."] = 30
     sign_ins_per_hour: Annotated[rules.Count, "How often an address may try a password in an hour."] = 300
     user_codes_per_minute: Annotated[

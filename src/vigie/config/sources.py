@@ -34,7 +34,7 @@ _FLAGS = {
     "tls.mode": "--tls",
     "tls.names": "--tls-name",
 }
-_NUMBERS = {int: "a whole number", float: "a number"}
+_NUMBERS = {int: "an integer", float: "a number"}
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +81,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         if get_origin(kind) is Literal:
             return "one of " + ", ".join(get_args(kind))
         limits = next(note for note in notes if isinstance(note, Meta))
-        return f"{_NUMBERS[kind]} from {limits.ge} " + ("up" if limits.le is None else f"to {limits.le}")
+        return f"{_NUMBERS[kind]} " + (
+            f">= {limits.ge}" if limits.le is None else f"from {limits.ge} to {limits.le}"
+        )
 
 
 @cache
@@ -276,12 +278,12 @@ def _from_file(read: dict[str, Any], file: Path) -> dict[Setting, object]:
     return (
         given
         | {setting: str(file.parent / str(given[setting])) for setting in files}
-        | {url: _store_seen_from(file.parent, str(given.get(url, "")))}
+        | {url: _database_seen_from(file.parent, str(given.get(url, "")))}
     )
 
 
-def _store_seen_from(directory: Path, url: str) -> str:
-    """The store that a file in the directory names, or leaves unnamed, as seen from the working directory."""
+def _database_seen_from(directory: Path, url: str) -> str:
+    """The database that a file in the directory names, or leaves unnamed, as seen from the working directory."""
     if directory == Path() or DatabaseSettings(url=url).is_shared:
         return url
     return f"{SQLITE_PREFIX}{directory / DatabaseSettings(url=url).path}"
