@@ -228,7 +228,7 @@ def test_a_token_of_this_apis_family_without_a_role_is_403(house: House) -> None
         assert (answer.status, answer.code) == (403, "Forbidden")
 
 
-def test_a_missing_permission_is_told_in_the_vendors_words(house: House) -> None:
+def test_a_missing_permission_is_told_in_microsofts_words(house: House) -> None:
     answer = house.get(house.takes(an_incident()), house.sign(house.claims(roles=["Alert.Read.All"])))
 
     assert answer.json["error"]["message"] == (
@@ -612,7 +612,7 @@ def test_the_challenge_and_discovery_follow_the_proxy_too(behind_a_proxy: House)
 
 
 def test_a_token_without_the_permission_of_its_application_is_no_better(house: House) -> None:
-    """What counts is what the token says: consent given later needs a new token, as it does with the vendor."""
+    """What counts is what the token says: consent given later needs a new token, as it does with Microsoft."""
     application, secret = house.add_application()
     number = house.takes(an_incident())
 

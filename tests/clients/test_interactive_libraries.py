@@ -200,7 +200,7 @@ def test_msal_notices_what_was_changed_on_the_way(
         application.acquire_token_by_auth_code_flow(flow, came_back)
 
 
-def test_msal_signs_somebody_in_under_the_vendors_name(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_msal_signs_somebody_in_under_microsofts_name(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     leads_here(monkeypatch, desk.house.running.url, VENDOR)
     authority = f"https://{VENDOR}/{desk.house.tenant.guid}"
     application = desk.msal(authority=authority, instance_discovery=None)
@@ -216,7 +216,7 @@ def test_msal_signs_somebody_in_under_the_vendors_name(desk: Desk, monkeypatch: 
     assert desk.reads(refreshed["access_token"])
 
 
-def test_msal_signs_somebody_in_on_a_device_under_the_vendors_name(
+def test_msal_signs_somebody_in_on_a_device_under_microsofts_name(
     public_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leads_here(monkeypatch, public_desk.house.running.url, VENDOR)

@@ -317,7 +317,7 @@ def test_msal_refuses_an_oidc_authority_that_is_not_where_the_issuer_is(
             msal.PublicClientApplication("a program", oidc_authority=authority, http_client=http)
 
 
-def test_msal_comes_here_under_the_vendors_name_where_that_is_resolved_so(
+def test_msal_comes_here_under_microsofts_name_where_that_is_resolved_so(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leads_here(monkeypatch, client.origin, VENDOR)
@@ -331,7 +331,7 @@ def test_msal_comes_here_under_the_vendors_name_where_that_is_resolved_so(
 
 
 @pytest.mark.parametrize("vendor", [VENDOR, "login.windows.net"])
-def test_msal_hears_under_the_vendors_name_that_a_secret_is_wrong(
+def test_msal_hears_under_microsofts_name_that_a_secret_is_wrong(
     client: Client, vendor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leads_here(monkeypatch, client.origin, vendor)

@@ -93,7 +93,7 @@ def test_any_one_permission_suffices(kind: CallerKind, granted: list[str]) -> No
     assert reads == bool(ALLOWED[kind] & set(granted))
 
 
-def test_an_application_without_a_permission_is_told_what_is_missing_in_the_vendors_words() -> None:
+def test_an_application_without_a_permission_is_told_what_is_missing_in_microsofts_words() -> None:
     with pytest.raises(PermissionMissing) as refused:
         require_read(a_caller(CallerKind.APPLICATION, "Alert.Read.All", "Ti.ReadWrite"))
 

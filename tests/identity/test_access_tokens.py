@@ -118,7 +118,7 @@ def test_another_library_accepts_a_token_with_the_published_key_alone() -> None:
     assert claims["roles"] == ["Incident.Read.All"]
 
 
-def test_a_token_of_an_application_says_what_the_vendors_says() -> None:
+def test_a_token_of_an_application_says_what_microsofts_says() -> None:
     claims = jwt.decode(issued(), options={"verify_signature": False})
 
     assert len(claims.pop("uti")) > 10

@@ -1,4 +1,4 @@
-"""GET /api/incidents/{id}: what came in comes out, to those who may see it, in the vendor's envelope."""
+"""GET /api/incidents/{id}: what came in comes out, to those who may see it, in Microsoft's envelope."""
 
 import gzip
 import json
@@ -101,7 +101,7 @@ def test_an_incident_comes_out_as_it_went_in_behind_its_context(house: House) ->
     assert exactly(answer.body) == exactly(to_json(expected))
 
 
-def test_the_headers_are_the_vendors(house: House) -> None:
+def test_the_headers_are_microsofts(house: House) -> None:
     answer = house.get(house.takes(an_incident()), house.a_token())
 
     assert headers_of(answer) == {

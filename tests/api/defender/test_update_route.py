@@ -231,7 +231,7 @@ def test_a_later_import_replaces_what_was_updated(house: House) -> None:
         {"status": "Resolved", "classification": "Unknown", "determination": "NotAvailable"},
         {"assignedTo": ""},
         {"classification": "FalsePositive", "determination": "Other", "tags": ["a", "b"], "comment": "x"},
-        # phMDE has the label of a classification, and names of determinations that the vendor refuses.
+        # phMDE has the label of a classification, and names of determinations that Microsoft refuses.
         {"classification": "Informational, expected activity", "determination": "ConfirmedUserActivity"},
         {"classification": "TruePositive", "determination": "CompromisedUser"},
         {"classification": "FalsePositive", "determination": "InsufficientData"},

@@ -65,7 +65,7 @@ def test_neither_a_token_nor_a_refusal_is_stored_on_the_way(house: House, form: 
     assert answer.header("content-type") == "application/json; charset=utf-8"
 
 
-def test_a_refusal_has_the_vendors_shape(house: House) -> None:
+def test_a_refusal_has_microsofts_shape(house: House) -> None:
     error = ask(house, client_secret="wrong").json
 
     assert set(error) == {

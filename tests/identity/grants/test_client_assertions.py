@@ -900,7 +900,7 @@ def test_an_instance_whose_port_is_left_empty_goes_by_its_name(house: House) -> 
     assert answer.json["metadata"][0]["aliases"] == ["login.example"]
 
 
-def test_the_vendors_names_are_one_instance_as_far_as_they_lead_here(tmp_path: Path) -> None:
+def test_microsofts_names_are_one_instance_as_far_as_they_lead_here(tmp_path: Path) -> None:
     aliases = ("https://login.windows.net", "https://login.microsoftonline.com", "https://vigie.example")
     with RunningHouse(tmp_path, identity=IdentitySettings(audience_aliases=aliases)) as running:
         house = House(running)
