@@ -1,13 +1,13 @@
 """The access table: every route there is, with the answer that each kind of caller gets."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import pytest
 
 from tests.support.builders import an_alert, an_incident
-from tests.support.house import House
+from tests.support.house import Answer, House, RunningHouse
 from tests.support.routes import EVERY_CALL, ROUTES
 from vigie.api.defender.handlers import INCIDENT_ROUTE, LIST_ROUTE
 from vigie.http.exchange import UNMATCHED_ROUTE
@@ -107,47 +107,57 @@ def test_the_exempt_routes_only_get_fewer() -> None:
     assert len(EXEMPT) <= EXEMPT_COUNT_MAX
 
 
-def token_for(house: House, caller: str) -> str | None:
-    """A token that is good for anything but what the name says; the incident is in the group `servers`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """One tenant, one incident that only some may see, and a token for each kind of caller."""
+
+    house: House
+    incident_id: int
+    tokens: Mapping[str, str | None]
+
+    def answer(self, method: str, route: str, token: str | None) -> Answer:
+        path = route.format(tenant=self.house.tenant.guid, id=self.incident_id)
+        headers = [("Authorization", f"Bearer {token}")] if token else []
+        return self.house.running.request(method, path, headers, body=UPDATE if method == "PATCH" else b"")
+
+
+@pytest.fixture(scope="module")
+def callers(running_house: RunningHouse) -> Callers:
+    house = House(running_house)
+    incident_id = house.takes(an_incident(an_alert("servers"), incidentName="only for some"))
+    return Callers(house=house, incident_id=incident_id, tokens=tokens_in(house))
+
+
+def tokens_in(house: House) -> dict[str, str | None]:
+    """Tokens that are good for anything but what their name says; the incident is in the group `servers`."""
     scope = ("Incident.ReadWrite",)
     operator = house.add_user("servers", role="security-operator")
-    tokens: dict[str, Callable[[], str | None]] = {
-        "no_token": lambda: None,
-        "expired": lambda: house.token_of(operator, *scope, lifetime_seconds=-4000),
-        "wrong_audience": lambda: house.a_token(
-            "Incident.ReadWrite.All", audience="https://graph.microsoft.com"
-        ),
-        "no_permission": house.a_token_without_permission,
-        "hidden": lambda: house.token_of(house.add_user("laptops", role="security-operator"), *scope),
-        "seen": lambda: house.token_of(operator, *scope),
+    return {
+        "no_token": None,
+        "expired": house.token_of(operator, *scope, lifetime_seconds=-4000),
+        "wrong_audience": house.a_token("Incident.ReadWrite.All", audience="https://graph.microsoft.com"),
+        "no_permission": house.a_token_without_permission(),
+        "hidden": house.token_of(house.add_user("laptops", role="security-operator"), *scope),
+        "seen": house.token_of(operator, *scope),
     }
-    return tokens[caller]()
 
 
-@pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize(("method", "route"), EVERY_CALL)
-def test_every_caller_gets_the_stated_answer(house: House, method: str, route: str, caller: str) -> None:
-    number = house.takes(an_incident(an_alert("servers"), incidentName="only for some"))
-    token = token_for(house, caller)
-    path = route.format(tenant=house.tenant.guid, id=number)
-    headers = [("Authorization", f"Bearer {token}")] if token else []
-    body = UPDATE if method == "PATCH" else b""
-
-    answer = house.running.request(method, path, headers, body=body)
+def test_every_caller_gets_the_stated_answer(callers: Callers, method: str, route: str) -> None:
+    answers = {caller: callers.answer(method, route, token) for caller, token in callers.tokens.items()}
 
     row = GUARDED.get((method, route))
-    assert answer.status == (getattr(row, caller) if row else EXEMPT[method, route])
-    shows_it = row is not None and caller == "seen" and method != "HEAD"
-    assert (b"only for some" in answer.body) == shows_it
+    stated = asdict(row) if row else dict.fromkeys(CALLERS, EXEMPT.get((method, route)))
+    assert {caller: answer.status for caller, answer in answers.items()} == stated
+    shown_to = {caller for caller, answer in answers.items() if b"only for some" in answer.body}
+    assert shown_to == ({"seen"} if row and method != "HEAD" else set())
 
 
 @pytest.mark.parametrize(("method", "route"), EVERY_CALL)
 def test_every_answer_keeps_browsers_from_guessing_and_from_plain_http(
-    house: House, method: str, route: str
+    callers: Callers, method: str, route: str
 ) -> None:
-    path = route.format(tenant=house.tenant.guid, id=1)
-
-    answer = house.running.request(method, path)
+    answer = callers.answer(method, route, None)
 
     assert answer.header("x-content-type-options") == "nosniff"
     assert answer.header("strict-transport-security") == "max-age=31536000; includeSubDomains"

@@ -8,11 +8,10 @@ from xml.etree import ElementTree as ET
 import odata
 import pytest
 import requests
-import yaml
 
 from tests.support.builders import Document, a_redirected_stub, an_alert, an_incident
 from tests.support.house import House, RunningHouse
-from vigie.api.operations.reference import openapi_yaml
+from tests.support.openapi import openapi_document
 from vigie.config.settings import UpdateSettings
 from vigie.core.classification import DETERMINATION_ALIASES, DETERMINATIONS
 from vigie.core.filters import STATUSES
@@ -21,7 +20,7 @@ from vigie.synthetic.generator import generate
 ROOTS = ("/api", "/api/", "/api/v1.0", "/api/v1.0/")
 METADATA = ("/api/$metadata", "/api/%24metadata", "/API/$Metadata", "/api/v1.0/$metadata")
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
-SCHEMAS: dict[str, Any] = yaml.safe_load(openapi_yaml())["components"]["schemas"]
+SCHEMAS = openapi_document()["components"]["schemas"]
 ENUMERATIONS = {
     "Status": SCHEMAS["Incident"]["properties"]["status"]["enum"],
     **{name: SCHEMAS[name]["anyOf"][0]["enum"] for name in ("Classification", "Determination", "Severity")},

@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.support.builders import an_alert, an_incident
 from tests.support.house import INCIDENTS_API, House, RunningHouse
+from tests.support.openapi import openapi_document
 from vigie.api.defender.handlers import UPDATE_BYTES_MAX
 from vigie.api.oauth.endpoints import FORM_BYTES_MAX
-from vigie.api.operations.reference import openapi_yaml
 from vigie.config.settings import IdentitySettings, QuotaSettings
 
 Client = dict[str, str]
@@ -67,7 +67,7 @@ def token(served: House) -> str:
     return served.a_token("Incident.ReadWrite.All")
 
 
-api = schemathesis.openapi.from_dict(yaml.safe_load(openapi_yaml()))
+api = schemathesis.openapi.from_dict(openapi_document())
 
 TENANT_OPERATIONS = [
     (path, method.upper())
@@ -78,7 +78,7 @@ TENANT_OPERATIONS = [
 
 
 def test_the_served_description_is_the_one_below(served: House) -> None:
-    assert yaml.safe_load(served.get("/openapi.yaml", None).body) == api.raw_schema
+    assert yaml.load(served.get("/openapi.yaml", None).body, Loader=yaml.CSafeLoader) == api.raw_schema
 
 
 def excluded_from(case: Case[Any]) -> list[CheckFunction]:

@@ -14,11 +14,11 @@ from typing import Any, get_args
 import msgspec
 import pytest
 import schemathesis
-import yaml
 from jsonschema_rs import Draft202012Validator
 
 import vigie.api.operations
 from tests.support.captured import CAPTURED
+from tests.support.openapi import openapi_document
 from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.error_responses import ERROR_RESPONSES, JSON_TYPE
@@ -40,7 +40,7 @@ from vigie.core.filters import STATUSES
 from vigie.documents.defender.reading import NotAnIncident, keep_document
 from vigie.documents.defender.shapes import IncidentShape
 
-API: dict[str, Any] = yaml.safe_load(openapi_yaml())
+API = openapi_document()
 OPERATIONS = {
     f"{method.upper()} {path}": (path, operation)
     for path, item in API["paths"].items()
