@@ -98,7 +98,9 @@ def test_the_served_routes_are_those_of_the_table(house: House) -> None:
     metrics = house.running.request("GET", "/metrics").body.decode()
 
     measured = set(
-        re.findall(r'^vigie_http_request_duration_seconds_count\{route="(.+)"\}', metrics, re.MULTILINE)
+        re.findall(
+            r'^vigie_http_request_duration_seconds_count\{api=".*",route="(.+)"\}', metrics, re.MULTILINE
+        )
     )
     assert measured == {route.path for route in ROUTES} | {UNMATCHED_ROUTE, OTHER}
 

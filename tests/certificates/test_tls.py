@@ -399,7 +399,7 @@ def test_nothing_of_what_comes_in_plain_http_is_a_request(secured: RunningHouse)
         connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
         metrics = b"".join(iter(partial(connection.recv, 65536), b"")).decode()
     assert re.search(r'vigie_connections_refused_total\{reason="plain_http"\} [1-9]', metrics)
-    assert 'vigie_http_requests_total{route="/readyz"' not in metrics
+    assert 'vigie_http_requests_total{api="operations",route="/readyz"' not in metrics
 
 
 def test_a_list_is_whole_over_tls(secured: RunningHouse) -> None:

@@ -89,7 +89,10 @@ def test_who_reads_a_large_incident_too_slowly_is_cut(
             nonlocal received_bytes
             received_bytes += len(reader.recv(64 * 1024))
             metrics = running.request("GET", "/metrics").body
-            return b'vigie_http_requests_total{route="/api/incidents/{id}",status="200"} 1.0' in metrics
+            return (
+                b'vigie_http_requests_total{api="defender",route="/api/incidents/{id}",status="200"} 1.0'
+                in metrics
+            )
 
         with a_reader_that_reads_no_further(house, house.a_token()) as reader:
             assert eventually(is_over, within_seconds=5)

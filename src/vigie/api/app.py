@@ -70,23 +70,31 @@ class VigieApp:
             started_seconds=perf_counter(),
         )
         exchange.anonymous_throttles = self._throttles
-        errors = self._unmatched
+        profile = None
         try:
             exchange.address = self._origins.address_of(scope)
             exchange.origin = self._origins.of(scope)
-            errors, (route, arguments) = self._routes.find(scope)
-            exchange.route = route.path
+            profile, (route, arguments) = self._routes.find(scope)
+            exchange.api, exchange.route = profile.name, route.path
             route.require(exchange.method)
             await route.handler(exchange, **arguments)
         except ClientGone as gone:
             exchange.refusal, exchange.detail = type(gone).__name__, "the client went away"
         except Refusal as refusal:
-            await self._refuse(exchange, refusal, errors)
+            await self._refuse(exchange, refusal, self._errors_of(profile, exchange))
         # The outermost edge: whatever it is, the caller gets an answer and the operator hears of it.
         except Exception as error:  # noqa: BLE001
-            await self._answer_internal_error(exchange, error, errors)
+            await self._answer_internal_error(exchange, error, self._errors_of(profile, exchange))
         finally:
             self._record(exchange)
+
+    def _errors_of(self, profile: ApiProfile | None, exchange: Exchange) -> ErrorRenderer:
+        """The renderer of the API that is called, if only by the root of the path."""
+        profile = profile or self._routes.owner_of(exchange.scope["path"])
+        if profile is None:
+            return self._unmatched
+        exchange.api = profile.name
+        return profile.errors
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal, errors: ErrorRenderer) -> None:
         exchange.refusal = errors.response_to(refusal).code
@@ -119,6 +127,7 @@ class VigieApp:
             at=exchange.at,
             request_id=exchange.request_id,
             method=exchange.method[:20],
+            api=exchange.api,
             route=exchange.route,
             path=exchange.scope["path"],
             status=exchange.status,
@@ -136,7 +145,7 @@ class VigieApp:
 class _Template(NamedTuple):
     pattern: re.Pattern[str]
     route: Route
-    errors: ErrorRenderer
+    profile: ApiProfile
 
 
 class Routes:
@@ -144,33 +153,38 @@ class Routes:
 
     def __init__(self, profiles: Iterable[ApiProfile]) -> None:
         profiles = tuple(profiles)
-        self._direct = tuple((each.match, each.errors) for each in profiles if each.match)
+        self._direct = tuple((each.match, each) for each in profiles if each.match)
+        self._roots = tuple((each.root, each) for each in profiles if each.root)
         self._templates = tuple(
-            _Template(_pattern_of(route.path), route, profile.errors)
+            _Template(_pattern_of(route.path), route, profile)
             for profile in profiles
             for route in profile.routes
             if not route.is_direct and route.path not in profile.unserved
         )
 
-    def find(self, scope: Scope) -> tuple[ErrorRenderer, Match]:
-        """The route of a request, whatever its method. Raises RouteNotFound."""
+    def owner_of(self, path: str) -> ApiProfile | None:
+        """The API under whose root a path is, if only by that."""
+        return next((each for root, each in self._roots if path == root or path.startswith(f"{root}/")), None)
+
+    def find(self, scope: Scope) -> tuple[ApiProfile, Match]:
+        """The API and the route of a request, whatever its method. Raises RouteNotFound."""
         raw_path = scope["raw_path"]
         if b"//" in raw_path:
             raw_path = _collapse_slashes(scope)
-        for match, errors in self._direct:
+        for match, profile in self._direct:
             if (found := match(raw_path)) is not None:
-                return errors, found
+                return profile, found
         return self._find_template(scope["path"], scope["method"])
 
-    def _find_template(self, path: str, method: str) -> tuple[ErrorRenderer, Match]:
+    def _find_template(self, path: str, method: str) -> tuple[ApiProfile, Match]:
         """The first template that has the path and the method, else the first that has the path."""
         of_other_methods = None
-        for pattern, route, errors in self._templates:
+        for pattern, route, profile in self._templates:
             if (found := pattern.match(path)) is None:
                 continue
             if method in route.allowed:
-                return errors, (route, found.groupdict())
-            of_other_methods = of_other_methods or (errors, (route, found.groupdict()))
+                return profile, (route, found.groupdict())
+            of_other_methods = of_other_methods or (profile, (route, found.groupdict()))
         if of_other_methods is None:
             raise RouteNotFound("Nothing is served at this path; /reference shows the paths of the API.")
         return of_other_methods

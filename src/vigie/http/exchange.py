@@ -46,7 +46,7 @@ _CODING = re.compile(
 
 
 class Exchange:
-    """A request under way. `status` is 0 until an answer has begun.
+    """A request under way. `status` is 0 until an answer has begun; `api` is None for a path of no API.
 
     `address` is where it came from, as far as that is known; empty when it is not. `client_request_id` is what the
     client calls the request, fit for a header and a line of the log; empty when it did not say.
@@ -55,6 +55,7 @@ class Exchange:
     __slots__ = (
         "address",
         "anonymous_throttles",
+        "api",
         "at",
         "caller",
         "client_request_id",
@@ -90,6 +91,7 @@ class Exchange:
         self.address = ""
         self.client_request_id = client_request_id_of(scope)
         self.origin = ""
+        self.api: str | None = None
         self.route = UNMATCHED_ROUTE
         self.status = 0
         self.caller: Caller | None = None

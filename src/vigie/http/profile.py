@@ -3,6 +3,7 @@
 The dispatcher, the gate, the metrics and the access log work from profiles and know no API by name.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -72,14 +73,28 @@ class ApiProfile:
 
     `access` is None for an API that answers everyone alike. `match` finds the direct routes, by the path as it
     came. `fast_path` makes connections that answer one of the routes by themselves. Routes at `unserved` paths
-    are known to the metrics and not answered.
+    are known to the metrics and not answered. Paths under `root` that nothing answers at are refused with the
+    errors of this API; empty: it has no root of its own.
     """
 
     name: str
     routes: tuple[Route, ...]
+    root: str = ""
     errors: ErrorRenderer
     access: ApiAccess | None = None
     quotas: tuple[Quota, ...] = ()
     match: Callable[[bytes], Match | None] | None = None
     fast_path: ProtocolFactory | None = None
     unserved: frozenset[str] = frozenset()
+
+
+def require_distinct(profiles: Iterable[ApiProfile]) -> None:
+    """Raise ValueError where two APIs have a name, a path or a quota in common: one would count for the other."""
+    profiles = tuple(profiles)
+    for kind, names in (
+        ("API", [each.name for each in profiles]),
+        ("path", [path for each in profiles for path in {route.path for route in each.routes}]),
+        ("quota", [quota.name for each in profiles for quota in each.quotas]),
+    ):
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"there are two of the {kind} {twice[0]!r}")

@@ -48,6 +48,7 @@ class _Line(msgspec.Struct, gc=False):
     request_id: str
     client_request_id: str | None
     method: str
+    api: str | None
     route: str
     path: str | None
     status: int
@@ -76,6 +77,7 @@ class LogTemplate:
         id_prefix: str,
         client_request_id: str | None,
         method: str,
+        api: str,
         route: str,
         path: str,
         status: int,
@@ -91,6 +93,7 @@ class LogTemplate:
             request_id=f"{id_prefix}{_BLANK}",
             client_request_id=redacted(client_request_id) if client_request_id else None,
             method=method,
+            api=api,
             route=route,
             path=f"{path}{_BLANK}",
             status=status,
@@ -148,6 +151,7 @@ class AccessLog:
         path: str | None,
         status: int,
         seconds: float,
+        api: str | None = None,
         tenant: str | None = None,
         application: str | None = None,
         caller_kind: str | None = None,
@@ -158,7 +162,7 @@ class AccessLog:
     ) -> None:
         """Say that a request was answered.
 
-        `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
+        `api` is the name of its API, None for none; `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
         `refusal` is the code word of a refused request, `detail` why it was refused. `client_request_id` is short.
         """
         if not self._enabled and status < 500:
@@ -170,6 +174,7 @@ class AccessLog:
             request_id=request_id,
             client_request_id=client_request_id,
             method=method,
+            api=api,
             route=route,
             # Cut here: what waits must be small, however long a path somebody sent.
             path=path and path[:PATH_LENGTH_MAX],

@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import accumulate
 from typing import TYPE_CHECKING, cast
@@ -104,6 +104,7 @@ class Metrics:
     ) -> None:
         self._version = version
         self._request_seconds = {route: Histogram(REQUEST_SECONDS) for route in (*routes, OTHER)}
+        self._apis: dict[str, str] = {}
         self._store_seconds = {name: Histogram(STORE_SECONDS) for name in (*store_operations, OTHER)}
         self._answers: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -116,10 +117,11 @@ class Metrics:
         self.issuer_fetches = Counts(ISSUER_FETCHES)
         self.store_reads = Counts(STORE_READS)
 
-    def declare_routes(self, routes: Iterable[str]) -> None:
-        """Measure these templates by their names from now on: before the first request."""
+    def declare_routes(self, api: str, routes: Iterable[str]) -> None:
+        """Measure these templates of an API by their names from now on: before the first request."""
         for route in routes:
             self._request_seconds.setdefault(route, Histogram(REQUEST_SECONDS))
+            self._apis[route] = api
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:
         """Count an answer. `route` is the template, never the path."""
@@ -135,8 +137,7 @@ class Metrics:
         (self._store_seconds.get(operation) or self._store_seconds[OTHER]).observe(seconds)
 
     def request_observer(self, route: str, status: int) -> Callable[[float], None]:
-        """`observe_request` for answers that are alike; cheaper, as nothing is looked up."""
-        self.declare_routes([route])
+        """`observe_request` for answers of a declared route that are alike; cheaper: nothing is looked up."""
         observe, answers, answer = self._request_seconds[route].observe, self._answers, (route, status)
 
         def observe_request(seconds: float) -> None:
@@ -181,23 +182,23 @@ class Metrics:
 
         yield families.InfoMetricFamily("vigie_build", "The release.", value={"version": self._version})
         answers = families.CounterMetricFamily(
-            "vigie_http_requests_total", "Requests answered.", labels=("route", "status")
+            "vigie_http_requests_total", "Requests answered.", labels=("api", "route", "status")
         )
         # A copy in one step: the walk may be interrupted by a thread that counts a status for the first time.
         for (route, status), count in dict(self._answers).items():
-            answers.add_metric((route, str(status)), count)
+            answers.add_metric((self._apis.get(route, ""), route, str(status)), count)
         yield answers
         yield _with_durations(
             families.HistogramMetricFamily(
-                "vigie_http_request_duration_seconds", "How long answers took.", labels=("route",)
+                "vigie_http_request_duration_seconds", "How long answers took.", labels=("api", "route")
             ),
-            self._request_seconds,
+            {(self._apis.get(route, ""), route): each for route, each in self._request_seconds.items()},
         )
         yield _with_durations(
             families.HistogramMetricFamily(
                 "vigie_store_seconds", "How long the store took.", labels=("operation",)
             ),
-            self._store_seconds,
+            {(operation,): each for operation, each in self._store_seconds.items()},
         )
         for name, documentation, label, counts in self._counts():
             counter = families.CounterMetricFamily(name, documentation, labels=(label,))
@@ -230,10 +231,10 @@ class Metrics:
 
 
 def _with_durations(
-    family: "HistogramMetricFamily", histograms: dict[str, Histogram]
+    family: "HistogramMetricFamily", histograms: Mapping[tuple[str, ...], Histogram]
 ) -> "HistogramMetricFamily":
-    for label, histogram in histograms.items():
-        family.add_metric((label,), histogram.buckets(), histogram.total_seconds)
+    for labels, histogram in histograms.items():
+        family.add_metric(labels, histogram.buckets(), histogram.total_seconds)
     return family
 
 

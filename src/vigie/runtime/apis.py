@@ -89,6 +89,8 @@ def defender_api(context: ApiContext) -> ApiProfile:
         write_seconds=settings.server.write_seconds,
         determinations_as_sent=settings.updates.determinations == "as-sent",
     )
+    # The fast path observes its route from the start, so that is declared before.
+    context.metrics.declare_routes(defender.API_NAME, (route.path for route in defender.ROUTES))
     fast_path = FastPath(
         gate,
         context.incident_service,
@@ -101,7 +103,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
     )
     routes = bound(defender.ROUTES, handlers)
     return ApiProfile(
-        name="defender",
+        name=defender.API_NAME,
         routes=routes,
         errors=context.errors,
         access=access,

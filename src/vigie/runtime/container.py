@@ -15,7 +15,7 @@ from vigie.config.settings import SettingsError
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.http.forwarded import Origins
-from vigie.http.profile import ApiProfile, ProtocolFactory
+from vigie.http.profile import ApiProfile, ProtocolFactory, require_distinct
 from vigie.http.protocol import Reason, limited_protocol
 from vigie.identity.authenticator import Authenticator
 from vigie.identity.federation.jwks_cache import Fetched, JwksCache
@@ -136,8 +136,9 @@ async def build_components(
 
 
 def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> VigieApp:
+    require_distinct(profiles)
     for profile in profiles:
-        context.metrics.declare_routes(route.path for route in profile.routes)
+        context.metrics.declare_routes(profile.name, (route.path for route in profile.routes))
         context.metrics.quota_refusals.declare(quota.name for quota in profile.quotas)
     return VigieApp(
         profiles,

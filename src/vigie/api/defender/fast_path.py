@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
-from vigie.api.defender.handlers import COMMON_HEADERS, INCIDENT_ROUTE, in_context
+from vigie.api.defender.handlers import API_NAME, COMMON_HEADERS, INCIDENT_ROUTE, in_context
 from vigie.api.gate import CachedAdmission, Gate
 from vigie.application.incidents import IncidentService
 from vigie.core.errors import BadRequest
@@ -112,6 +112,7 @@ class FastPath:
             id_prefix=self._id_prefix,
             client_request_id=called.decode() or None,
             method="GET",
+            api=API_NAME,
             route=INCIDENT_ROUTE,
             path=_PATH,
             status=200,

@@ -32,6 +32,7 @@ from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, stream
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.incidents import IdempotencyKey, Page
 
+API_NAME = "defender"
 INCIDENT_ROUTE = "/api/incidents/{id}"
 LIST_ROUTE = "/api/incidents"
 LISTS_AT_ONCE_MAX = 8
