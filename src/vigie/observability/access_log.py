@@ -162,8 +162,9 @@ class AccessLog:
     ) -> None:
         """Say that a request was answered.
 
-        `api` is the name of its API, None for none; `route` is the template; `path` comes without the query. `seconds` is how long the answer took.
-        `refusal` is the code word of a refused request, `detail` why it was refused. `client_request_id` is short.
+        `api` is the name of the API, None for none; `route` is the template; `path` comes without the query.
+        `seconds` is how long the answer took. `refusal` is the code word of a refused request, `detail` why it
+        was refused. `client_request_id` is short.
         """
         if not self._enabled and status < 500:
             return
