@@ -9,12 +9,12 @@ UV := .tools/bin/uv
 PYTEST := .venv/bin/pytest --numprocesses auto --dist worksteal
 # The marks of pyproject.toml: what needs more than this program and SQLite.
 BESIDES := postgres or valkey or browser or clients or faults or programs
-# Installing the program makes openapi.json of these.
-DESCRIPTION := src/vigie/api/operations/openapi.yaml $(wildcard building/*.py)
+# Installing the program makes openapi.json and the .mo files of these.
+SOURCES_OF_GENERATED := src/vigie/api/operations/openapi.yaml $(wildcard src/vigie/ui/locales/*/LC_MESSAGES/*.po) $(wildcard building/*.py)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo test check format lint types imports docs mutants bench bench-quick bench-gate bench-report lock build clean
+.PHONY: help setup demo test check format lint types imports docs messages mutants bench bench-quick bench-gate bench-report lock build clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +25,11 @@ $(UV):
 	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $(UV)
 
-.venv/.program: $(UV) pyproject.toml uv.lock $(DESCRIPTION)
+.venv/.program: $(UV) pyproject.toml uv.lock $(SOURCES_OF_GENERATED)
 	$(UV) sync --quiet --frozen --inexact --no-dev --all-extras --python $(PYTHON)
 	@touch $@
 
-.venv/.dev: $(UV) pyproject.toml uv.lock $(DESCRIPTION)
+.venv/.dev: $(UV) pyproject.toml uv.lock $(SOURCES_OF_GENERATED)
 	$(UV) sync --quiet --frozen --all-groups --all-extras --python $(PYTHON)
 	@touch $@ .venv/.program
 
@@ -60,6 +60,11 @@ imports: .venv/.dev  ## check that imports go down only
 
 docs: .venv/.dev  ## check that the documents say what is true
 	.venv/bin/pytest -q tests/project/test_documents.py
+
+messages: .venv/.dev  ## bring the catalogues of translators up to the templates
+	mkdir -p build
+	.venv/bin/pybabel extract
+	.venv/bin/pybabel update
 
 mutants: .venv/.dev  ## change the rules in every small way, and see that a test notices
 	.venv/bin/mutmut run
@@ -93,4 +98,4 @@ build: $(UV)  ## build the wheel and the source archive into dist/
 	$(UV) build --out-dir dist
 
 clean:  ## remove what was installed and built (never a store)
-	rm -rf .venv .tools .bench dist build src/vigie/api/operations/openapi.json
+	rm -rf .venv .tools .bench dist build src/vigie/api/operations/openapi.json src/vigie/ui/locales/*/LC_MESSAGES/vigie.mo

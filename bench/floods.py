@@ -30,7 +30,7 @@ from tests.support.house import to_base64
 
 from bench.serving import Target, cpu_seconds, memory_mib, pin, served
 from vigie.api.operations.reference import RENDERER_PATH, SHOWN_DOCUMENT_PATH
-from vigie.ui.layout import STYLE_PATH
+from vigie.ui.style_sheet import STYLE_PATH
 
 BYTES_READ = 64 * 1024
 
@@ -164,12 +164,12 @@ def _wrong_password(target: Target) -> Requests:
     connection.request("GET", f"/{target.tenant}/oauth2/v2.0/authorize?{urlencode(asked)}")
     answer = connection.getresponse()
     cookie = (answer.getheader("set-cookie") or "").partition(";")[0]
-    found = re.search(r'name="errand"[^>]* value="([^"]+)"', answer.read().decode())
+    found = re.search(r'name="flow"[^>]* value="([^"]+)"', answer.read().decode())
     assert found, answer.status
     connection.close()
 
     def request(number: int) -> bytes:
-        fields = {"errand": found[1], "username": f"somebody-{number}", "password": f"guess-{number}"}
+        fields = {"flow": found[1], "username": f"somebody-{number}", "password": f"guess-{number}"}
         form = urlencode(fields)
         return (
             f"POST /signin/password HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\nCookie: {cookie}\r\n"

@@ -16,7 +16,7 @@ from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.http.protocol import Reason
-from vigie.ui.sign_in.error_pages import PAGE_ERROR_RESPONSES
+from vigie.ui.sign_in.error_pages import PAGE_ERROR_STATUSES
 
 ERRORS = DOCS / "errors.md"
 HEADING = re.compile(r"^### (\w+) · (\d{3}) · (\w+)$", re.MULTILINE)
@@ -70,7 +70,7 @@ def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:
     rows = [
         *((refusal.__name__, problem.status, problem.code) for refusal, problem in ERROR_RESPONSES.items()),
         *((f"AADSTS{code}", status, error) for code, (status, error) in TOKEN_ERROR_RESPONSES.items()),
-        *((name, status, "page") for name, status in PAGE_ERROR_RESPONSES.items()),
+        *((name, status, "page") for name, status in PAGE_ERROR_STATUSES.items()),
         ("InternalError", INTERNAL_ERROR.status, INTERNAL_ERROR.code),
     ]
 

@@ -460,8 +460,8 @@ def test_tokens_of_dropped_keys_stop_working() -> None:
 def test_serve_loads_no_part_that_only_people_need() -> None:
     code = (
         "import sys; from vigie.cli.main import main; main(['serve', '--host', '192.0.2.1']);"
-        "unneeded = {'argon2', 'cyclopts', 'rich', 'vigie.application.transfer', 'vigie.synthetic.generator',"
-        " 'vigie.cli.tenants', 'vigie.cli.demo'};"
+        "unneeded = {'argon2', 'cyclopts', 'jinja2', 'markupsafe', 'rich', 'vigie.application.transfer',"
+        " 'vigie.synthetic.generator', 'vigie.cli.tenants', 'vigie.cli.demo'};"
         "print(*sorted(unneeded & set(sys.modules)))"
     )
     python = PROGRAM.with_name("python")

@@ -23,7 +23,7 @@ from tests.support.house import INCIDENTS_API, READ_ALL, House, RunningHouse, a_
 from tests.support.routes import ROUTES
 from vigie.config.settings import IdentitySettings, QuotaSettings, ServerSettings, TlsSettings
 from vigie.http.anonymous_throttle import HELD_MAX, HELD_SECONDS, READY_HELD_SECONDS, AnonymousThrottle
-from vigie.ui.layout import STYLE_PATH
+from vigie.ui.style_sheet import STYLE_PATH
 
 FLOODERS = 20
 AS_BY_DEFAULT = ServerSettings(port=0)

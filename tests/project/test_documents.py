@@ -445,7 +445,7 @@ def test_the_program_imports_what_it_depends_on_and_nothing_else(pyproject: dict
     imported = {package for source in SOURCES for package in packages_imported_by(source)}
     # _typeshed is there for the checker of types alone.
     foreign = imported - {*sys.stdlib_module_names, "_typeshed", "vigie"}
-    assert {distributions[package][0].replace("_", "-") for package in foreign} == set(depended_on)
+    assert {distributions[package][0].replace("_", "-").lower() for package in foreign} == set(depended_on)
 
 
 def packages_imported_by(source: Path) -> Iterator[str]:

@@ -6,16 +6,23 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from gettext import GNUTranslations
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.support.paths import ROOT
+from vigie.ui.languages import LANGUAGES, SOURCE_LANGUAGE
+from vigie.ui.rendering import environment
 
 PACKAGE = "src/vigie/"
 DOCUMENT = "vigie/api/operations/openapi.json"
-"""The only file of the program that is made, and not kept."""
+CATALOGUES = {
+    f"vigie/ui/locales/{each}/LC_MESSAGES/vigie.mo" for each in LANGUAGES if each != SOURCE_LANGUAGE
+}
+"""These are the only files of the program that are made by the build, and not kept."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,10 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path)
         names = set(archive.namelist())
 
     program = {name for name in names if ".dist-info/" not in name}
-    assert program - {DOCUMENT} == {name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)}
+    assert program - {DOCUMENT} - CATALOGUES == {
+        name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)
+    }
+    assert program >= {DOCUMENT} | CATALOGUES
     described = {name.partition(".dist-info/")[2] for name in names - program}
     assert described == {
         "METADATA",
@@ -86,6 +96,15 @@ def test_the_wheel_has_its_document_in_json_too(wheel: Path) -> None:
         in_json, in_yaml = archive.read(DOCUMENT), archive.read("vigie/api/operations/openapi.yaml")
 
     assert json.loads(in_json) == yaml.safe_load(in_yaml)
+
+
+def test_the_wheel_has_every_template_and_the_texts_of_every_language(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        compiled = [archive.read(name) for name in CATALOGUES]
+
+    assert {f"vigie/ui/templates/{name}" for name in environment(SOURCE_LANGUAGE).list_templates()} <= names
+    assert all(GNUTranslations(BytesIO(each)).gettext("Password") != "Password" for each in compiled)
 
 
 def test_the_source_archive_has_what_is_named_and_nothing_else(kept: set[str], sdist: Path) -> None:

@@ -3,14 +3,12 @@
 from vigie.api.defender import handlers as defender
 from vigie.api.oauth import endpoints as oauth
 from vigie.api.operations import handlers as operations
-from vigie.ui.layout import STYLE_PATH
+from vigie.ui import public_pages
 from vigie.ui.sign_in import handlers as sign_in
 
-ROUTES = (*defender.ROUTES, *oauth.ROUTES, *sign_in.ROUTES, *operations.ROUTES)
+ROUTES = (*defender.ROUTES, *oauth.ROUTES, *sign_in.ROUTES, *public_pages.ROUTES, *operations.ROUTES)
 
-OF_AUTHORIZATION_SERVER = tuple(
-    route for route in (*oauth.ROUTES, *sign_in.ROUTES) if route.path != STYLE_PATH
-)
+OF_AUTHORIZATION_SERVER = (*oauth.ROUTES, *sign_in.ROUTES)
 """What is served only where tokens are issued."""
 
 EVERY_CALL = sorted({(method, route.path) for route in ROUTES for method in route.methods})

@@ -1,4 +1,4 @@
-"""Attacks on the pages: forms of other sites and browsers, open redirects, hostile texts, used tickets."""
+"""Attacks on the pages: forms of other sites and browsers, open redirects, hostile texts, replayed consents."""
 
 import json
 import re
@@ -16,26 +16,25 @@ from tests.support.shown_page import ShownPage
 from vigie.config.settings import LoggingSettings
 from vigie.http.forwarded import is_protected
 from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX
-from vigie.ui.html import element, filled, fragment
+from vigie.ui.rendering import PageContext, render
 from vigie.ui.sign_in.urls import form_targets, in_ascii, with_fields
 from vigie.ui.sign_in.views import (
     CONSENT_PATH,
     DEVICE_PATH,
     PASSWORD_PATH,
-    Asked,
+    ConsentPrompt,
     FormError,
-    PageContext,
     consent_page,
     device_done_page,
     device_page,
-    handing_over_page,
+    form_post_page,
     sign_in_page,
-    stopped_page,
 )
-from vigie.ui.texts import ENGLISH
 
 ATTACK = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></input>{user}{0.__class__}\r\nX-Evil: 1"
-FRAME = PageContext(texts=ENGLISH, host=f"vigie.example{ATTACK}")
+CONTEXT = PageContext(language="en", host=f"vigie.example{ATTACK}")
+EXPIRED = "This page is no longer valid"
+CROSS_SITE = "Another site sent this form"
 
 
 def refused_as(visitor: Visitor, title: str, status: int) -> bool:
@@ -164,10 +163,10 @@ def test_a_form_that_another_site_sends_is_refused_at_every_step(
 ) -> None:
     ana, visitor = house.add_person(), Visitor(house).get(asking(house).url)
 
-    assert refused_as(visitor.submit(headers, username=ana.upn, password=PASSWORD), ENGLISH.foreign, 403)
+    assert refused_as(visitor.submit(headers, username=ana.upn, password=PASSWORD), CROSS_SITE, 403)
     visitor.get(asking(house).url).signs_in(ana)
-    assert refused_as(visitor.submit(headers, choice="allow"), ENGLISH.foreign, 403)
-    assert refused_as(visitor.get(DEVICE_PATH).submit(headers, user_code="x"), ENGLISH.foreign, 403)
+    assert refused_as(visitor.submit(headers, choice="allow"), CROSS_SITE, 403)
+    assert refused_as(visitor.get(DEVICE_PATH).submit(headers, user_code="x"), CROSS_SITE, 403)
 
 
 @pytest.mark.parametrize("headers", [[], [("Origin", "null")], [("Sec-Fetch-Site", "none")], SAME_SITE])
@@ -180,11 +179,11 @@ def test_a_browser_that_names_no_other_site_is_served(house: House, headers: lis
 @pytest.mark.parametrize("seal", ["", "x", "x.y", "A" * 200 + "." + "B" * 43, "é"])
 @pytest.mark.parametrize("path", [PASSWORD_PATH, CONSENT_PATH, DEVICE_PATH])
 def test_a_form_without_our_seal_is_refused(house: House, path: str, seal: str) -> None:
-    fields = {"errand": seal, "username": house.add_person().upn, "password": PASSWORD, "choice": "allow"}
+    fields = {"flow": seal, "username": house.add_person().upn, "password": PASSWORD, "choice": "allow"}
 
     visitor = Visitor(house).get(asking(house).url).post(path, fields)
 
-    assert refused_as(visitor, ENGLISH.stale, 400)
+    assert refused_as(visitor, EXPIRED, 400)
 
 
 def test_a_form_of_another_browser_is_refused(house: House) -> None:
@@ -195,8 +194,8 @@ def test_a_form_of_another_browser_is_refused(house: House) -> None:
 
     victim.post(form.action, {**form.fields, "username": mallory.upn, "password": PASSWORD})
 
-    assert refused_as(victim, ENGLISH.stale, 400)
-    assert not [name for name in victim.cookies if "ticket" in name]
+    assert refused_as(victim, EXPIRED, 400)
+    assert not [name for name in victim.cookies if "consent" in name]
 
 
 def test_a_form_in_a_browser_without_our_cookie_is_refused(house: House) -> None:
@@ -206,7 +205,7 @@ def test_a_form_in_a_browser_without_our_cookie_is_refused(house: House) -> None
         form.action, {**form.fields, "username": house.add_person().upn, "password": PASSWORD}
     )
 
-    assert refused_as(stranger, ENGLISH.stale, 400)
+    assert refused_as(stranger, EXPIRED, 400)
 
 
 def test_the_form_of_one_step_is_not_good_for_another(house: House) -> None:
@@ -214,32 +213,32 @@ def test_the_form_of_one_step_is_not_good_for_another(house: House) -> None:
     first = visitor.page
     visitor.signs_in(ana)
 
-    assert refused_as(visitor.post(CONSENT_PATH, {**first.fields, "choice": "allow"}), ENGLISH.stale, 400)
+    assert refused_as(visitor.post(CONSENT_PATH, {**first.fields, "choice": "allow"}), EXPIRED, 400)
 
 
 def test_a_form_about_one_request_cannot_be_changed_to_another(house: House) -> None:
     ana, mallory_app, visitor = house.add_person(), asking(house), Visitor(house)
     visitor.get(asking(house).url).signs_in(ana)
-    ticket_of_ana = dict(visitor.cookies)
+    cookies_of_ana = dict(visitor.cookies)
     other = visitor.get(mallory_app.url).signs_in(ana).page
-    visitor.cookies = ticket_of_ana
+    visitor.cookies = cookies_of_ana
 
     visitor.post(other.action, {**other.fields, "choice": "allow"})
 
-    assert refused_as(visitor, ENGLISH.stale, 400)
+    assert refused_as(visitor, EXPIRED, 400)
 
 
 @pytest.mark.parametrize("choice", ["", "Allow", "yes", "allow,refuse"])
 def test_nothing_but_a_yes_is_a_yes(house: House, choice: str) -> None:
     visitor = Visitor(house).get(asking(house).url).signs_in(house.add_person()).submit(choice=choice)
 
-    assert refused_as(visitor, ENGLISH.stale, 400)
+    assert refused_as(visitor, EXPIRED, 400)
 
 
-# Tickets
+# Consent sessions
 
 
-def test_a_ticket_is_used_once(house: House) -> None:
+def test_a_consent_session_is_used_once(house: House) -> None:
     visitor = Visitor(house).get(asking(house).url).signs_in(house.add_person())
     consent, cookies = visitor.page, dict(visitor.cookies)
     first = visitor.post(consent.action, {**consent.fields, "choice": "allow"}).answer_to_application()
@@ -248,11 +247,11 @@ def test_a_ticket_is_used_once(house: House) -> None:
     visitor.post(consent.action, {**consent.fields, "choice": "allow"})
 
     assert "code" in first
-    assert refused_as(visitor, ENGLISH.stale, 400)
+    assert refused_as(visitor, EXPIRED, 400)
 
 
 @pytest.mark.parametrize("choice", ["refuse", "other", "neither"])
-def test_a_ticket_with_which_somebody_said_no_is_no_longer_good_for_a_yes(house: House, choice: str) -> None:
+def test_a_consent_session_that_was_refused_is_no_longer_good_for_a_yes(house: House, choice: str) -> None:
     visitor = Visitor(house).get(asking(house).url).signs_in(house.add_person())
     consent, cookies = visitor.page, dict(visitor.cookies)
     visitor.submit(choice=choice)
@@ -260,26 +259,26 @@ def test_a_ticket_with_which_somebody_said_no_is_no_longer_good_for_a_yes(house:
     visitor.cookies = cookies
     visitor.post(consent.action, {**consent.fields, "choice": "allow"})
 
-    assert refused_as(visitor, ENGLISH.stale, 400)
+    assert refused_as(visitor, EXPIRED, 400)
 
 
-def test_a_ticket_in_another_browser_is_worth_nothing(house: House) -> None:
+def test_a_consent_session_in_another_browser_is_worth_nothing(house: House) -> None:
     ana, application = house.add_person(), asking(house)
     victim = Visitor(house).get(application.url).signs_in(ana)
     thief = Visitor(house).get(application.url).signs_in(house.add_person())
-    consent_sessions = {name: value for name, value in victim.cookies.items() if "ticket" in name}
+    consent_sessions = {name: value for name, value in victim.cookies.items() if "consent" in name}
     thief.cookies |= consent_sessions
 
     thief.submit(choice="allow")
 
-    assert refused_as(thief, ENGLISH.stale, 400)
+    assert refused_as(thief, EXPIRED, 400)
 
 
 def test_a_consent_without_a_sign_in_is_refused(house: House) -> None:
     visitor = Visitor(house).get(asking(house).url).signs_in(house.add_person())
-    visitor.cookies = {name: value for name, value in visitor.cookies.items() if "ticket" not in name}
+    visitor.cookies = {name: value for name, value in visitor.cookies.items() if "consent" not in name}
 
-    assert refused_as(visitor.submit(choice="allow"), ENGLISH.stale, 400)
+    assert refused_as(visitor.submit(choice="allow"), EXPIRED, 400)
 
 
 def test_whoever_is_removed_between_the_password_and_the_yes_gets_nothing(house: House) -> None:
@@ -287,7 +286,7 @@ def test_whoever_is_removed_between_the_password_and_the_yes_gets_nothing(house:
     visitor = Visitor(house).get(asking(house).url).signs_in(ana)
     house.running.run(house.directory.remove_user(house.tenant, ana))
 
-    assert refused_as(visitor.submit(choice="allow"), ENGLISH.stale, 400)
+    assert refused_as(visitor.submit(choice="allow"), EXPIRED, 400)
 
 
 def test_whoever_has_another_password_since_has_to_sign_in_again(house: House) -> None:
@@ -321,7 +320,7 @@ def test_nobody_says_yes_to_more_than_they_have_seen(house: House) -> None:
         )
     )
 
-    assert refused_as(visitor.submit(choice="allow"), ENGLISH.stale, 400)
+    assert refused_as(visitor.submit(choice="allow"), EXPIRED, 400)
 
 
 # Open redirects, and what is lost on the way
@@ -470,15 +469,19 @@ def test_a_policy_cannot_be_added_to_by_an_address() -> None:
 
 
 def test_whatever_an_application_or_a_browser_says_is_shown_and_not_obeyed() -> None:
-    asked = Asked(application=ATTACK, tenant=ATTACK, permissions=(ATTACK,), target=ATTACK, wants_refresh=True)
-    trouble = FormError(name="SignInRefused", detail="", text=ATTACK)
+    asked = ConsentPrompt(
+        application=ATTACK, tenant=ATTACK, permissions=(ATTACK,), target=ATTACK, wants_refresh=True
+    )
+    error = FormError(name="SignInRefused", detail=ATTACK)
+    facts = {"message": ATTACK, "code": ATTACK, "request_id": ATTACK, "time": ATTACK}
     pages = [
-        sign_in_page(FRAME, asked, ATTACK, user_name=ATTACK, trouble=trouble, cancel_url=ATTACK),
-        consent_page(FRAME, asked, ATTACK, user=ATTACK),
-        device_page(FRAME, ATTACK, trouble=trouble),
-        device_done_page(FRAME, ATTACK, allowed=True),
-        device_done_page(FRAME, ATTACK, allowed=False),
-        stopped_page(FRAME, ATTACK, ATTACK, message=ATTACK, facts=[(ATTACK, ATTACK)]),
+        sign_in_page(CONTEXT, asked, ATTACK, user_name=ATTACK, error=error, cancel_url=ATTACK),
+        consent_page(CONTEXT, asked, ATTACK, user=ATTACK),
+        device_page(CONTEXT, ATTACK, error=error),
+        device_done_page(CONTEXT, ATTACK, allowed=True),
+        device_done_page(CONTEXT, ATTACK, allowed=False),
+        render("request_refused.html", CONTEXT, **facts),
+        render("unavailable.html", CONTEXT, **facts),
     ]
 
     for page in (ShownPage(each.encode()) for each in pages):
@@ -489,8 +492,8 @@ def test_whatever_an_application_or_a_browser_says_is_shown_and_not_obeyed() -> 
         assert "{user}{0.__class__}" in page.text
 
 
-def test_the_page_that_hands_over_runs_its_own_script_alone() -> None:
-    page = ShownPage(handing_over_page(FRAME, f"https://a.example/{ATTACK}", {ATTACK: ATTACK}).encode())
+def test_the_page_that_posts_the_answer_runs_its_own_script_alone() -> None:
+    page = ShownPage(form_post_page(CONTEXT, f"https://a.example/{ATTACK}", {ATTACK: ATTACK}).encode())
 
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert page.fields == {ATTACK: ATTACK}
@@ -518,19 +521,11 @@ def test_an_application_with_a_hostile_name_is_named_as_it_is(house: House) -> N
     name = "<script>alert(1)</script>{tenant}"
 
     visitor = Visitor(house).get(asking(house, name=name).url)
-    assert f"To go on to {name}" in visitor.page.text
+    assert f"To continue to {name}" in visitor.page.text
     visitor.signs_in(house.add_person())
 
-    assert f"{name} asks for access" in visitor.page.text
+    assert f"{name} requests access" in visitor.page.text
     assert_harmless(visitor)
-
-
-def test_what_is_an_element_stays_one_and_what_is_text_is_escaped() -> None:
-    assert element("p", "<b>", element("b", "&"), None) == "<p>&lt;b&gt;<b>&amp;</b></p>"
-    assert element("input", value='"', required=True, disabled=False, hidden=None) == (
-        '<input value="&quot;" required>'
-    )
-    assert filled("<{a} {b}>", a="<", b=fragment(element("i"))) == "&lt;&lt; <i></i>&gt;"
 
 
 # Devices
@@ -545,11 +540,11 @@ def test_a_code_in_the_address_is_not_taken_over(house: House) -> None:
 
 
 def test_a_person_who_enters_a_code_is_warned_of_those_who_send_codes(house: House) -> None:
-    warning = "Only go on if you started this yourself on another device, and if nobody sent you the code."
-    asked = Asked(application="App", tenant="T", permissions=(), target=None)
+    warning = "Only continue if you started this yourself on another device, and if nobody sent you the code."
+    asked = ConsentPrompt(application="App", tenant="T", permissions=(), target=None)
 
     assert warning in Visitor(house).get(DEVICE_PATH).page.text
-    assert warning in ShownPage(consent_page(FRAME, asked, "s", user="u").encode()).text
+    assert warning in ShownPage(consent_page(CONTEXT, asked, "s", user="u").encode()).text
 
 
 def test_an_unknown_code_says_nothing_about_what_is_known(house: House) -> None:
@@ -559,7 +554,7 @@ def test_an_unknown_code_says_nothing_about_what_is_known(house: House) -> None:
     }
 
     assert len(texts) == 1
-    assert ENGLISH.device_code_wrong in texts.pop()
+    assert "It is unknown, was already used, or has expired." in texts.pop()
 
 
 def test_codes_cannot_be_tried_one_after_the_other(house: House) -> None:
@@ -604,7 +599,7 @@ def test_behind_a_proxy_one_place_does_not_use_up_the_attempts_of_others(behind_
 def test_a_form_that_is_too_large_is_refused(house: House) -> None:
     visitor = Visitor(house).get(asking(house).url)
 
-    visitor.post(PASSWORD_PATH, b"errand=" + b"x" * FORM_BYTES_MAX)
+    visitor.post(PASSWORD_PATH, b"flow=" + b"x" * FORM_BYTES_MAX)
 
     assert visitor.shown.status == 413
     assert "html" in visitor.page.tags

@@ -31,7 +31,7 @@ from vigie.observability.metrics import Metrics
 from vigie.observability.metrics_cache import MetricsCache
 from vigie.runtime.authorization_server import AuthorizationServer
 from vigie.runtime.installation import Installation
-from vigie.ui.layout import STYLE_PATH
+from vigie.ui import public_pages as public
 from vigie.ui.sign_in import handlers as sign_in
 
 
@@ -148,7 +148,7 @@ def oauth_api(context: ApiContext) -> ApiProfile:
 
 
 def sign_in_pages(context: ApiContext) -> ApiProfile:
-    """The sign-in pages; served where tokens are issued, save the style sheet."""
+    """The sign-in pages; served where tokens are issued."""
     handlers = sign_in.SignInHandlers(
         context.authorization_server.sign_in,
         context.installation.directory,
@@ -156,13 +156,19 @@ def sign_in_pages(context: ApiContext) -> ApiProfile:
         errors=context.errors,
         count_step=context.metrics.sign_ins.count,
     )
-    paths = frozenset(route.path for route in sign_in.ROUTES) - {STYLE_PATH}
+    paths = frozenset(route.path for route in sign_in.ROUTES)
     return ApiProfile(
         name="sign-in",
         routes=bound(sign_in.ROUTES, handlers),
         errors=context.errors,
         unserved=frozenset() if context.issues_tokens else paths,
     )
+
+
+def public_pages(context: ApiContext) -> ApiProfile:
+    """The landing page, the reference page and the style sheet."""
+    routes = bound(public.ROUTES, public.PublicPages())
+    return ApiProfile(name="public-pages", routes=routes, errors=context.errors)
 
 
 def operations_api(context: ApiContext) -> ApiProfile:
@@ -203,5 +209,5 @@ def _database_failure(installation: Installation) -> Callable[[], Awaitable[Stor
 
 ProfileBuilder = Callable[[ApiContext], ApiProfile]
 
-APIS: tuple[ProfileBuilder, ...] = (defender_api, oauth_api, sign_in_pages, operations_api)
+APIS: tuple[ProfileBuilder, ...] = (defender_api, oauth_api, sign_in_pages, public_pages, operations_api)
 """Everything that a server answers, in the order in which paths are tried."""

@@ -1,26 +1,24 @@
-"""One call by a browser: which browser it is, what it sent, and the headers under which it is answered."""
+"""A request by a browser: which browser it is, its fields and cookies, and the headers of the answer."""
 
 import re
 import secrets
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
-from urllib.parse import parse_qsl
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlsplit
 
 from vigie.core.instants import format_instant
+from vigie.http.error_responses import Headers
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.forwarded import is_protected
-from vigie.ui.html import Html
-from vigie.ui.languages import texts_for
+from vigie.ui.content_security_policy import SELF, form_policy
+from vigie.ui.languages import language_for
+from vigie.ui.rendering import Html, PageContext
 
 FIELDS_MAX = 100
 REQUEST_BYTES_MAX = 32 * 1024
-"""How large the fields of a request for authorization may be: by GET, the head of a request has that bound."""
+"""The size that the fields of an authorization request may have: by GET, the head of a request has that bound."""
 
 FORM_BYTES_MAX = 64 * 1024
-"""How large our own forms may be: they bring such a request back, a third longer, and little else."""
-
-SELF = "'self'"
+"""The size that our own forms may have: they bring such a request back, a third longer, and little else."""
 
 _BROWSER = "vigie-browser"
 _BROWSER_ID = re.compile(r"[\w-]{43}", re.ASCII)
@@ -39,7 +37,7 @@ _HEADERS = (
 
 
 class UnreadableForm(Exception):
-    """What a browser sent is not a form; `duplicate` is the field that came twice, if that is what is wrong."""
+    """Fields that cannot be read; `duplicate` is the one that came twice, if that is what is wrong."""
 
     def __init__(self, duplicate: str = "") -> None:
         super().__init__(duplicate)
@@ -47,29 +45,31 @@ class UnreadableForm(Exception):
 
 
 class BrowserRequest:
-    """A call by a browser and the answer to it.
+    """A request by a browser and the answer to it.
 
-    `browser` names it as long as it keeps our cookie: forms are sealed for it, so that they are good in no
-    other. It says nothing about who uses it. `is_open_to_others` is true where somebody on the way could read
-    what is sent: nothing is asked for then, and no cookie is given.
+    `browser` names it as long as it keeps our cookie: forms are signed for it, so that they are good in no
+    other. It says nothing about the user. `is_insecure` is true where somebody on the network could read
+    what is sent: nothing is asked for then, and no cookie is set.
     """
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.texts = texts_for(exchange.header(b"accept-language"))
+        self.context = PageContext(
+            language=language_for(exchange.header(b"accept-language")), host=urlsplit(exchange.origin).netloc
+        )
         self._is_secure = exchange.origin.startswith("https://")
-        self.is_open_to_others = not is_protected(exchange.scope, exchange.origin)
+        self.is_insecure = not is_protected(exchange.scope, exchange.origin)
         self._cookies = _cookies(exchange)
         self._set: list[str] = []
         known = self.cookie(_BROWSER)
         self.browser = known if known and _BROWSER_ID.fullmatch(known) else secrets.token_urlsafe(32)
-        if self.browser != known and not self.is_open_to_others:
+        if self.browser != known and not self.is_insecure:
             # Lax: an application sends its user here from its own site.
             self.set_cookie(_BROWSER, self.browser, same_site="Lax")
 
     @property
-    def is_from_elsewhere(self) -> bool:
-        """Whether another site sent this form. Old browsers do not say; the seal of the form must do then."""
+    def is_cross_site(self) -> bool:
+        """Whether another site sent this form. Old browsers do not say; the signature of the form must do then."""
         site = self.exchange.header(b"sec-fetch-site")
         if site is not None:
             # `none` is somebody who sends the same page again by hand.
@@ -78,8 +78,8 @@ class BrowserRequest:
         return self.exchange.header(b"origin") not in (None, "null", self.exchange.origin)
 
     @property
-    def moment(self) -> str:
-        """When it came, as people read it."""
+    def time(self) -> str:
+        """The time it came, as people read it."""
         return format_instant(self.exchange.at)[:19].replace("T", " ") + "Z"
 
     def query(self) -> dict[str, str]:
@@ -92,19 +92,19 @@ class BrowserRequest:
         return _fields(await read_body(self.exchange, bytes_max))
 
     def cookie(self, name: str) -> str | None:
-        """What we gave the browser under a name."""
+        """The value of one of our cookies."""
         return self._cookies.get(self._full_name(name))
 
     def set_cookie(self, name: str, value: str, *, same_site: str, seconds: int | None = None) -> None:
-        """Give the browser something to keep from scripts, for as long as it runs or for some seconds."""
+        """Set a cookie that scripts cannot read, for as long as the browser runs or for some seconds."""
         age = "" if seconds is None else f"; Max-Age={seconds}"
         secure = "; Secure" if self._is_secure else ""
         self._set.append(
             f"{self._full_name(name)}={value}; Path=/; HttpOnly; SameSite={same_site}{age}{secure}"
         )
 
-    def forget_cookie(self, name: str) -> None:
-        """Take it back."""
+    def delete_cookie(self, name: str) -> None:
+        """Have the browser delete a cookie."""
         self.set_cookie(name, "", same_site="Strict", seconds=0)
 
     async def show(
@@ -114,18 +114,20 @@ class BrowserRequest:
         status: int = 200,
         form_targets: str = SELF,
         scripts: Sequence[str] = (),
-        headers: Mapping[str, str] | None = None,
+        headers: Headers = (),
     ) -> None:
-        """Answer with a page whose forms may lead to these targets, and which runs these scripts and no other."""
-        more = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-        language = (b"content-language", self.texts.language.encode())
-        policy = (b"content-security-policy", _policy(form_targets, scripts).encode())
-        await self.exchange.answer(
-            status, [*self._headers(), policy, language, *more, *self._cookie_headers()], page.encode()
-        )
+        """Answer with a page whose forms may lead to these targets, and which runs these inline scripts alone."""
+        all_headers = [
+            *self._headers(),
+            (b"content-security-policy", form_policy(scripts, form_targets).encode()),
+            (b"content-language", self.context.language.encode()),
+            *self._cookie_headers(),
+            *((name.encode(), value.encode()) for name, value in headers),
+        ]
+        await self.exchange.answer(status, all_headers, page.encode())
 
-    async def send_to(self, url: str) -> None:
-        """Send the browser elsewhere. The address must be of ASCII alone, as `urls.py` makes them."""
+    async def redirect(self, url: str) -> None:
+        """Redirect the browser. The URL must be of ASCII alone, as `urls.py` makes them."""
         location = (b"location", url.encode("ascii"))
         await self.exchange.answer(_SEE_OTHER, [*self._headers(), location, *self._cookie_headers()], b"")
 
@@ -138,15 +140,6 @@ class BrowserRequest:
     def _full_name(self, name: str) -> str:
         # A browser takes a name with this prefix over HTTPS alone, and from no neighbouring host.
         return f"__Host-{name}" if self._is_secure else name
-
-
-def _policy(form_targets: str, scripts: Sequence[str]) -> str:
-    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
-    return (
-        f"default-src 'none'; style-src 'self'; script-src {allowed}; base-uri 'none'; "
-        f"frame-ancestors 'none'; form-action {form_targets}"
-    )
 
 
 def _fields(text: bytes) -> dict[str, str]:
@@ -166,7 +159,7 @@ def _fields(text: bytes) -> dict[str, str]:
 
 
 def _cookies(exchange: Exchange) -> dict[str, str]:
-    """The cookies of a call; of those with the same name the first counts."""
+    """The cookies of a request; of those with the same name the first counts."""
     sent = [value.decode("latin-1") for name, value in exchange.scope["headers"] if name == b"cookie"]
     pairs = [each.strip().partition("=") for each in ";".join(sent).split(";", _COOKIES_MAX)]
     return {name: value for name, _, value in reversed(pairs)}

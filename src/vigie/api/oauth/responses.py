@@ -6,9 +6,8 @@ import msgspec
 
 from vigie.core.oauth_records import OFFLINE_ACCESS
 from vigie.identity.endpoint_version import EndpointVersion
-from vigie.identity.grants.device_code import POLL_SECONDS, IssuedDeviceCode
+from vigie.identity.grants.device_code import POLL_SECONDS, VERIFICATION_PATH, IssuedDeviceCode
 from vigie.identity.tokens.issuance import IssuedToken
-from vigie.ui.sign_in.views import DEVICE_PATH
 
 
 def token_answer(issued: IssuedToken, version: EndpointVersion) -> dict[str, object]:
@@ -50,7 +49,7 @@ def client_info(issued: IssuedToken) -> dict[str, object]:
 
 def device_answer(issued: IssuedDeviceCode, origin: str, version: EndpointVersion) -> dict[str, object]:
     """What a device shows and how it asks."""
-    address = f"{origin}{DEVICE_PATH}"
+    address = f"{origin}{VERIFICATION_PATH}"
     return {
         "user_code": issued.user_code,
         "device_code": issued.device_code,

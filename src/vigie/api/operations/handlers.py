@@ -1,4 +1,4 @@
-"""The operators' endpoints: liveness, readiness, metrics, the description of the API and the landing page."""
+"""The operators' endpoints: liveness, readiness, metrics, and the description of the API."""
 
 from asyncio import to_thread
 
@@ -9,8 +9,6 @@ from vigie.api.operations.reference import (
     SHOWN_DOCUMENT_PATH,
     openapi_json,
     openapi_yaml,
-    reference_page,
-    reference_policy,
     renderer,
     shown_document,
 )
@@ -21,13 +19,10 @@ from vigie.http.profile import Route
 from vigie.observability.cached_result import RecentResult
 from vigie.observability.metrics import form_for
 from vigie.observability.metrics_cache import MetricsCache
-from vigie.ui.landing import landing_document, landing_page, wants_page
-from vigie.ui.languages import texts_for
 
 METRICS_PATH = "/metrics"
 
 _JSON = b"application/json"
-_HTML = b"text/html; charset=utf-8"
 _FOR_A_WHILE = (b"cache-control", b"public, max-age=600")
 
 
@@ -58,16 +53,6 @@ class OperationsHandlers:
         form = form_for(exchange.header(b"accept"))
         await public_answer(exchange, form.value.encode(), await self._metrics_cache.body(form))
 
-    async def landing(self, exchange: Exchange) -> None:
-        """Where everything is: a page for browsers, JSON for everybody else."""
-        varies = (b"vary", b"Accept, Accept-Language, Host")
-        if not wants_page(exchange.header(b"accept")):
-            return await public_answer(exchange, _JSON, landing_document(exchange.origin), varies)
-        texts = texts_for(exchange.header(b"accept-language"))
-        language = (b"content-language", texts.language.encode())
-        page = landing_page(texts, exchange.origin).encode()
-        return await public_answer(exchange, _HTML, page, varies, language)
-
     async def openapi_yaml(self, exchange: Exchange) -> None:
         """The API's own description."""
         await public_answer(exchange, b"application/yaml; charset=utf-8", openapi_yaml())
@@ -76,12 +61,8 @@ class OperationsHandlers:
         """The same in JSON."""
         await public_answer(exchange, _JSON, openapi_json())
 
-    async def reference(self, exchange: Exchange) -> None:
-        """The same, for people."""
-        await public_answer(exchange, _HTML, reference_page(), policy=reference_policy())
-
     async def renderer(self, exchange: Exchange) -> None:
-        """The program that shows it on that page."""
+        """The program that shows it on the reference page."""
         is_packed = chosen_coding(exchange.header(b"accept-encoding")) == "gzip"
         headers = [_FOR_A_WHILE, (b"vary", b"Accept-Encoding")]
         if is_packed:
@@ -99,10 +80,8 @@ ROUTES: tuple[Route, ...] = (
     Route(path="/healthz", handler=OperationsHandlers.alive),
     Route(path="/readyz", handler=OperationsHandlers.ready),
     Route(path=METRICS_PATH, handler=OperationsHandlers.metrics),
-    Route(path="/", handler=OperationsHandlers.landing),
     Route(path="/openapi.yaml", handler=OperationsHandlers.openapi_yaml),
     Route(path="/openapi.json", handler=OperationsHandlers.openapi_json),
-    Route(path="/reference", handler=OperationsHandlers.reference),
     Route(path=RENDERER_PATH, handler=OperationsHandlers.renderer),
     Route(path=SHOWN_DOCUMENT_PATH, handler=OperationsHandlers.shown_document),
 )

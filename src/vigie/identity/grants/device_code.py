@@ -22,6 +22,9 @@ from vigie.identity.tokens.scopes import asked_in, consent_to
 
 POLL_SECONDS = 5
 
+VERIFICATION_PATH = "/devicelogin"
+"""The page where a person enters the code of a device."""
+
 _USER_CODES_TRIED = 5
 
 

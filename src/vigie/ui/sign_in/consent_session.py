@@ -1,4 +1,4 @@
-"""Who has signed in, from the password to the yes or no: kept by the browser, for one errand and one use."""
+"""The signed-in user between the password and the consent: in a signed cookie, for one flow and one use."""
 
 import secrets
 from hashlib import sha256
@@ -11,10 +11,10 @@ from vigie.identity.sign_in.service import SignedInUser
 from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.ui.browser_request import BrowserRequest
 from vigie.ui.sign_in.flow_state import FlowState, digest_of
-from vigie.ui.sign_in.views import Asked
+from vigie.ui.sign_in.views import ConsentPrompt
 
 CONSENT_SESSION_SECONDS = 600
-"""How long somebody may think about what an application asks for."""
+"""A user may think about a consent prompt for this long."""
 
 _NUMBER_BYTES = 16
 _DIGEST_IN_NAME = 12
@@ -33,39 +33,45 @@ _decoder = msgspec.msgpack.Decoder(_ConsentSession)
 
 
 class ConsentSessions:
-    """Gives tickets to browsers, and lets each of them be used once, in that browser."""
+    """Gives consent sessions to browsers, and lets each be used once, in that browser."""
 
     def __init__(self, state_signer: StateSigner, directory: DirectoryRepository) -> None:
-        self._sealer = state_signer
+        self._state_signer = state_signer
         self._directory = directory
 
-    def give(self, visit: BrowserRequest, flow_state: FlowState, asked: Asked, who: SignedInUser) -> None:
-        """A ticket for one errand alone: others may be open beside it. It is good for what is asked for now."""
-        expires_at = Instant(visit.exchange.at + CONSENT_SESSION_SECONDS * TICKS_PER_SECOND)
+    def give(
+        self, request: BrowserRequest, flow_state: FlowState, prompt: ConsentPrompt, user: SignedInUser
+    ) -> None:
+        """Start a session for one flow, others may be open beside it, and for this prompt alone."""
+        expires_at = Instant(request.exchange.at + CONSENT_SESSION_SECONDS * TICKS_PER_SECOND)
         consent_session = _ConsentSession(
             number=secrets.token_bytes(_NUMBER_BYTES),
-            tenant_guid=who.tenant.guid,
-            object_id=who.user.object_id,
-            signed_in_at=who.signed_in_at,
-            password_since=who.password_since,
+            tenant_guid=user.tenant.guid,
+            object_id=user.user.object_id,
+            signed_in_at=user.signed_in_at,
+            password_since=user.password_since,
             expires_at=expires_at,
         )
-        sealed = self._sealer.seal(
-            _purpose(flow_state, asked),
-            visit.browser,
+        sealed = self._state_signer.seal(
+            _purpose(flow_state, prompt),
+            request.browser,
             msgspec.msgpack.encode(consent_session),
             expires_at=expires_at,
         )
-        visit.set_cookie(_cookie(flow_state), sealed, same_site="Strict", seconds=CONSENT_SESSION_SECONDS)
+        request.set_cookie(_cookie(flow_state), sealed, same_site="Strict", seconds=CONSENT_SESSION_SECONDS)
 
-    async def use(self, visit: BrowserRequest, flow_state: FlowState, asked: Asked) -> SignedInUser | None:
-        """Who holds a ticket for the errand; None without a good one, or when they are no longer there.
+    async def use(
+        self, request: BrowserRequest, flow_state: FlowState, prompt: ConsentPrompt
+    ) -> SignedInUser | None:
+        """The user of the session of a flow; None without a good one, or when the user is no longer there.
 
-        None too when something else is asked for than when it was given: that is not what they have seen.
+        None too when the prompt has changed since: the user has seen another one.
         """
-        sealed = visit.cookie(_cookie(flow_state)) or ""
-        visit.forget_cookie(_cookie(flow_state))
-        content = self._sealer.open(_purpose(flow_state, asked), visit.browser, sealed, visit.exchange.at)
+        sealed = request.cookie(_cookie(flow_state)) or ""
+        request.delete_cookie(_cookie(flow_state))
+        content = self._state_signer.open(
+            _purpose(flow_state, prompt), request.browser, sealed, request.exchange.at
+        )
         if content is None:
             return None
         consent_session = _decoder.decode(content)
@@ -73,9 +79,9 @@ class ConsentSessions:
         user = await self._directory.find_user(tenant, consent_session.object_id) if tenant else None
         if tenant is None or user is None:
             return None
-        # The store's memory of assertions will do: every server has it, and it forgets what has expired.
+        # The table of used assertions will do: all servers share it, and expired rows are deleted.
         is_first = await self._directory.note_assertion(
-            tenant, sha256(consent_session.number).digest(), consent_session.expires_at, visit.exchange.at
+            tenant, sha256(consent_session.number).digest(), consent_session.expires_at, request.exchange.at
         )
         if not is_first:
             return None
@@ -87,9 +93,9 @@ class ConsentSessions:
         )
 
 
-def _purpose(flow_state: FlowState, asked: Asked) -> str:
-    return f"ticket for {digest_of(flow_state)} {sha256(msgspec.msgpack.encode(asked)).hexdigest()}"
+def _purpose(flow_state: FlowState, prompt: ConsentPrompt) -> str:
+    return f"consent to {digest_of(flow_state)} {sha256(msgspec.msgpack.encode(prompt)).hexdigest()}"
 
 
 def _cookie(flow_state: FlowState) -> str:
-    return f"vigie-ticket-{digest_of(flow_state)[:_DIGEST_IN_NAME]}"
+    return f"vigie-consent-{digest_of(flow_state)[:_DIGEST_IN_NAME]}"

@@ -1,26 +1,13 @@
-"""Where it does not go on: what stops somebody, and the page that says so."""
+"""The error pages of a sign-in, and the one table of their statuses. docs/errors.md has a heading for each."""
 
 from collections.abc import Mapping
 
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core.errors import Refusal
 from vigie.http.error_responses import ErrorRenderer
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
 from vigie.ui.browser_request import BrowserRequest, UnreadableForm
+from vigie.ui.rendering import render
 from vigie.ui.sign_in.authorization_responses import fields_of_refusal, send_answer
-from vigie.ui.sign_in.views import PageContext, stopped_page
-
-# Why a page for signing in does not go on: status.
-PAGE_ERROR_RESPONSES: Mapping[str, int] = {
-    "AuthorizationRefused": 400,
-    "CredentialsMissing": 400,
-    "DeviceCodeUnknown": 400,
-    "CrossSiteForm": 403,
-    "InsecureConnection": 403,
-    "SignInBusy": 503,
-    "SignInRefused": 403,
-    "ExpiredPage": 400,
-}
 
 
 class ExpiredPage(Exception):
@@ -32,68 +19,79 @@ class CrossSiteForm(Exception):
 
 
 class InsecureConnection(Exception):
-    """A page that was called over plain HTTP, where others could read the password."""
+    """A page that was requested over plain HTTP, where others could read the password."""
 
 
 PageError = ExpiredPage | CrossSiteForm | InsecureConnection
 
+PAGE_ERROR_STATUSES: Mapping[str, int] = {
+    "AuthorizationRefused": 400,
+    "CredentialsMissing": 400,
+    "DeviceCodeUnknown": 400,
+    "CrossSiteForm": 403,
+    "InsecureConnection": 403,
+    "SignInBusy": 503,
+    "SignInRefused": 403,
+    "ExpiredPage": 400,
+}
 
-async def show_error_page(visit: BrowserRequest, frame: PageContext, reason: PageError) -> None:
-    """The form itself is not good, or the way that it would go; nothing was done."""
-    texts, name = frame.texts, type(reason).__name__
-    title, note, detail = {
-        "ExpiredPage": (texts.stale, texts.stale_note, "the form is not for this browser and step"),
-        "CrossSiteForm": (texts.foreign, texts.foreign_note, "another site sent it"),
-        "InsecureConnection": (texts.open_to_others, texts.open_to_others_note, "called over plain HTTP"),
-    }[name]
-    visit.exchange.refusal, visit.exchange.detail = name, detail
-    await visit.show(stopped_page(frame, title, note), status=PAGE_ERROR_RESPONSES[name])
+_PAGE_ERRORS: Mapping[type[PageError], tuple[str, str]] = {
+    ExpiredPage: ("expired_page.html", "the form is not for this browser and step"),
+    CrossSiteForm: ("cross_site_form.html", "another site sent it"),
+    InsecureConnection: ("insecure_connection.html", "called over plain HTTP"),
+}
 
 
-async def show_refused_request(
-    visit: BrowserRequest, frame: PageContext, code: int, message: str, *, detail: str
-) -> None:
-    """The application's request is not good, and it would not be safe to send anybody to where it says."""
-    texts, exchange = frame.texts, visit.exchange
+async def show_error_page(request: BrowserRequest, error: PageError) -> None:
+    """The form itself is not good, or the connection; nothing was done."""
+    name = type(error).__name__
+    template, detail = _PAGE_ERRORS[type(error)]
+    request.exchange.refusal, request.exchange.detail = name, detail
+    await request.show(render(template, request.context), status=PAGE_ERROR_STATUSES[name])
+
+
+async def show_refused_request(request: BrowserRequest, code: int, message: str, *, detail: str) -> None:
+    """The application's request is not good, and it would not be safe to redirect to the URL in it."""
+    exchange = request.exchange
     exchange.refusal, exchange.detail = f"AADSTS{code}", detail
-    facts = (
-        (texts.code, f"AADSTS{code}"),
-        (texts.request, exchange.request_id),
-        (texts.moment, visit.moment),
+    page = render(
+        "request_refused.html",
+        request.context,
+        message=message,
+        code=f"AADSTS{code}",
+        request_id=exchange.request_id,
+        time=request.time,
     )
-    page = stopped_page(frame, texts.cannot_go_on, texts.refused_request, message=message, facts=facts)
-    status, _ = TOKEN_ERROR_RESPONSES.get(code, (PAGE_ERROR_RESPONSES["AuthorizationRefused"], ""))
-    await visit.show(page, status=status)
+    await request.show(page, status=PAGE_ERROR_STATUSES["AuthorizationRefused"])
 
 
-async def show_unreadable(visit: BrowserRequest, frame: PageContext, reason: UnreadableForm) -> None:
+async def show_unreadable(request: BrowserRequest, error: UnreadableForm) -> None:
     """The fields cannot be read in one way."""
     message = detail = "The request is not properly formatted."
-    if reason.duplicate:
-        message = f"{message} The parameter '{reason.duplicate[:100]}' is duplicated."
+    if error.duplicate:
+        message = f"{message} The parameter '{error.duplicate[:100]}' is duplicated."
         detail = f"{detail} A parameter is duplicated."
-    await show_refused_request(visit, frame, 9000411, message, detail=detail)
+    await show_refused_request(request, 9000411, message, detail=detail)
 
 
-async def show_refused_authorization(
-    visit: BrowserRequest, frame: PageContext, refused: AuthorizationRefused
-) -> None:
-    """The application hears of it, unless it is the application or the way to it that cannot be trusted."""
+async def show_refused_authorization(request: BrowserRequest, refused: AuthorizationRefused) -> None:
+    """The application is told, unless the application or its redirect URI cannot be trusted."""
     if refused.redirect is None:
-        await show_refused_request(visit, frame, refused.code, refused.message, detail=refused.detail)
+        await show_refused_request(request, refused.code, refused.message, detail=refused.detail)
     else:
-        visit.exchange.refusal, visit.exchange.detail = f"AADSTS{refused.code}", refused.detail
-        await send_answer(visit, frame, refused.redirect, fields_of_refusal(visit, refused))
+        request.exchange.refusal, request.exchange.detail = f"AADSTS{refused.code}", refused.detail
+        await send_answer(request, refused.redirect, fields_of_refusal(request, refused))
 
 
-async def show_form_error(
-    visit: BrowserRequest, frame: PageContext, refusal: Refusal, errors: ErrorRenderer
-) -> None:
+async def show_refusal(request: BrowserRequest, refusal: Refusal, errors: ErrorRenderer) -> None:
     """The server cannot do it, or not now."""
-    texts, exchange = frame.texts, visit.exchange
-    found = errors.response_to(refusal)
-    exchange.refusal, exchange.detail = found.code, refusal.detail
-    facts = ((texts.request, exchange.request_id), (texts.moment, visit.moment))
-    page = stopped_page(frame, texts.trouble, texts.trouble_note, message=refusal.message, facts=facts)
-    headers = dict(errors.headers_of(refusal, exchange))
-    await visit.show(page, status=found.status, headers=headers)
+    exchange, response = request.exchange, errors.response_to(refusal)
+    exchange.refusal, exchange.detail = response.code, refusal.detail
+    page = render(
+        "unavailable.html",
+        request.context,
+        message=refusal.message,
+        request_id=exchange.request_id,
+        time=request.time,
+    )
+    await request.show(page, status=response.status, headers=errors.headers_of(refusal, exchange))

@@ -1,4 +1,4 @@
-"""What somebody came to the pages for, as their forms bring it back from one page to the next."""
+"""The state of a sign-in: signed into each form, and brought back by the browser with the next step."""
 
 from hashlib import sha256
 
@@ -10,11 +10,11 @@ from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.ui.browser_request import BrowserRequest
 
 FLOW_SECONDS = 3600
-"""How long a page may stay open."""
+"""A page may stay open for this long."""
 
 
 class Authorization(msgspec.Struct, frozen=True, tag="authorization"):
-    """An application sent its user here: the fields with which it did, and the address it chose."""
+    """An authorization request of an application: its fields, and the endpoint that it was sent to."""
 
     tenant: str
     version: EndpointVersion
@@ -22,7 +22,7 @@ class Authorization(msgspec.Struct, frozen=True, tag="authorization"):
 
 
 class DeviceState(msgspec.Struct, frozen=True, tag="device"):
-    """Somebody has a device that shows a code; it is empty until they have entered it."""
+    """The code that a device shows; empty until it was entered."""
 
     user_code: str = ""
 
@@ -35,22 +35,22 @@ _decoder = msgspec.msgpack.Decoder(FlowState)
 
 
 class FlowStates:
-    """Puts errands into forms, and takes them back from the very browser that got the form."""
+    """Signs flow states into forms, and accepts them from the browser alone that got the form."""
 
     def __init__(self, state_signer: StateSigner) -> None:
-        self._sealer = state_signer
+        self._state_signer = state_signer
 
-    def seal(self, visit: BrowserRequest, step: str, flow_state: FlowState) -> str:
-        """The errand for a form of one step."""
-        until = Instant(visit.exchange.at + FLOW_SECONDS * TICKS_PER_SECOND)
-        return self._sealer.seal(f"form {step}", visit.browser, _encode(flow_state), expires_at=until)
+    def seal(self, request: BrowserRequest, step: str, flow_state: FlowState) -> str:
+        """The signed state for a form of one step."""
+        until = Instant(request.exchange.at + FLOW_SECONDS * TICKS_PER_SECOND)
+        return self._state_signer.seal(f"form {step}", request.browser, _encode(flow_state), expires_at=until)
 
-    def open(self, visit: BrowserRequest, step: str, sealed: str) -> FlowState | None:
-        """The errand of a form; None unless this browser got the form, for this step, not long ago."""
-        content = self._sealer.open(f"form {step}", visit.browser, sealed, visit.exchange.at)
+    def open(self, request: BrowserRequest, step: str, sealed: str) -> FlowState | None:
+        """The state in a form; None unless this browser got the form, for this step, not long ago."""
+        content = self._state_signer.open(f"form {step}", request.browser, sealed, request.exchange.at)
         return None if content is None else _decoder.decode(content)
 
 
 def digest_of(flow_state: FlowState) -> str:
-    """A name for an errand, which no other has."""
+    """A name for a flow, which no other has."""
     return sha256(_encode(flow_state)).hexdigest()

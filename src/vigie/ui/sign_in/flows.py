@@ -1,4 +1,4 @@
-"""What an errand is about, and what a yes or a no to it does. It is asked for anew at every step."""
+"""The two kinds of sign-in, an authorization request and a device code. Each is read anew at every step."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,24 +10,25 @@ from vigie.identity.sign_in.authorization_requests import (
     refused_by_user,
 )
 from vigie.identity.sign_in.service import DeviceRequest, SignedInUser, SignIn
-from vigie.ui.browser_request import SELF, BrowserRequest
+from vigie.ui.browser_request import BrowserRequest
+from vigie.ui.content_security_policy import SELF
 from vigie.ui.sign_in.authorization_responses import send_answer
 from vigie.ui.sign_in.error_pages import ExpiredPage, show_refused_authorization
 from vigie.ui.sign_in.flow_state import Authorization, DeviceState, FlowState
 from vigie.ui.sign_in.urls import form_targets, target_named
-from vigie.ui.sign_in.views import Asked, PageContext, device_done_page
+from vigie.ui.sign_in.views import ConsentPrompt, device_done_page
 
 
 class SignInFlow(Protocol):
-    """What pages must know about an errand."""
+    """A sign-in as the pages see it."""
 
     @property
     def tenant(self) -> Tenant:
-        """Where whoever comes must be known."""
+        """The tenant that the user must belong to."""
 
     @property
-    def asked(self) -> Asked:
-        """What is shown of it."""
+    def prompt(self) -> ConsentPrompt:
+        """The application and what it requests."""
 
     @property
     def hint(self) -> str:
@@ -35,25 +36,28 @@ class SignInFlow(Protocol):
 
     @property
     def form_targets(self) -> str:
-        """Where the form with the yes or no may lead."""
+        """The targets that the consent form may lead to."""
 
     @property
     def declined(self) -> AuthorizationRefused | None:
-        """What the application hears when somebody does not want to; None when nobody waits in this browser."""
+        """The refusal that the application gets from a user who declines; None when no application waits here."""
 
-    async def allow(self, visit: BrowserRequest, frame: PageContext, who: SignedInUser) -> None:
-        """The answer to a yes."""
+    async def allow(self, request: BrowserRequest, user: SignedInUser) -> None:
+        """Answer a user who allows it."""
 
-    async def refuse(self, visit: BrowserRequest, frame: PageContext) -> None:
-        """The answer to a no."""
+    async def refuse(self, request: BrowserRequest) -> None:
+        """Answer a user who refuses it."""
 
 
-async def flow_of(sign_in: SignIn, visit: BrowserRequest, flow_state: FlowState) -> SignInFlow:
-    """Raises TokenRefusal, AuthorizationRefused, and ExpiredPage for a device that waits no more."""
+async def flow_of(sign_in: SignIn, request: BrowserRequest, flow_state: FlowState) -> SignInFlow:
+    """The sign-in that a state stands for.
+
+    Raises TokenRefusal, AuthorizationRefused, and ExpiredPage for a device that waits no more.
+    """
     if isinstance(flow_state, Authorization):
-        request = await sign_in.request_of(flow_state.tenant, flow_state.fields, flow_state.version)
-        return AuthorizationFlow(sign_in=sign_in, request=request)
-    device = await sign_in.find_device_that_waits(flow_state.user_code, now=visit.exchange.at)
+        authorization = await sign_in.request_of(flow_state.tenant, flow_state.fields, flow_state.version)
+        return AuthorizationFlow(sign_in=sign_in, authorization=authorization)
+    device = await sign_in.find_device_that_waits(flow_state.user_code, now=request.exchange.at)
     if device is None:
         raise ExpiredPage
     return DeviceFlow(sign_in=sign_in, flow_state=flow_state, device=device)
@@ -61,57 +65,57 @@ async def flow_of(sign_in: SignIn, visit: BrowserRequest, flow_state: FlowState)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationFlow:
-    """An application's request for authorization."""
+    """An application's authorization request."""
 
     sign_in: SignIn
-    request: AuthorizationRequest
+    authorization: AuthorizationRequest
 
     @property
     def tenant(self) -> Tenant:
-        """As the address of the request names it, or the application's."""
-        return self.request.tenant
+        """The tenant in the URL of the request, or the application's."""
+        return self.authorization.tenant
 
     @property
-    def asked(self) -> Asked:
-        """All that is asked for, and where the answer goes."""
-        request = self.request
-        return Asked(
-            application=request.application.name,
-            tenant=request.tenant.name,
-            permissions=request.permissions,
-            target=target_named(request.redirect_uri),
-            wants_identity=request.wants_id_token,
-            wants_refresh=request.wants_refresh,
+    def prompt(self) -> ConsentPrompt:
+        """All that is requested, and where the answer goes."""
+        authorization = self.authorization
+        return ConsentPrompt(
+            application=authorization.application.name,
+            tenant=authorization.tenant.name,
+            permissions=authorization.permissions,
+            target=target_named(authorization.redirect_uri),
+            wants_identity=authorization.wants_id_token,
+            wants_refresh=authorization.wants_refresh,
         )
 
     @property
     def hint(self) -> str:
         """`login_hint`."""
-        return self.request.login_hint or ""
+        return self.authorization.login_hint or ""
 
     @property
     def form_targets(self) -> str:
         """The pages and, by a redirect, the application."""
-        return form_targets(self.request.redirect_uri)
+        return form_targets(self.authorization.redirect_uri)
 
     @property
     def declined(self) -> AuthorizationRefused:
-        """The same, whether they sign in before or not."""
-        return refused_by_user(self.request)
+        """The same, before the sign-in and after it."""
+        return refused_by_user(self.authorization)
 
-    async def allow(self, visit: BrowserRequest, frame: PageContext, who: SignedInUser) -> None:
+    async def allow(self, request: BrowserRequest, user: SignedInUser) -> None:
         """A code for the application."""
-        code = await self.sign_in.issue_code(self.request, who, now=visit.exchange.at)
-        await send_answer(visit, frame, self.request.redirection, {"code": code})
+        code = await self.sign_in.issue_code(self.authorization, user, now=request.exchange.at)
+        await send_answer(request, self.authorization.redirection, {"code": code})
 
-    async def refuse(self, visit: BrowserRequest, frame: PageContext) -> None:
-        """The application hears of it."""
-        await show_refused_authorization(visit, frame, self.declined)
+    async def refuse(self, request: BrowserRequest) -> None:
+        """The application is told."""
+        await show_refused_authorization(request, self.declined)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceFlow:
-    """A device that shows a code somewhere else."""
+    """The code of a device, entered in this browser."""
 
     sign_in: SignIn
     flow_state: DeviceState
@@ -126,9 +130,9 @@ class DeviceFlow:
         return self.device.tenant
 
     @property
-    def asked(self) -> Asked:
-        """What the program on the device asks for; the answer goes to the device, so there is no target."""
-        return Asked(
+    def prompt(self) -> ConsentPrompt:
+        """What the program on the device requests; the answer goes to the device, so there is no target."""
+        return ConsentPrompt(
             application=self.device.application.name,
             tenant=self.device.tenant.name,
             permissions=self.device.permissions,
@@ -136,12 +140,12 @@ class DeviceFlow:
             wants_refresh=self.device.wants_refresh,
         )
 
-    async def allow(self, visit: BrowserRequest, frame: PageContext, who: SignedInUser) -> None:
+    async def allow(self, request: BrowserRequest, user: SignedInUser) -> None:
         """The device gets its tokens."""
-        await self.sign_in.approve_device(self.flow_state.user_code, who, now=visit.exchange.at)
-        await visit.show(device_done_page(frame, self.asked.application, allowed=True))
+        await self.sign_in.approve_device(self.flow_state.user_code, user, now=request.exchange.at)
+        await request.show(device_done_page(request.context, self.prompt.application, allowed=True))
 
-    async def refuse(self, visit: BrowserRequest, frame: PageContext) -> None:
-        """The device hears of it."""
-        await self.sign_in.refuse_device(self.flow_state.user_code, now=visit.exchange.at)
-        await visit.show(device_done_page(frame, self.asked.application, allowed=False))
+    async def refuse(self, request: BrowserRequest) -> None:
+        """The device is told."""
+        await self.sign_in.refuse_device(self.flow_state.user_code, now=request.exchange.at)
+        await request.show(device_done_page(request.context, self.prompt.application, allowed=False))

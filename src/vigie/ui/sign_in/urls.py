@@ -1,10 +1,10 @@
-"""Where a browser is sent with an answer, and what of it may be shown or written into a header."""
+"""URLs of applications: with the fields of an answer, and fit for a header, a form or a page."""
 
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
 _KEPT = "!#$%&'()*+,/:;=?@[]~"
-"""What a URL may hold beside letters and digits; all else is encoded, so that no header can end early."""
+"""A URL may hold these beside letters and digits; all else is encoded, so that no header can end early."""
 
 
 def with_fields(url: str, fields: Mapping[str, str], *, in_fragment: bool) -> str:
@@ -20,13 +20,13 @@ def in_ascii(url: str) -> str:
 
 
 def target_named(url: str) -> str:
-    """Where a URL leads, as people can judge it: scheme, host and port, or all of one without a host."""
+    """The target of a URL, as people can judge it: scheme, host and port, or all of one without a host."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else url
 
 
 def form_targets(url: str) -> str:
-    """What a policy's form-action must allow so that an answer reaches the URL, and where that leads further.
+    """The form-action of a policy that lets an answer reach the URL, and the redirects that follow.
 
     Chromium holds every redirect after a form against the policy of the page with the form, those that the
     application makes after it has got its answer too. So the web is allowed as a whole, on pages where
