@@ -606,7 +606,7 @@ def test_each_page_behind_a_link_is_counted(strict: House) -> None:
     assert [page.status for page in pages] == [200, 200, 429]
 
 
-# Clients, as clients.md has them
+# Clients: docs/api/clients.md
 
 
 def test_xsoar_pages_until_a_page_is_short_and_goes_on_from_the_newest_time_it_saw(house: House) -> None:

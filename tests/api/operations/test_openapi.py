@@ -93,7 +93,7 @@ def excluded_from(case: Case[Any]) -> list[CheckFunction]:
     ):
         excluded.append(positive_data_acceptance)
     if case.path.endswith("/incidents"):
-        # Empty values and parameters that are no options are ignored (clients.md, rule 15).
+        # Empty values and parameters that are no options are ignored (docs/api/clients.md).
         excluded.append(negative_data_rejection)
     if case.path.endswith("/token"):
         # GET is answered here too, for clients that know no better, and not described for those that do.

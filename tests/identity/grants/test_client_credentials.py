@@ -288,7 +288,7 @@ def test_a_tenant_is_not_found_by_its_name_even_when_that_looks_like_a_domain(cl
     assert client.asks(f"/{name}/oauth2/v2.0/token").error_code == 90002
 
 
-# Audiences: clients.md, rule 3
+# Audiences: docs/api/tokens.md, "Resources"
 
 PUBLISHED_NAMES = (
     "https://api.security.microsoft.com",

@@ -1,6 +1,6 @@
-"""Devices without a browser: the codes they get, and the tokens once somebody has signed in elsewhere.
+"""The device grant: codes for devices without a browser, and tokens once somebody has entered one and signed in.
 
-Source: RFC 8628; clients.md, rules 2 and 6.
+Source: RFC 8628; docs/api/sign-in.md, "Device codes"; docs/api/clients.md, "Tokens".
 """
 
 from dataclasses import dataclass
