@@ -13,7 +13,7 @@ from tests.support.database_access import below
 from tests.support.house import House, RunningHouse
 from tests.support.naive_lists import inherited_by, is_redirected
 from vigie.core.access import WHOLE_TENANT
-from vigie.core.filters import STATUSES
+from vigie.core.enums import Status
 from vigie.core.incident import Spans, decode_spans, inheriting, visibility_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update
@@ -142,7 +142,7 @@ def document_of(draw: st.DrawFn, number: int) -> Document:
         incidentId=number,
         createdTime=format_instant(draw(MOMENTS)),
         lastUpdateTime=format_instant(draw(MOMENTS)),
-        status=draw(st.sampled_from(STATUSES)),
+        status=draw(st.sampled_from(Status)),
         assignedTo=draw(ASSIGNEES),
         redirectIncidentId=draw(st.none() | NUMBERS),
         alerts=[an_alert(devices=[a_device(group) for group in groups]) for groups in alerts],

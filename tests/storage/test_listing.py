@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from tests.support.builders import Document, a_device, an_alert, an_entity, an_incident
 from tests.support.house import House, RunningHouse
-from tests.support.naive_lists import listed
+from tests.support.naive_lists import NAMES, listed
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.audit import AuditContext
-from vigie.core.filters import STATUSES, And, Comparison, Expression, Not, Operator, Or, Property
+from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or, Property
+from vigie.core.enums import Status
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
 from vigie.documents.defender.reading import keep_document
@@ -67,7 +68,7 @@ def incident_of(draw: st.DrawFn, number: int) -> Document:
         "incidentId": number,
         "createdTime": format_instant(draw(instants)),
         "lastUpdateTime": format_instant(draw(instants)),
-        "status": draw(st.sampled_from(STATUSES)),
+        "status": draw(st.sampled_from(Status)),
         "assignedTo": draw(st.sampled_from(ASSIGNEES)),
         "alerts": alerts,
     }
@@ -79,7 +80,7 @@ comparisons = st.one_of(
         Comparison,
         st.just(STATUS),
         st.sampled_from([Operator.EQ, Operator.NE]),
-        st.sampled_from([*STATUSES, None]),
+        st.sampled_from([*Status, None]),
     ),
     st.builds(
         Comparison,
@@ -96,7 +97,7 @@ def memberships(draw: st.DrawFn) -> Expression:
     """`in` a list: of one property, and equal each time."""
     property_ = draw(st.sampled_from(list(Property)))
     values: st.SearchStrategy[Any] = {
-        STATUS: st.sampled_from(STATUSES),
+        STATUS: st.sampled_from(Status),
         ASSIGNED: st.sampled_from(ASSIGNEES),
     }.get(property_, instants)
     members = draw(st.lists(values, min_size=1, max_size=3))
@@ -258,7 +259,7 @@ def test_an_incident_that_is_put_again_is_found_by_what_it_is_now(house: House, 
     for exposure in (WHOLE_TENANT, *(Exposure(device_groups=frozenset({each})) for each in (11, 12))):
         for property_ in Property:
             for order in (DEFAULT_ORDER, (Order(CREATED),)):
-                value = incident[property_.value]
+                value = incident[NAMES[property_]]
                 value = parse_instant(value) if property_ in (UPDATED, CREATED) else value
                 request = PageRequest(
                     filter=Comparison(property_, Operator.EQ, value), order=order, count=True

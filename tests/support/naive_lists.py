@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.support.builders import Document
+from vigie.api.defender.properties import PROPERTIES
 from vigie.core.access import DeviceGroupLabel, Exposure
-from vigie.core.filters import And, Comparison, Expression, Not, Operator, Or, Property
+from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.instants import Instant, parse_instant
 from vigie.core.queries import Order, PageRequest
 from vigie.documents.defender.redaction import redact
+
+NAMES = {described.property: name for name, described in PROPERTIES.items()}
+"""The properties by their keys in a document."""
 
 TIMES = (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
 
@@ -16,8 +20,8 @@ TIMES = (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
 def value_of(incident: Mapping[str, Any], property_: Property) -> Any:
     """A property as it is compared: a time as its instant."""
     if property_ in TIMES:
-        return parse_instant(incident[property_.value])
-    return incident.get(property_.value)
+        return parse_instant(incident[NAMES[property_]])
+    return incident.get(NAMES[property_])
 
 
 def holds(expression: Expression | None, incident: Mapping[str, Any]) -> bool:

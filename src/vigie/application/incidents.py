@@ -6,14 +6,16 @@ from typing import Any
 
 from vigie.core.access import Caller, Exposure, overlap
 from vigie.core.audit import AuditContext
+from vigie.core.enums import Status
 from vigie.core.errors import DisallowedOperation, IncidentNotFound, PermissionMissing
-from vigie.core.incident import REDIRECTED, Spans
+from vigie.core.incident import Spans
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
 from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
 from vigie.core.update import Update
 from vigie.documents.defender.updating import updated
+from vigie.documents.defender.words import STATUSES
 from vigie.storage.changes import Decision
 from vigie.storage.database import Row
 from vigie.storage.incidents import IdempotencyKey, IncidentStore, Page
@@ -108,7 +110,7 @@ class IncidentService:
         def decide(head: dict[str, Any], spans: Spans, at: Instant) -> Decision:
             if caller.manages is None or not is_visible(spans, overlap(exposure, caller.manages)):
                 raise PermissionMissing("The user may see this incident, but not manage it.")
-            if head["status"] == REDIRECTED:
+            if head["status"] == STATUSES.word(Status.REDIRECTED):
                 raise DisallowedOperation(
                     f"Incident {incident_id} was merged into incident {head.get('redirectIncidentId')}; "
                     "update that one."

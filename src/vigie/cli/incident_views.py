@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from vigie.api.defender.query_options import parse_filter
 from vigie.cli.as_user import AsUserOption, exposure_of_reader
 from vigie.cli.common import PLAIN, Common, TenantOption, WholeNumber, emit, emit_rows, opened
 from vigie.cli.incidents import check_number
 from vigie.cli.output import WrongUsage, one_line
-from vigie.core.filters import parse_filter
 from vigie.core.queries import SKIP_MAX, PageRequest
 
 if TYPE_CHECKING:

@@ -11,14 +11,13 @@ import msgspec
 
 from vigie.core.access import DeviceGroupLabel
 from vigie.core.directory import DeviceGroup
+from vigie.core.enums import Status
 from vigie.core.instants import Instant, parse_instant
 
 INCIDENT_ID_MAX = 2**63 - 1
 
 LATEST_TIME = parse_instant("9999-01-01T00:00:00Z")
 """Incidents were last updated before this: later updates must find a moment in the calendar."""
-
-REDIRECTED = "Redirected"
 
 
 class AlertSpan(msgspec.Struct, frozen=True, array_like=True):
@@ -54,7 +53,7 @@ class StoredIncident:
     """
 
     incident_id: int
-    status: str
+    status: Status
     severity: str | None
     assigned_to: str | None
     created_at: Instant

@@ -1,10 +1,9 @@
-"""A page of a list: which incidents, in which order, how many."""
+"""Pages of a list: which incidents, in which order, how many."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vigie.core.errors import InvalidQuery
-from vigie.core.filters import Expression, Property
+from vigie.core.conditions import Expression, Property
 
 PAGE_SIZE_MAX = 100
 SKIP_MAX = 2**31 - 1
@@ -19,7 +18,7 @@ class Order:
 
 
 DEFAULT_ORDER = (Order(Property.LAST_UPDATE_TIME, is_descending=True),)
-"""Newest first. Source: clients.md, section 3: captured answers prove it."""
+"""The last updated first, as captured answers have it."""
 
 
 _BEHIND: Mapping[Property, tuple[Order, ...]] = {
@@ -31,7 +30,7 @@ _BEHIND: Mapping[Property, tuple[Order, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """What a caller asked for. Incidents that are equal in the `whole_order` come by ascending number.
+    """The page that a caller asked for. Incidents that are equal in the `whole_order` come by ascending number.
 
     `top` is None when the caller left the size to us.
     """
@@ -56,25 +55,3 @@ class PageRequest:
     def size(self) -> int:
         """How many incidents the page has at most."""
         return PAGE_SIZE_MAX if self.top is None else self.top
-
-
-def parse_order(text: str) -> tuple[Order, ...]:
-    """The terms of a `$orderby`. Raises InvalidQuery, naming what is allowed."""
-    terms = tuple(_order(term.split()) for term in text.split(","))
-    if len({term.property for term in terms}) < len(terms):
-        raise _refusal("a property stands twice")
-    return terms
-
-
-def _order(words: list[str]) -> Order:
-    if not 1 <= len(words) <= 2 or [word.lower() for word in words[1:]] not in ([], ["asc"], ["desc"]):
-        raise _refusal("it is a list of properties, each with 'asc' or 'desc' behind it or nothing")
-    found = next((each for each in Property if each.value == words[0]), None)
-    if found is None:
-        allowed = ", ".join(each.value for each in Property)
-        raise _refusal(f"the property '{words[0][:60]}' cannot be used; allowed: {allowed}")
-    return Order(found, is_descending=words[-1].lower() == "desc")
-
-
-def _refusal(reason: str) -> InvalidQuery:
-    return InvalidQuery(f"Invalid OData URI query: $orderby: {reason}.")

@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
+from vigie.core.enums import Classification, Determination, Status
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """The changes that are asked for; None leaves as it is.
 
-    `assigned_to` is the empty text to unassign. `tags` replace all of them.
+    `assigned_to` is the empty text to unassign. `tags` replace all of them. `determination_word` spells the
+    determination where the documented word is not to be used.
     """
 
-    status: str | None = None
+    status: Status | None = None
     assigned_to: str | None = None
-    classification: str | None = None
-    determination: str | None = None
+    classification: Classification | None = None
+    determination: Determination | None = None
+    determination_word: str | None = None
     tags: tuple[str, ...] | None = None
     comment: str | None = None

@@ -84,7 +84,7 @@ async def write(
     """Write an incident in the place of what was there, and what its stubs inherit of it; history is not."""
     key = key_of(tenant_id, incident.incident_id)
     values = {
-        "status": incident.status,
+        "status": incident.status.value,
         "severity": incident.severity,
         "assigned_to": incident.assigned_to,
         "created_at": incident.created_at,

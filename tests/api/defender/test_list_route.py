@@ -11,10 +11,10 @@ from tests.support.builders import Document, a_redirected_stub, an_alert, an_inc
 from tests.support.client_filters import ZERO_TRUST_ASSESSMENT, ZERO_TRUST_ASSESSMENT_WITHOUT_GRADES
 from tests.support.house import INCIDENTS_API, Answer, Clock, House, RunningHouse
 from tests.support.naive_lists import listed
+from vigie.api.defender.query_options import parse_filter
 from vigie.config.settings import QuotaSettings, RetentionSettings
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.audit import AuditContext
-from vigie.core.filters import parse_filter
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.core.queries import PageRequest
 from vigie.documents.defender.reading import keep_document

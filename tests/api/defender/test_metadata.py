@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import odata
 import pytest
 import requests
 
+import odata
 from tests.support.builders import Document, a_redirected_stub, an_alert, an_incident
 from tests.support.house import House, RunningHouse
 from tests.support.openapi import openapi_document
 from vigie.config.settings import UpdateSettings
-from vigie.core.classification import DETERMINATION_ALIASES, DETERMINATIONS
-from vigie.core.filters import STATUSES
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 from vigie.synthetic.generator import generate
 
 ROOTS = ("/api", "/api/", "/api/v1.0", "/api/v1.0/")
@@ -169,12 +168,10 @@ def test_every_documented_word_is_a_member(schema: ET.Element, name: str) -> Non
 def test_every_word_that_the_core_decides_on_is_a_member(schema: ET.Element) -> None:
     members = members_in(schema)
 
-    assert members["Status"] == list(STATUSES)
-    assert members["Classification"] == list(DETERMINATIONS)
-    assert set(members["Determination"]) >= {
-        *DETERMINATION_ALIASES,
-        *(each for row in DETERMINATIONS.values() for each in row),
-    }
+    assert members["Status"] == list(STATUSES.members)
+    assert members["Severity"] == list(SEVERITIES.members)
+    assert members["Classification"] == list(CLASSIFICATIONS.members)
+    assert set(members["Determination"]) == {*DETERMINATIONS.members, *DETERMINATIONS.aliases}
     assert all(len(set(names)) == len(names) for names in members.values())
 
 

@@ -7,11 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.client_filters import CLIENT_QUERIES, ClientQuery
-from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
+from vigie.api.defender.query_options import parse_filter, parse_page_request, refuse_query_options
+from vigie.core.conditions import And, Comparison, Operator, Property
 from vigie.core.errors import InvalidQuery
-from vigie.core.filters import And, Comparison, Operator, Property, parse_filter
 from vigie.core.instants import parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
+from vigie.odata.options import query_of_next_page
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 

@@ -16,6 +16,7 @@ from vigie.api.defender.update_body import (
     UPDATABLE,
     parse_update,
 )
+from vigie.core.enums import Classification, Determination, Status
 from vigie.core.errors import InvalidBody, InvalidInput
 from vigie.core.update import Update
 
@@ -27,10 +28,12 @@ def refusal_of(body: bytes) -> str:
 
 
 def test_a_body_says_what_is_to_change_and_nothing_else() -> None:
-    assert parse_update(b'{"status":"Resolved"}') == Update(status="Resolved")
+    assert parse_update(b'{"status":"Resolved"}') == Update(status=Status.RESOLVED)
     assert parse_update(b'{"assignedTo":"ana@contoso.example"}') == Update(assigned_to="ana@contoso.example")
-    assert parse_update(b'{"classification":"TruePositive"}') == Update(classification="TruePositive")
-    assert parse_update(b'{"determination":"Malware"}') == Update(determination="Malware")
+    assert parse_update(b'{"classification":"TruePositive"}') == Update(
+        classification=Classification.TRUE_POSITIVE
+    )
+    assert parse_update(b'{"determination":"Malware"}') == Update(determination=Determination.MALWARE)
     assert parse_update(b'{"tags":["b","a"]}') == Update(tags=("b", "a"))
     assert parse_update(b'{"comment":"Seen."}') == Update(comment="Seen.")
 
@@ -116,7 +119,7 @@ def test_an_unknown_key_is_refused_with_those_there_are(key: str) -> None:
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
-    assert parse_update(b'\xef\xbb\xbf{"status":"Active"}') == Update(status="Active")
+    assert parse_update(b'\xef\xbb\xbf{"status":"Active"}') == Update(status=Status.ACTIVE)
 
 
 @pytest.mark.parametrize("status", ["Active", "InProgress", "Resolved"])

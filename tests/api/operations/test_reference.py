@@ -22,23 +22,18 @@ from tests.support.openapi import openapi_document
 from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.error_responses import ERROR_RESPONSES, JSON_TYPE
-from vigie.api.defender.query_options import OPTIONS
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
 from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.api.operations.code_samples import ORIGIN
 from vigie.api.operations.reference import openapi_json, openapi_yaml, renderer, shown_document
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
-from vigie.core.classification import (
-    CLASSIFICATION_ALIASES,
-    DETERMINATION_ALIASES,
-    DETERMINATIONS,
-    classification_named,
-    determination_named,
-)
+from vigie.core.classification import SETTABLE
+from vigie.core.enums import Classification
 from vigie.core.errors import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
-from vigie.core.filters import STATUSES
 from vigie.documents.defender.reading import NotAnIncident, keep_document
 from vigie.documents.defender.shapes import IncidentShape
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, STATUSES
+from vigie.odata.options import OPTIONS
 
 API = openapi_document()
 OPERATIONS = {
@@ -240,14 +235,11 @@ def test_an_update_may_say_what_the_core_takes() -> None:
     keys = body["properties"]
 
     assert list(keys) == list(UPDATABLE)
-    assert keys["status"]["enum"] == [each for each in STATUSES if each != "Redirected"]
-    assert {classification_named(each) for each in keys["classification"]["enum"]} == DETERMINATIONS.keys()
-    assert {determination_named(each) for each in keys["determination"]["enum"]} == {
-        "NotAvailable",
-        *(each for row in DETERMINATIONS.values() for each in row),
-    }
-    assert set(keys["classification"]["enum"]) >= CLASSIFICATION_ALIASES.keys()
-    assert set(keys["determination"]["enum"]) >= DETERMINATION_ALIASES.keys()
+    assert keys["status"]["enum"] == [each for each in STATUSES.members if each != "Redirected"]
+    assert {CLASSIFICATIONS.member(each) for each in keys["classification"]["enum"]} == set(Classification)
+    assert {DETERMINATIONS.member(each) for each in keys["determination"]["enum"]} == set(SETTABLE)
+    assert set(keys["classification"]["enum"]) >= CLASSIFICATIONS.aliases.keys()
+    assert set(keys["determination"]["enum"]) >= DETERMINATIONS.aliases.keys()
     assert keys["tags"]["maxItems"] == TAGS_COUNT_MAX
     assert keys["tags"]["items"]["maxLength"] == keys["assignedTo"]["maxLength"] == TEXT_LENGTH_MAX
     assert keys["comment"]["maxLength"] == COMMENT_LENGTH_MAX

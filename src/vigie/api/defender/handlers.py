@@ -15,7 +15,7 @@ import msgspec
 
 from vigie.api.defender.error_responses import BODY_HEADERS, JSON_TYPE, ODATA_VERSION
 from vigie.api.defender.metadata import metadata_document, service_document
-from vigie.api.defender.query_options import parse_page_request, query_of_next_page, refuse_query_options
+from vigie.api.defender.query_options import parse_page_request, refuse_query_options
 from vigie.api.defender.update_body import parse_update
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
@@ -29,6 +29,7 @@ from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compres
 from vigie.http.profile import Match, Route
 from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
+from vigie.odata.options import query_of_next_page
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.incidents import IdempotencyKey, Page
 

@@ -1,7 +1,7 @@
-"""What the incidents API consists of, for OData clients: its types, enumerations and entity sets, as CSDL XML.
+"""The metadata of the incidents API for OData clients: its types, enumerations and entity sets, as CSDL XML.
 
-The types are open, as incidents keep keys that are not named here. Words that the core decides on come from there;
-tests hold the other names against the OpenAPI document. Source: contract 5 and amendment A12; OData CSDL XML 4.01.
+The types are open, as incidents keep keys that are not named here. The words of enumerations are those of the
+documents; tests hold the other names against the OpenAPI document. docs/api/odata.md; OData CSDL XML 4.01.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,8 +9,10 @@ from functools import cache
 
 import msgspec
 
-from vigie.core.classification import DETERMINATION_ALIASES, DETERMINATIONS, NOT_AVAILABLE, ONCE_ALLOWED
-from vigie.core.filters import STATUSES
+from vigie.core.classification import DETERMINATIONS as ALLOWED
+from vigie.core.classification import ONCE_ALLOWED
+from vigie.core.enums import Determination
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 
 ENTITY_SET = "Incidents"
 NAMESPACE = "vigie"
@@ -28,16 +30,19 @@ def _own(name: str) -> str:
 
 def _determinations() -> Iterator[str]:
     """What may be set, what aliases are stored as where that is set, and what old incidents still carry."""
-    yield NOT_AVAILABLE
-    for row in (*DETERMINATIONS.values(), DETERMINATION_ALIASES, *ONCE_ALLOWED.values()):
-        yield from row
+    yield DETERMINATIONS.word(Determination.NOT_AVAILABLE)
+    for row in ALLOWED.values():
+        yield from map(DETERMINATIONS.word, row)
+    yield from DETERMINATIONS.aliases
+    for row in ONCE_ALLOWED.values():
+        yield from map(DETERMINATIONS.word, row)
 
 
 ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
-    "Status": STATUSES,
-    "Classification": tuple(DETERMINATIONS),
+    "Status": tuple(STATUSES.members),
+    "Classification": tuple(CLASSIFICATIONS.members),
     "Determination": tuple(dict.fromkeys(_determinations())),
-    "Severity": ("UnSpecified", "Informational", "Low", "Medium", "High"),
+    "Severity": tuple(SEVERITIES.members),
     "AlertStatus": ("New", "Active", "InProgress", "Resolved"),
     "InvestigationState": (
         "Unknown",

@@ -4,19 +4,18 @@ Rules and messages: docs/api/update-incident.md; docs/errors.md, "Updating an in
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from vigie.core.classification import classification_named, determination_named
+from vigie.core.classification import SETTABLE
+from vigie.core.enums import Classification, Status
 from vigie.core.errors import InvalidBody, InvalidInput, user_text
-from vigie.core.filters import STATUSES
-from vigie.core.incident import REDIRECTED
-from vigie.core.letter_case import canonical
 from vigie.core.update import Update
 from vigie.documents import lossless
 from vigie.documents.decode_errors import in_words_of_json
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 
 COMMENT_LENGTH_MAX = 10_000
 TAGS_COUNT_MAX = 200
@@ -48,17 +47,15 @@ def parse_update(body: bytes, *, determinations_as_sent: bool = False) -> Update
     word, unless `determinations_as_sent`.
     """
     parsed = _parse(body)
+    determination = None if parsed.determination is msgspec.UNSET else _determination(parsed.determination)
     return Update(
         status=None if parsed.status is msgspec.UNSET else _status(parsed.status),
         assigned_to=None if parsed.assignedTo is msgspec.UNSET else _assignee(parsed.assignedTo),
         classification=(
-            None if parsed.classification is msgspec.UNSET else classification_named(parsed.classification)
+            None if parsed.classification is msgspec.UNSET else _classification(parsed.classification)
         ),
-        determination=(
-            None
-            if parsed.determination is msgspec.UNSET
-            else determination_named(parsed.determination, as_sent=determinations_as_sent)
-        ),
+        determination=None if determination is None else DETERMINATIONS.member(determination),
+        determination_word=determination if determinations_as_sent else None,
         tags=None if parsed.tags is msgspec.UNSET else _tags(parsed.tags),
         comment=None if parsed.comment is msgspec.UNSET else _comment(parsed.comment),
     )
@@ -92,14 +89,33 @@ def _incorrect(reason: str) -> InvalidBody:
     return InvalidBody(f"Request body is incorrect: {reason}.")
 
 
-def _status(name: str) -> str:
-    found = canonical(name, STATUSES)
-    if found == REDIRECTED:
+def _status(name: str) -> Status:
+    found = STATUSES.member(name)
+    if found is Status.REDIRECTED:
         raise InvalidInput("The status 'Redirected' comes from merging alone; it cannot be set.")
     if found is None:
-        allowed = ", ".join(status for status in STATUSES if status != REDIRECTED)
-        raise InvalidBody(f"'{user_text(name[:60])}' is not a status; there are {allowed}.")
+        allowed = [word for word, status in STATUSES.members.items() if status is not Status.REDIRECTED]
+        raise _no_such("status", name, allowed)
     return found
+
+
+def _classification(name: str) -> Classification:
+    found = CLASSIFICATIONS.member(name)
+    if found is None:
+        raise _no_such("classification", name, CLASSIFICATIONS.members)
+    return found
+
+
+def _determination(name: str) -> str:
+    """The determination as it is sent, in the canonical letter case."""
+    found = DETERMINATIONS.canonical(name)
+    if found is None or DETERMINATIONS.member(found) not in SETTABLE:
+        raise _no_such("determination", name, map(DETERMINATIONS.word, SETTABLE))
+    return found
+
+
+def _no_such(key: str, name: str, words: Iterable[str]) -> InvalidBody:
+    return InvalidBody(f"'{user_text(name[:60])}' is not a {key}; there are {', '.join(words)}.")
 
 
 def _assignee(name: str | None) -> str:

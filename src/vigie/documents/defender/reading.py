@@ -1,7 +1,7 @@
 """A Defender incident document read: what it must have, and the form in which it is stored."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -24,13 +24,13 @@ from vigie.documents.defender.shapes import (
     DeviceShape,
     EntityShape,
     IncidentShape,
-    Status,
     devices_of,
     entities_of,
     is_stub,
     label_of,
 )
 from vigie.documents.defender.splitting import encode_document
+from vigie.documents.defender.words import STATUSES
 
 
 class NotAnIncident(ValueError):
@@ -64,7 +64,7 @@ def keep_document(incident: Any) -> StoredIncident:
     stub = is_stub(incident)
     return StoredIncident(
         incident_id=shape.incidentId,
-        status=shape.status,
+        status=STATUSES.members[shape.status],
         severity=severity if isinstance(severity, str) else None,
         assigned_to=shape.assignedTo,
         created_at=_instant(shape.createdTime, "$.createdTime"),
@@ -84,7 +84,7 @@ def _shape_of(incident: Any) -> IncidentShape:
         complaint = in_words_of_json(str(error))
         reason, path = complaint.reason, complaint.path or "$"
         if path == "$.status" and not complaint.is_of_type:
-            reason = f"{incident['status'][:60]!r} is not a status; there are {', '.join(get_args(Status))}"
+            reason = f"{incident['status'][:60]!r} is not a status; there are {', '.join(STATUSES.members)}"
         raise NotAnIncident(reason, _with_places(path, incident)) from error
 
 

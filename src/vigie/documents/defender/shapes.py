@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from vigie.core.access import UNGROUPED_DEVICES, DeviceGroupLabel
-from vigie.core.incident import INCIDENT_ID_MAX, REDIRECTED
+from vigie.core.enums import Status
+from vigie.core.incident import INCIDENT_ID_MAX
+from vigie.documents.defender.words import STATUSES
 
-Status = Literal["Active", "InProgress", "Resolved", "Redirected"]
+StatusWord = Literal["Active", "InProgress", "Resolved", "Redirected"]
+_REDIRECTED = STATUSES.word(Status.REDIRECTED)
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -41,7 +44,7 @@ class IncidentShape(AlertShape, frozen=True, kw_only=True):
     incidentId: Annotated[int, msgspec.Meta(ge=1, le=INCIDENT_ID_MAX)]  # noqa: N815
     createdTime: str  # noqa: N815
     lastUpdateTime: str  # noqa: N815
-    status: Status
+    status: StatusWord
     alerts: list[AlertShape]
     assignedTo: str | None = None  # noqa: N815
 
@@ -51,7 +54,7 @@ decode_shape = msgspec.json.Decoder(IncidentShape).decode
 
 def is_stub(incident: Mapping[str, Any]) -> bool:
     """Whether an incident was merged into another, and has nothing of its own by which it could be visible."""
-    is_redirected = incident["status"] == REDIRECTED or incident.get("redirectIncidentId") is not None
+    is_redirected = incident["status"] == _REDIRECTED or incident.get("redirectIncidentId") is not None
     return is_redirected and not incident["alerts"]
 
 

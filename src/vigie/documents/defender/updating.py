@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vigie.core.classification import NOT_AVAILABLE, UNKNOWN, check_pair
-from vigie.core.classification import may_stay as determination_may_stay
-from vigie.core.errors import InvalidBody
+from vigie.core.classification import determinations_beside, may_stay
+from vigie.core.enums import Classification, Determination
+from vigie.core.errors import InvalidBody, user_text
 from vigie.core.instants import Instant, format_instant
 from vigie.core.update import Update
 from vigie.documents import lossless
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 
 COMMENTS_COUNT_MAX = 1_000
 COMMENTS_BYTES_MAX = 2 * 1024 * 1024
 """Of all comments of an incident together: each reader gets them all, each time."""
+
+_NOT_AVAILABLE = DETERMINATIONS.word(Determination.NOT_AVAILABLE)
 
 
 def updated(head: Mapping[str, Any], update: Update, *, at: Instant, author: str) -> dict[str, Any]:
@@ -21,9 +24,9 @@ def updated(head: Mapping[str, Any], update: Update, *, at: Instant, author: str
     `head` may or may not have its alerts; they are not looked at. A key that is missing comes before the alerts.
     Raises InvalidBody for a determination that does not go with the classification.
     """
-    changes: dict[str, Any] = {"lastUpdateTime": format_instant(at), **_grading(head, update)}
+    changes: dict[str, Any] = {"lastUpdateTime": format_instant(at), **_classified(head, update)}
     if update.status is not None:
-        changes["status"] = update.status
+        changes["status"] = STATUSES.word(update.status)
     if update.assigned_to is not None:
         changes["assignedTo"] = update.assigned_to or None
     if update.tags is not None:
@@ -44,18 +47,40 @@ def _with_room(comments: list[Any]) -> list[Any]:
     return comments
 
 
-def _grading(head: Mapping[str, Any], update: Update) -> dict[str, str]:
-    """What becomes of classification and determination; what was not asked for stays in its spelling."""
+def _classified(head: Mapping[str, Any], update: Update) -> dict[str, str]:
+    """The new classification and determination; what was not asked for stays in its spelling."""
     changes: dict[str, str] = {}
-    classification = update.classification or _text(head, "classification", UNKNOWN)
     if update.classification is not None:
-        changes["classification"] = classification
+        changes["classification"] = CLASSIFICATIONS.word(update.classification)
     if update.determination is not None:
-        check_pair(classification, update.determination)
-        changes["determination"] = update.determination
-    elif changes and not determination_may_stay(classification, _text(head, "determination", NOT_AVAILABLE)):
-        changes["determination"] = NOT_AVAILABLE
+        word = update.determination_word or DETERMINATIONS.word(update.determination)
+        unknown = CLASSIFICATIONS.word(Classification.UNKNOWN)
+        _check_pair(changes.get("classification", _text(head, "classification", unknown)), word)
+        changes["determination"] = word
+    elif update.classification is not None and not _determination_stays(head, update.classification):
+        changes["determination"] = _NOT_AVAILABLE
     return changes
+
+
+def _determination_stays(head: Mapping[str, Any], classification: Classification) -> bool:
+    stored = _text(head, "determination", _NOT_AVAILABLE)
+    return may_stay(classification, DETERMINATIONS.member(stored))
+
+
+def _check_pair(classification: str, determination: str) -> None:
+    """See that a determination may be set beside a classification. Raises InvalidBody, naming those that may."""
+    allowed = determinations_beside(CLASSIFICATIONS.member(classification))
+    if DETERMINATIONS.member(determination) in allowed:
+        return
+    if allowed == (Determination.NOT_AVAILABLE,):
+        raise InvalidBody(
+            f"The determination '{determination}' needs a classification; beside "
+            f"'{user_text(classification[:60])}' only {_NOT_AVAILABLE} is allowed."
+        )
+    raise InvalidBody(
+        f"The determination '{determination}' does not go with the classification '{classification}'; "
+        f"allowed: {', '.join(map(DETERMINATIONS.word, allowed))}."
+    )
 
 
 def _merged(head: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from vigie.core.filters import Property
+from vigie.core.conditions import Property
 from vigie.core.queries import Order
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from vigie.core.filters import STATUSES, And, Comparison, Expression, Not, Operator, Or, Property
+from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or, Property
+from vigie.core.enums import Status
 from vigie.core.instants import Instant
 from vigie.storage.listing.dialect import SQLITE, Dialect
 
@@ -27,6 +28,8 @@ Columns = Mapping[Property, str]
 Texts = frozenset[str | None]
 """Values of a status or an assignee; None is nobody."""
 
+EVERY_STATUS: Texts = frozenset(each.value for each in Status)
+
 
 @dataclass(slots=True)
 class BindParameters:
@@ -37,7 +40,7 @@ class BindParameters:
     def name(self, value: object) -> str:
         """How the text of the statement names the value."""
         name = f"v{len(self.values)}"
-        self.values[name] = value
+        self.values[name] = value.value if isinstance(value, Status) else value
         return f":{name}"
 
 
@@ -78,7 +81,7 @@ def values_left(property_: Property, conditions: Iterable[Expression]) -> Texts 
         values = _values_of(property_, condition)
         if values is not None:
             left = values if left is None else left & values
-    is_all = property_ is Property.STATUS and left == frozenset(STATUSES)
+    is_all = property_ is Property.STATUS and left == EVERY_STATUS
     return None if is_all else left
 
 
@@ -122,7 +125,7 @@ def _values_of(property_: Property, condition: Expression) -> Texts | None:
         case Comparison(Property.STATUS, Operator.NE, value) | Not(
             Comparison(Property.STATUS, Operator.EQ, value)
         ) if property_ is Property.STATUS:
-            return frozenset(STATUSES) - {str(value)}
+            return EVERY_STATUS - {str(value)}
     return None
 
 

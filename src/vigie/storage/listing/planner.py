@@ -12,13 +12,14 @@ from enum import Enum
 from itertools import product
 
 from vigie.core.access import Exposure
-from vigie.core.filters import STATUSES, Comparison, Expression, Operator, Property
+from vigie.core.conditions import Comparison, Expression, Operator, Property
 from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.storage.database import Statement
 from vigie.storage.listing.dialect import SQLITE, Dialect
 from vigie.storage.listing.filter_sql import (
     COLUMNS,
+    EVERY_STATUS,
     BindParameters,
     all_of,
     bounds_of,
@@ -327,6 +328,6 @@ _NEVER: Key = (Comparison(Property.STATUS, Operator.EQ, None),)
 
 
 def _equal(property_: Property, values: frozenset[str | None] | None) -> list[Comparison]:
-    wanted = frozenset(STATUSES) if values is None else values
+    wanted = EVERY_STATUS if values is None else values
     in_order = sorted(wanted, key=lambda value: (value is not None, value or ""))
     return [Comparison(property_, Operator.EQ, value) for value in in_order]

@@ -6,21 +6,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.core.classification import (
-    CLASSIFICATION_ALIASES,
-    DETERMINATION_ALIASES,
-    DETERMINATIONS,
-    NOT_AVAILABLE,
-    ONCE_ALLOWED,
-    UNKNOWN,
-    check_pair,
-    classification_named,
-    determination_named,
-    may_stay,
-)
+from tests.support.builders import to_json
+from vigie.api.defender.update_body import parse_update
+from vigie.core.enums import Classification, Determination
 from vigie.core.errors import InvalidBody
+from vigie.core.instants import Instant
+from vigie.core.update import Update
+from vigie.documents.defender.updating import updated
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS
 
-# Contract 5.7, third column, and amendment A7, written out once more.
+NOT_AVAILABLE = "NotAvailable"
+UNKNOWN = "Unknown"
+ONCE_ALLOWED = ("Apt", "SecurityPersonnel")
+
+
+def check_pair(classification: str, determination: str) -> None:
+    """Set a determination, in this spelling, of an incident that has this classification."""
+    update = Update(determination=DETERMINATIONS.member(determination), determination_word=determination)
+    updated({"classification": classification, "alerts": []}, update, at=Instant(0), author="ana")
+
+
+def may_stay(classification: str, determination: str) -> bool:
+    """Whether a stored determination stays when the classification is set."""
+    update = Update(classification=CLASSIFICATIONS.member(classification))
+    after = updated({"determination": determination, "alerts": []}, update, at=Instant(0), author="ana")
+    return bool(after["determination"] == determination)
+
+
+def classification_named(name: str) -> str:
+    """The word that is stored for a classification of a body."""
+    found = parse_update(to_json({"classification": name})).classification
+    assert found is not None
+    return CLASSIFICATIONS.word(found)
+
+
+def determination_named(name: str, *, as_sent: bool = False) -> str:
+    """The word that is stored for a determination of a body."""
+    update = parse_update(to_json({"determination": name}), determinations_as_sent=as_sent)
+    assert update.determination is not None
+    return update.determination_word or DETERMINATIONS.word(update.determination)
+
+
+# docs/api/update-incident.md, written out once more.
 PAIRS = {
     "Unknown": set(),
     "TruePositive": {
@@ -46,7 +73,7 @@ EVERY_COMBINATION = list(product(PAIRS, EVERY_DETERMINATION))
 
 
 @pytest.mark.parametrize(("classification", "determination"), EVERY_COMBINATION)
-def test_a_determination_goes_with_the_classifications_of_the_contract(
+def test_a_determination_goes_with_the_classifications_of_the_documentation(
     classification: str, determination: str
 ) -> None:
     if determination in PAIRS[classification]:
@@ -82,7 +109,7 @@ def test_a_stored_determination_stays_where_it_might_be_set(classification: str,
     assert may_stay(classification, determination) is (determination in PAIRS[classification])
 
 
-@pytest.mark.parametrize("determination", ONCE_ALLOWED["TruePositive"])
+@pytest.mark.parametrize("determination", ONCE_ALLOWED)
 def test_what_could_once_be_set_stays_but_cannot_be_set(determination: str) -> None:
     assert may_stay("TruePositive", determination)
     assert not may_stay("FalsePositive", determination)
@@ -113,7 +140,6 @@ def test_a_determination_keeps_its_name(determination: str) -> None:
     assert determination_named(determination) == determination
 
 
-# Amendment A6, written out once more.
 SYNONYMS = {
     "CompromisedUser": "CompromisedAccount",
     "ConfirmedUserActivity": "ConfirmedActivity",
@@ -125,7 +151,7 @@ SYNONYMS = {
 
 def test_other_spellings_are_taken_for_the_names_of_the_update_page() -> None:
     assert classification_named("Informational, expected activity") == "InformationalExpectedActivity"
-    assert {alias: determination_named(alias) for alias in DETERMINATION_ALIASES} == SYNONYMS
+    assert {alias: determination_named(alias) for alias in DETERMINATIONS.aliases} == SYNONYMS
 
 
 @pytest.mark.parametrize("alias", SYNONYMS)
@@ -142,8 +168,13 @@ def test_an_alias_kept_as_it_was_sent_goes_where_the_documented_word_does(alias:
 
 
 def test_no_alias_stands_for_another_alias() -> None:
-    assert DETERMINATION_ALIASES.keys().isdisjoint(DETERMINATION_ALIASES.values())
-    assert CLASSIFICATION_ALIASES.keys().isdisjoint(CLASSIFICATION_ALIASES.values())
+    assert DETERMINATIONS.aliases.keys().isdisjoint(DETERMINATIONS.members)
+    assert CLASSIFICATIONS.aliases.keys().isdisjoint(CLASSIFICATIONS.members)
+
+
+def test_every_member_of_an_enumeration_has_a_word() -> None:
+    assert set(CLASSIFICATIONS.members.values()) == set(Classification)
+    assert set(DETERMINATIONS.members.values()) == set(Determination)
 
 
 def in_some_case(names: list[str]) -> st.SearchStrategy[tuple[str, str]]:
@@ -181,7 +212,7 @@ def test_what_is_no_classification_is_refused_with_those_there_are(name: str) ->
     with pytest.raises(InvalidBody) as refused:
         classification_named(name)
 
-    assert all(each in refused.value.message for each in DETERMINATIONS)
+    assert all(each in refused.value.message for each in PAIRS)
     assert len(refused.value.message) < 300
 
 

@@ -9,25 +9,22 @@ from hypothesis import strategies as st
 
 from tests.support.client_filters import ZERO_TRUST_ASSESSMENT, ZERO_TRUST_ASSESSMENT_WITHOUT_GRADES
 from tests.support.naive_lists import holds
+from vigie.api.defender.properties import PROPERTIES
+from vigie.api.defender.query_options import parse_filter
+from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.errors import InvalidQuery
-from vigie.core.filters import (
-    DEPTH_MAX,
-    LENGTH_MAX,
-    STATUSES,
-    TERMS_MAX,
-    And,
-    Comparison,
-    Expression,
-    Not,
-    Operator,
-    Or,
-    Property,
-    parse_filter,
-)
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
+from vigie.documents.defender.words import STATUSES as WORDS
+from vigie.odata import filters
+from vigie.odata.errors import InvalidOption
+from vigie.odata.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX
+from vigie.odata.properties import Kind, QueryProperty
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 EQ, NE, GT, GE, LT, LE = Operator
+
+NAMES = {described.property: name for name, described in PROPERTIES.items()}
+STATUSES = tuple(WORDS.members)
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
 
@@ -48,7 +45,7 @@ def refusal_of(text: str) -> str:
 @pytest.mark.parametrize("operator", Operator)
 @pytest.mark.parametrize("property_", [UPDATED, CREATED])
 def test_times_are_compared_in_every_way(property_: Property, operator: Operator) -> None:
-    text = f"{property_.value} {operator.value} 2026-02-11T12:00:00Z"
+    text = f"{NAMES[property_]} {operator.value} 2026-02-11T12:00:00Z"
 
     assert parse_filter(text) == is_(property_, operator, NOON)
 
@@ -695,8 +692,8 @@ def printed(draw: st.DrawFn, expression: Expression) -> str:
         case Comparison(property_, operator, value):
             written = draw(printed_value(property_, value))
             if operator in (EQ, NE) and draw(st.booleans()):
-                return f"{written} {operator.value} {property_.value}"
-            return f"{property_.value} {operator.value} {written}"
+                return f"{written} {operator.value} {NAMES[property_]}"
+            return f"{NAMES[property_]} {operator.value} {written}"
 
 
 @st.composite
@@ -723,7 +720,24 @@ def test_what_is_printed_is_read_as_it_was(data: st.DataObject) -> None:
     assert parse_filter(text) == expression
 
 
-# The hard one: clients.md, section 1
+def test_the_names_and_words_are_those_of_the_api() -> None:
+    properties = {
+        "lastUpdateDateTime": QueryProperty(UPDATED, Kind.TIME),
+        "status": QueryProperty(STATUS, Kind.WORD, {"awaitingAction": "Active"}),
+    }
+
+    def read(text: str) -> Expression:
+        return filters.parse_filter(text, properties)
+
+    assert read("lastUpdateDateTime gt 2026-02-11T12:00:00Z") == is_(UPDATED, GT, NOON)
+    assert read("status eq 'AwaitingAction'") == is_(STATUS, EQ, "Active")
+    with pytest.raises(InvalidOption, match=r"allowed: lastUpdateDateTime, status$"):
+        read("assignedTo eq 'ana'")
+    with pytest.raises(InvalidOption, match=r"is not a status; there are 'awaitingAction'$"):
+        read("status eq 'Active'")
+
+
+# The hard one: docs/api/clients.md
 
 MOMENTS = {
     "created": {300: "2026-02-01T00:00:00Z", 40: "2026-02-10T00:00:00Z"},
