@@ -37,7 +37,7 @@ READMES = (ROOT / "README.md", ROOT / "README.fr.md")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 SOURCES = sorted(PROGRAM.rglob("*.py"))
 TEXTS_OF_PROGRAM = sorted(
-    chain(SOURCES, *(PROGRAM.rglob(f"*.{kind}") for kind in ("sql", "yaml", "lua", "css")))
+    chain(SOURCES, *(PROGRAM.rglob(f"*.{kind}") for kind in ("sql", "yaml", "lua", "css", "html", "po")))
 )
 
 ENTRY_PARTS = ["Documented", "Observed", "Vigie", "Test"]

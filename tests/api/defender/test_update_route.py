@@ -571,7 +571,7 @@ def test_a_user_may_see_more_than_it_may_manage(house: House) -> None:
     assert house.get(server, token).json["tags"] == ["tier-0"]
 
 
-def test_what_is_managed_out_of_sight_does_not_count(house: House) -> None:
+def test_what_is_managed_out_of_exposure_does_not_count(house: House) -> None:
     number = house.takes(an_incident(an_alert("servers"), an_alert("laptops")))
     user = house.add_user("laptops", role="security-reader")
     manager = house.running.run(

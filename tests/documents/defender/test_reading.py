@@ -1,4 +1,4 @@
-"""Keeping an incident: what it must have, the bytes it is kept as, and what is known without parsing them."""
+"""The reading of an incident: what it must have, the bytes it is stored as, what is known without parsing them."""
 
 import json
 from collections.abc import Callable

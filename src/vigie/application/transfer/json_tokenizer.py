@@ -1,4 +1,4 @@
-"""Cutting a stream of JSON text into its values, undecoded, in memory that does not grow with the stream."""
+"""A tokenizer of JSON: a stream cut into its values, undecoded, in memory that does not grow with it."""
 
 import gzip
 import re
