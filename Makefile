@@ -44,7 +44,7 @@ test: .venv/.dev  ## run the tests that need this program and SQLite alone, on e
 check: .venv/.dev lint types imports  ## what CI runs: format, lint, types, imports, and every test there is
 	$(PYTEST)
 
-format: .venv/.dev  ## rewrite the code in the house's format
+format: .venv/.dev  ## rewrite the code in the project's format
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
@@ -97,5 +97,5 @@ lock: $(UV)  ## resolve the dependencies anew
 build: $(UV)  ## build the wheel and the source archive into dist/
 	$(UV) build --out-dir dist
 
-clean:  ## remove what was installed and built (never a store)
+clean:  ## remove what was installed and built (never a database)
 	rm -rf .venv .tools .bench dist build src/vigie/api/operations/openapi.json src/vigie/ui/locales/*/LC_MESSAGES/vigie.mo

@@ -1,3 +1,3 @@
-"""Vigie, a self-hosted incident server that speaks the Microsoft Defender XDR incidents API."""
+"""Vigie, a self-hosted incident server with the Microsoft Defender XDR incidents API."""
 
 __version__ = "0.1.0"

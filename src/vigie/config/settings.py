@@ -52,7 +52,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class TlsSettings(Section, frozen=True, kw_only=True):
-    """Whether the server speaks HTTPS, and with whose certificate."""
+    """Whether the server uses HTTPS, and with whose certificate."""
 
     mode: Annotated[
         rules.TlsMode,
@@ -75,7 +75,7 @@ class TlsSettings(Section, frozen=True, kw_only=True):
 
     @property
     def is_on(self) -> bool:
-        """Whether the server speaks HTTPS."""
+        """Whether the server uses HTTPS."""
         return self.makes_its_own or bool(self.mode != "off" and (self.cert or self.key))
 
     def check(self) -> None:

@@ -1,1 +1,1 @@
-"""The ground floor: what is true of incidents, callers, quotas. No clock, file, socket, log or framework."""
+"""The core: the rules of incidents, callers and quotas. No clock, file, socket, log or framework."""

@@ -1,4 +1,4 @@
-"""The door for HTTPS: connections are taken in, and handed on once the handshake is done."""
+"""The TLS listener: connections are accepted, and handed on once the handshake is done."""
 
 import asyncio
 import socket

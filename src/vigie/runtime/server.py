@@ -48,7 +48,7 @@ class AddressUnavailable(Exception):
 class Serving:
     """A server that answers: where it is, how to stop it, and what ends when it has stopped.
 
-    `secured` is None while it speaks plain HTTP, `issuer` is empty where no tokens are issued.
+    `secured` is None where it uses plain HTTP, `issuer` is empty where no tokens are issued.
     """
 
     url: str
@@ -162,7 +162,7 @@ def _secured(installation: Installation, url: str) -> "Secured | None":
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: it would end the process by the signal it was stopped with.
 
-    Where a `tls_listener` is given, connections come through that, and speak TLS.
+    Where a `tls_listener` is given, connections come through that, over TLS.
     """
 
     def __init__(self, config: uvicorn.Config, tls_listener: "TlsListener | None" = None) -> None:
