@@ -14,13 +14,17 @@ from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX, UPDATE_BYTES_MAX
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX
 from vigie.api.oauth.endpoints import FORM_BYTES_MAX
 from vigie.config.settings import QuotaSettings
+from vigie.core import classification
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
+from vigie.core.enums import Determination
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PAGE_SIZE_MAX, SKIP_MAX
 from vigie.documents.defender.updating import COMMENTS_BYTES_MAX, COMMENTS_COUNT_MAX
+from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_LIFETIME_MAX_SECONDS
 from vigie.identity.grants.device_code import POLL_SECONDS
 from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
+from vigie.odata.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX
 
 PAGES = sorted((DOCS / "api").glob("*.md"))
 INDEX = DOCS / "api" / "README.md"
@@ -140,6 +144,7 @@ def test_every_aadsts_number_of_a_page_is_explained(page: Any) -> None:
         ("get-incident.md", f"at most {INCIDENT_ID_MAX}"),
         ("list-incidents.md", f"| `$top` | 0 to {PAGE_SIZE_MAX} | {PAGE_SIZE_MAX} |"),
         ("list-incidents.md", f"| `$skip` | 0 to {SKIP_MAX} | 0 |"),
+        ("list-incidents.md", f"Limits: {LENGTH_MAX:,} characters, {DEPTH_MAX} levels, {TERMS_MAX} terms"),
         ("list-incidents.md", f"more than {LISTS_AT_ONCE_MAX} lists of one caller at once"),
         ("update-incident.md", f"body {UPDATE_BYTES_MAX // 1024} KiB"),
         ("update-incident.md", f"the body is longer than {UPDATE_BYTES_MAX // 1024} KiB"),
@@ -228,20 +233,34 @@ def test_the_key_set_has_the_members_that_are_documented(house: House) -> None:
 # Documents
 
 
-@pytest.mark.parametrize(
-    ("row", "schema", "name"),
-    [
-        ("incident `status`", "Incident", "status"),
-        ("`investigationState`", "Alert", "investigationState"),
-    ],
-)
-def test_an_enumeration_of_the_incident_document_has_the_words_of_the_openapi_document(
-    described: Mapping[str, Any], row: str, schema: str, name: str
-) -> None:
-    words = dict(table_under("incident-document.md", "Enumerations"))
-    declared = described["components"]["schemas"][schema]["properties"][name]
+def test_the_table_of_enumerations_has_every_word(described: Mapping[str, Any]) -> None:
+    words = {row: CODE.findall(cell) for row, cell in table_under("incident-document.md", "Enumerations")}
+    state = described["components"]["schemas"]["Alert"]["properties"]["investigationState"]
 
-    assert CODE.findall(words[row]) == (declared.get("enum") or declared["anyOf"][0]["enum"])
+    assert words["incident `status`"] == list(STATUSES.members)
+    assert words["`severity`"] == list(SEVERITIES.members)
+    assert words["`investigationState`"] == state["anyOf"][0]["enum"]
+
+
+def test_the_table_of_classifications_has_the_determinations_of_each() -> None:
+    rows = table_under("update-incident.md", "Classification and determination")
+
+    assert {CODE.findall(name)[0]: CODE.findall(cell) for name, cell in rows} == {
+        CLASSIFICATIONS.word(each): [
+            DETERMINATIONS.word(one) for one in determinations or (Determination.NOT_AVAILABLE,)
+        ]
+        for each, determinations in classification.DETERMINATIONS.items()
+    }
+
+
+def test_every_alias_is_named_with_its_documented_word() -> None:
+    (sentence,) = re.findall(r"Aliases are accepted: (.*?)\. They are stored", prose_of("update-incident.md"))
+
+    pairs = re.findall(r"((?:`\w+`(?:, | and )?)+) for `(\w+)`", sentence)
+    assert {alias: word for aliases, word in pairs for alias in CODE.findall(aliases)} == {
+        alias: DETERMINATIONS.word(member) for alias, member in DETERMINATIONS.aliases.items()
+    }
+    assert all(f"`{alias}`" in sentence for alias in CLASSIFICATIONS.aliases)
 
 
 @pytest.mark.parametrize("schema", ["Incident", "Alert"])

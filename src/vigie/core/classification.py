@@ -1,4 +1,4 @@
-"""Which determination goes with which classification."""
+"""Determinations beside classifications: which may be set, and which may stay."""
 
 from vigie.core.enums import Classification, Determination
 

@@ -1,4 +1,4 @@
-"""Which determination goes with which classification: the whole table, aliases and what is stored included."""
+"""Determinations beside classifications: the whole table, aliases and what is stored included."""
 
 from itertools import product
 
