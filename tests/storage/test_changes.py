@@ -1,7 +1,7 @@
 """Whatever is imported, updated and removed: the sights are always what the spans and columns of the rows say."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,14 +12,15 @@ from tests.support.builders import Document, a_device, an_alert, an_audit_contex
 from tests.support.database_access import below
 from tests.support.house import House, RunningHouse
 from tests.support.naive_lists import inherited_by, is_redirected
-from vigie.core.access import WHOLE_TENANT
+from vigie.core.audit import AuditContext
 from vigie.core.enums import Status
 from vigie.core.incident import Spans, decode_spans, inheriting, visibility_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update
 from vigie.documents.defender.reading import keep_incident
 from vigie.documents.defender.updating import updated
-from vigie.storage.changes import Decide, Decision
+from vigie.storage.changes import ChangedHead
+from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.visibility import visibility_label
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
@@ -53,15 +54,8 @@ class Store:
                 )
             case "update":
                 number, update, at = what
-                change = self._incidents.update_incident(
-                    self._tenant_id,
-                    number,
-                    WHOLE_TENANT,
-                    an_audit_context(at=at),
-                    deciding(update),
-                    done=None,
-                )
-                self._house.running.run(change)
+                change = updating(update, an_audit_context(at=at))
+                self._house.running.run(self._incidents.change_incident(self._tenant_id, number, change))
             case "remove":
                 self._house.running.run(
                     self._incidents.remove_incident(self._tenant_id, what, an_audit_context())
@@ -86,12 +80,20 @@ class Store:
             yield dict(zip(columns, row, strict=True))
 
 
-def deciding(update: Update) -> Decide:
-    def decide(head: dict[str, Any], _spans: Spans, at: Instant) -> Decision:
-        after = updated(head, update, at=at, author="tests")
-        return Decision(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
+def updating(update: Update, audit_context: AuditContext) -> Callable[[IncidentTransaction], Awaitable[None]]:
+    """A change that nobody is too little for."""
 
-    return decide
+    async def change(transaction: IncidentTransaction) -> None:
+        row = await transaction.find()
+        if row is None:
+            return
+        at = await transaction.moment_after(audit_context.at)
+        split = row.split()
+        after = updated(split.head, update, at=at, author="tests")
+        changed = ChangedHead(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
+        await transaction.put_head(row, split, changed, audit_context, at)
+
+    return change
 
 
 def sights_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
@@ -151,7 +153,7 @@ def document_of(draw: st.DrawFn, number: int) -> Document:
 
 updates = st.builds(
     Update,
-    status=st.none() | st.sampled_from(("Active", "InProgress", "Resolved")),
+    status=st.none() | st.sampled_from((Status.ACTIVE, Status.IN_PROGRESS, Status.RESOLVED)),
     assigned_to=st.none() | st.sampled_from(("", "ana", "élise")),
     comment=st.none() | st.just("seen"),
 )

@@ -2,25 +2,26 @@
 
 from asyncio import Future
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 from vigie.core.access import Caller, Exposure, overlap
 from vigie.core.audit import AuditContext
 from vigie.core.enums import Status
 from vigie.core.errors import DisallowedOperation, IncidentNotFound, PermissionMissing
-from vigie.core.incident import Spans
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
 from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
-from vigie.core.update import Update
+from vigie.core.update import IdempotencyKey, Update
 from vigie.documents.defender.updating import updated
 from vigie.documents.defender.words import STATUSES
-from vigie.storage.changes import Decision
+from vigie.storage.changes import ChangedHead, IncidentRow
 from vigie.storage.database import Row
-from vigie.storage.incidents import IdempotencyKey, IncidentStore, Page
+from vigie.storage.incident_transaction import IncidentTransaction
+from vigie.storage.incidents import IncidentStore, Page
 
 _SECONDS_PER_DAY = 86_400
+_REPEATED_WITHIN_TICKS = _SECONDS_PER_DAY * TICKS_PER_SECOND
+"""For how long a request with an idempotency key is done once only."""
 _NOT_FOUND_DETAIL = "missing, or hidden from the caller"
 
 
@@ -99,34 +100,63 @@ class IncidentService:
         update: Update,
         audit_context: AuditContext,
         *,
-        done: IdempotencyKey,
+        idempotency_key: IdempotencyKey | None,
     ) -> bytes:
         """Change an incident and answer what the exposure may know of it then.
 
-        Raises IncidentNotFound as reading does, PermissionMissing for a visible one that the caller may not
-        manage, DisallowedOperation for one that has been merged away, InvalidBody for a grading that is none.
+        A request with an `idempotency_key` that was done before, within its time, changes nothing again. Raises
+        IncidentNotFound as reading does, PermissionMissing for a visible one that the caller may not manage,
+        DisallowedOperation for one that has been merged away, InvalidBody for a determination that does not go with
+        the classification.
         """
 
-        def decide(head: dict[str, Any], spans: Spans, at: Instant) -> Decision:
-            if caller.manages is None or not is_visible(spans, overlap(exposure, caller.manages)):
-                raise PermissionMissing("The user may see this incident, but not manage it.")
-            if head["status"] == STATUSES.word(Status.REDIRECTED):
-                raise DisallowedOperation(
-                    f"Incident {incident_id} was merged into incident {head.get('redirectIncidentId')}; "
-                    "update that one."
-                )
-            after = updated(head, update, at=at, author=caller.name)
-            return Decision(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
+        async def change(transaction: IncidentTransaction) -> bytes | None:
+            at = audit_context.at
+            row = await transaction.find()
+            if row is None or not self._may_know(row, exposure, at):
+                return None
+            if idempotency_key is None or await transaction.note_request(
+                idempotency_key, at, since=Instant(at - _REPEATED_WITHIN_TICKS)
+            ):
+                _require_manageable(row, caller, exposure)
+                row = await _updated(transaction, row, incident_id, update, audit_context, author=caller.name)
+            return row.visible_to(exposure)
 
-        document = await self._incidents.update_incident(
-            caller.tenant_id,
-            incident_id,
-            exposure,
-            audit_context,
-            decide,
-            done=done,
-            retained_since=self.retained_since(audit_context.at),
-        )
+        document = await self._incidents.change_incident(caller.tenant_id, incident_id, change)
         if document is None:
             raise IncidentNotFound(incident_id, detail=_NOT_FOUND_DETAIL)
         return document
+
+    def _may_know(self, row: IncidentRow, exposure: Exposure, now: Instant) -> bool:
+        """Whether the exposure knows about an incident, and its retention has not ended."""
+        retained_since = self.retained_since(now)
+        is_retained = retained_since is None or row.last_update_at >= retained_since
+        return is_retained and is_visible(row.known_spans(), exposure)
+
+
+def _require_manageable(row: IncidentRow, caller: Caller, exposure: Exposure) -> None:
+    """Raise PermissionMissing for an incident that the caller may see, but not change."""
+    if caller.manages is None or not is_visible(row.known_spans(), overlap(exposure, caller.manages)):
+        raise PermissionMissing("The user may see this incident, but not manage it.")
+
+
+async def _updated(
+    transaction: IncidentTransaction,
+    row: IncidentRow,
+    incident_id: int,
+    update: Update,
+    audit_context: AuditContext,
+    *,
+    author: str,
+) -> IncidentRow:
+    """Write the incident after the update. Raises DisallowedOperation for one that has been merged away."""
+    split = row.split()
+    head = split.head
+    if head["status"] == STATUSES.word(Status.REDIRECTED):
+        raise DisallowedOperation(
+            f"Incident {incident_id} was merged into incident {head.get('redirectIncidentId')}; update that one."
+        )
+    at = await transaction.moment_after(audit_context.at)
+    after = updated(head, update, at=at, author=author)
+    changed = ChangedHead(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
+    return await transaction.put_head(row, split, changed, audit_context, at)

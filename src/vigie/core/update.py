@@ -1,8 +1,12 @@
 """An update: what a caller asks to change of an incident."""
 
 from dataclasses import dataclass
+from typing import NewType
 
 from vigie.core.enums import Classification, Determination, Status
+
+IdempotencyKey = NewType("IdempotencyKey", bytes)
+"""Tells a request that is to be done once only from all others of its tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

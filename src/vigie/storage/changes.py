@@ -1,16 +1,17 @@
 """Changes of incidents, inside one transaction: the row, the sights and the history always together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vigie.core.access import Exposure
 from vigie.core.audit import AuditContext
 from vigie.core.incident import Spans, StoredIncident, decode_spans
 from vigie.core.instants import Instant
 from vigie.documents import lossless
 from vigie.documents.defender.splitting import SplitDocument, join_document, split_document
 from vigie.documents.differences import added, differences, removed, replaced
-from vigie.storage.corruption import unavailable_when_damaged
+from vigie.storage.corruption import unavailable_when_damaged, visible
 from vigie.storage.database import Session, Values
 from vigie.storage.stubs import bequeath, inherited
 from vigie.storage.visibility import labels_on
@@ -34,18 +35,18 @@ class IncidentRow(NamedTuple):
         with unavailable_when_damaged():
             return split_document(self.document, self.alerts_at, decode_spans(self.spans))
 
+    def visible_to(self, exposure: Exposure) -> bytes | None:
+        """The document as this exposure may know it; None for nothing. Raises StoreUnavailable if it is damaged."""
+        return visible(self.document, self.alerts_at, self.spans, exposure)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What is to become of the incident's own keys."""
+class ChangedHead:
+    """The incident's own keys after a change, and what is stored beside the document of them."""
 
     head: dict[str, Any]
     status: str
     assigned_to: str | None
-
-
-Decide = Callable[[dict[str, Any], Spans, Instant], Decision]
-"""From the incident's own keys, its spans and the moment of the change. What it raises undoes the change."""
 
 
 def key_of(tenant_id: int, incident_id: int) -> dict[str, int]:
@@ -108,36 +109,38 @@ async def note_seen(session: Session, tenant_id: int, at: Instant) -> None:
     await session.run("advance_latest_update", {"tenant_id": tenant_id, "at": at})
 
 
-async def change(
-    session: Session,
-    tenant_id: int,
-    incident_id: int,
-    before: IncidentRow,
-    audit_context: AuditContext,
-    decide: Decide,
-) -> IncidentRow:
-    """Change an incident's own keys.
+async def moment_after(session: Session, tenant_id: int, at: Instant) -> Instant:
+    """The moment of an update: `at`, or later.
 
-    The moment of the change is the deed's, or later: after every moment that a reader can have seen in the
-    tenant, so that whoever asks for what is newer misses nothing, even when a clock steps back.
+    It is after every moment that a reader can have seen in the tenant, so that a client that asks for what is newer
+    misses nothing, even when a clock steps back.
     """
-    key = key_of(tenant_id, incident_id)
-    latest = await session.row("latest_update", key)
-    at = Instant(max(audit_context.at, latest[0] + 1 if latest else 0))
-    split = before.split()
-    decision = decide(split.head, before.known_spans(), at)
-    document, alerts_at = join_document(SplitDocument(decision.head, split.alerts))
+    latest = await session.row("latest_update", {"tenant_id": tenant_id})
+    return Instant(max(at, latest[0] + 1 if latest else 0))
+
+
+async def put_head(
+    session: Session,
+    key: dict[str, int],
+    before: IncidentRow,
+    split: SplitDocument,
+    after: ChangedHead,
+    audit_context: AuditContext,
+    at: Instant,
+) -> IncidentRow:
+    """Change an incident's own keys. `split` is what it was before; `at` comes of `moment_after`."""
+    document, alerts_at = join_document(SplitDocument(after.head, split.alerts))
     values = {
-        "status": decision.status,
-        "assigned_to": decision.assigned_to,
+        "status": after.status,
+        "assigned_to": after.assigned_to,
         "last_update_at": at,
         "alerts_at": alerts_at,
         "document": document,
     }
     await session.run("update_incident", {**key, **values})
     await session.run_many("move_sight", [{**values, "at": at, **sight} for sight in _sights(key, before)])
-    await note_seen(session, tenant_id, at)
-    await _record(session, key, audit_context, "update", differences(split.head, decision.head))
+    await note_seen(session, key["tenant_id"], at)
+    await _record(session, key, audit_context, "update", differences(split.head, after.head))
     return IncidentRow(document, alerts_at, before.spans, at)
 
 

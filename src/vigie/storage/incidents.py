@@ -2,37 +2,33 @@
 
 import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TypeVar
 
 from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.audit import AuditContext, HistoryEntry
 from vigie.core.errors import StoreUnavailable
 from vigie.core.incident import StoredIncident, decode_spans, visibility_of
-from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
-from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
 from vigie.documents import lossless
 from vigie.documents.defender.redaction import visible_document
 from vigie.storage import changes
-from vigie.storage.changes import Decide
 from vigie.storage.corruption import NOT_AS_KEPT, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.device_groups import DeviceGroupsOfTenant
+from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.listing.planner import AccessPath, Listing
 from vigie.storage.visibility import WHOLE_TENANT
 
 _EXPORT_PAGE_COUNT = 20
 _REMOVAL_COUNT = 200
-_FORGOTTEN_COUNT = 10
-REPEATED_WITHIN_SECONDS = 86_400
-"""For how long a request that names itself is done once only."""
 
-IdempotencyKey = bytes | None
-"""Tells a request that names itself from all others of the tenant; None for one that does not."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,34 +148,18 @@ class IncidentStore:
         is_retryable = isinstance(incidents, Sequence) and on_put is None
         return await self._database.write(change, is_retryable=is_retryable)
 
-    async def update_incident(
-        self,
-        tenant_id: int,
-        incident_id: int,
-        exposure: Exposure,
-        audit_context: AuditContext,
-        decide: Decide,
-        *,
-        done: IdempotencyKey,
-        retained_since: Instant | None = None,
-    ) -> bytes | None:
-        """Change an incident that this exposure knows about, and answer what the exposure may know of it then.
+    async def change_incident(
+        self, tenant_id: int, incident_id: int, change: Callable[[IncidentTransaction], Awaitable[T]]
+    ) -> T:
+        """Run a change of one incident in a transaction, and return once it is durable.
 
-        None when there is nothing to know. What `decide` raises undoes everything. A request that names itself
-        by a `done` key, and was done before within its time, changes nothing again.
+        It awaits nothing but its transaction. What it raises undoes it and comes out here.
         """
 
-        async def change(session: Session) -> bytes | None:
-            row = await changes.find_row(session, changes.key_of(tenant_id, incident_id))
-            if row is None or not is_visible(row.known_spans(), exposure):
-                return None
-            if retained_since is not None and row.last_update_at < retained_since:
-                return None
-            if not await _is_done_already(session, tenant_id, done, audit_context.at):
-                row = await changes.change(session, tenant_id, incident_id, row, audit_context, decide)
-            return visible(row.document, row.alerts_at, row.spans, exposure)
+        async def run(session: Session) -> T:
+            return await change(IncidentTransaction(session, tenant_id, incident_id))
 
-        return await self._database.write(change)
+        return await self._database.write(run)
 
     async def remove_incident(self, tenant_id: int, incident_id: int, audit_context: AuditContext) -> bool:
         """Remove one incident; False when there was none."""
@@ -304,20 +284,6 @@ async def _shortest_way(snapshot: Snapshot, listing: Listing) -> AccessPath:
         if await snapshot.number(look.statement):
             return look.way
     return AccessPath.WALK
-
-
-async def _is_done_already(session: Session, tenant_id: int, done: IdempotencyKey, at: Instant) -> bool:
-    """Whether the request was done before; if not, it is noted as done."""
-    if done is None:
-        return False
-    since = at - REPEATED_WITHIN_SECONDS * TICKS_PER_SECOND
-    values = {"tenant_id": tenant_id, "fingerprint": done}
-    if await session.row("request_is_done", {**values, "since": since}):
-        return True
-    forgotten = {"tenant_id": tenant_id, "since": since, "count": _FORGOTTEN_COUNT}
-    await session.run("forget_requests_done", forgotten)
-    await session.run("add_request_done", {**values, "at": at})
-    return False
 
 
 def _entry(row: Row) -> HistoryEntry:

@@ -25,13 +25,14 @@ from vigie.core.errors import InvalidBody, InvalidInput, StoreUnavailable, user_
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
+from vigie.core.update import IdempotencyKey
 from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, public_answer, read_body
 from vigie.http.profile import Match, Route
 from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.odata.options import query_of_next_page
 from vigie.storage.database import LARGE_ROW_BYTES
-from vigie.storage.incidents import IdempotencyKey, Page
+from vigie.storage.incidents import Page
 
 API_NAME = "defender"
 INCIDENT_ROUTE = "/api/incidents/{id}"
@@ -164,7 +165,7 @@ class DefenderHandlers:
                 incident_id,
                 parse_update(body, determinations_as_sent=self._determinations_as_sent),
                 AuditContext(actor=actor_of(caller), request_id=exchange.request_id, at=exchange.at),
-                done=_request_key(exchange, caller, incident_id, body),
+                idempotency_key=_idempotency_key(exchange, caller, incident_id, body),
             )
         if len(document) >= LARGE_ROW_BYTES:
             await self._answer_large(exchange, caller, document)
@@ -279,11 +280,13 @@ def _require_json(exchange: Exchange) -> None:
         raise InvalidBody("Request body is incorrect: its Content-Type must be application/json.")
 
 
-def _request_key(exchange: Exchange, caller: Caller, incident_id: int, body: bytes) -> IdempotencyKey:
+def _idempotency_key(
+    exchange: Exchange, caller: Caller, incident_id: int, body: bytes
+) -> IdempotencyKey | None:
     """What makes a request the same as an earlier one, for a client that names its requests."""
     name = exchange.header(b"idempotency-key")
     if not name:
         return None
     account = caller.account[1]
     parts = (caller.kind.value, account, caller.subject or caller.name, incident_id, name)
-    return sha256(msgspec.json.encode(parts) + body).digest()
+    return IdempotencyKey(sha256(msgspec.json.encode(parts) + body).digest())
