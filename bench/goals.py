@@ -153,7 +153,7 @@ GOALS: tuple[Goal, ...] = (
         at_most=3.0,
     ),
     Goal(
-        path="same, CPU against the embedded store",
+        path="same, CPU against SQLite",
         value=_times(postgres.POSTGRES, postgres.ON_POSTGRES, postgres.ON_SQLITE),
         at_most=1.6,
     ),
@@ -201,20 +201,20 @@ GOALS: tuple[Goal, ...] = (
         of_time=True,
     ),
     Goal(
-        path="start to first answer, empty store",
-        value=_figure(life.START, "empty store"),
+        path="start to first answer, empty database",
+        value=_figure(life.START, "empty database"),
         at_most=0.6,
         unit="s",
         of_time=True,
     ),
     Goal(
-        path="start to first answer, filled store",
-        value=_figure(life.START, "filled store"),
+        path="start to first answer, filled database",
+        value=_figure(life.START, "filled database"),
         at_most=0.6,
         unit="s",
         of_time=True,
     ),
-    Goal(path="resident memory, idle", value=_figure(life.MEMORY, "at rest"), at_most=60, unit="MB"),
+    Goal(path="resident memory, idle", value=_figure(life.MEMORY, "idle"), at_most=60, unit="MB"),
     *(
         Goal(
             path=f"resident memory, more after {_READS:,} reads {which}",

@@ -1,4 +1,4 @@
-"""The rows of a whole life: start, memory at rest and under load, size on the disk, and the C loop."""
+"""The rows of a whole life: start, memory idle and under load, size on the disk, and the C loop."""
 
 import compileall
 import json
@@ -42,13 +42,13 @@ _MEGABYTE = 1e6
 
 
 def start(bench: Bench) -> None:
-    """From the start of the program to the first answer, on a store without incidents and on a filled one."""
-    for name, store in (("empty store", filled_store(0)), ("filled store", bench.store)):
+    """From the start of the program to the first answer, on a database without incidents and on a filled one."""
+    for name, store in (("empty database", filled_store(0)), ("filled database", bench.store)):
         tokens = tokens_file(store, "application")
         seconds = median(_seconds_to_first_answer(store, first_token(tokens)) for _ in range(_STARTS))
         bench.results.add(Figure(row=START, name=name, value=seconds, unit="s"))
     bench.results.add(
-        Figure(row=START, name="incidents in the filled store", value=bench.store.incident_count, unit="")
+        Figure(row=START, name="incidents in the filled database", value=bench.store.incident_count, unit="")
     )
 
 
@@ -80,23 +80,23 @@ def _first_status(port: int, request: bytes, began_seconds: float) -> bytes:
 
 
 def memory(bench: Bench) -> None:
-    """Resident memory at rest, and after many reads by a hundred callers of which every call is still counted."""
+    """Resident memory of an idle server, and after reads by a hundred callers whose every call is still counted."""
     per_caller = str(bench.reads // READER_COUNT + _READS_TOO_MANY)
     environ = {"VIGIE_QUOTAS_GET_PER_MINUTE": per_caller, "VIGIE_QUOTAS_GET_PER_HOUR": per_caller}
     tokens = tokens_file(bench.store, "readers", count=READER_COUNT)
     for name, last in ((OF_A_HUNDRED, 100), (OF_ALL, bench.store.incident_count)):
         load = Load(target="/api/incidents/%d", tokens=tokens, last=last, body_bytes_min=4_000)
         with serving_store(bench.store, environ=environ) as vigie:
-            at_rest = vigie.resident_bytes()
+            idle = vigie.resident_bytes()
             reads, number = 0, 0
             while reads < bench.reads:
                 number += 1
                 reads += run_slice(
                     vigie, load, row=MEMORY, contender=name, round_number=number, seconds=_READ_SECONDS
                 ).requests
-            grown = vigie.resident_bytes() - at_rest
+            grown = vigie.resident_bytes() - idle
         print(f"{MEMORY}: {reads:,} reads {name}", flush=True)
-        figures = {"at rest": at_rest / _MEGABYTE, f"more after reads {name}": grown / _MEGABYTE}
+        figures = {"idle": idle / _MEGABYTE, f"more after reads {name}": grown / _MEGABYTE}
         for label, value in figures.items():
             if bench.results.figure(MEMORY, label) is None:
                 bench.results.add(Figure(row=MEMORY, name=label, value=value, unit="MB"))
@@ -135,7 +135,7 @@ def _size_bytes(folder: Path) -> int:
 
 
 def c_loop(bench: Bench) -> None:
-    """What the same reads of the same store cost with nothing around them."""
+    """What the same reads of the same database cost with nothing around them."""
     if shutil.which("gcc") is None:
         bench.results.add(Skipped(row=C_LOOP, reason="gcc is missing"))
         return

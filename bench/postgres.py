@@ -1,4 +1,4 @@
-"""The row of PostgreSQL: one incident by its number, beside nginx, the embedded store and pgbench."""
+"""The row of PostgreSQL: one incident by its number, beside nginx, SQLite and pgbench."""
 
 import re
 import secrets

@@ -403,7 +403,7 @@ def test_results_are_read_again_as_they_were_written(tmp_path: Path) -> None:
     for record in (
         this_machine("python -m bench quick"),
         a_slice("nginx"),
-        Figure(row="start", name="empty store", value=0.4, unit="s"),
+        Figure(row="start", name="empty database", value=0.4, unit="s"),
         Skipped(row="PostgreSQL", reason="not yet"),
     ):
         results.add(record)
