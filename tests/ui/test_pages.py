@@ -73,7 +73,7 @@ def test_the_second_says_in_words_what_is_asked_for_and_where_the_answer_goes(ho
     assert f"Organisation {house.tenant.name}" in page.text
     assert "Read incidents you may see Incident.Read" in page.text
     assert "Know who you are" in page.text
-    assert "Keep this access while you are away" in page.text
+    assert "Keep this access while you are away, until" in page.text
     assert "You will be redirected to http://localhost:53123." in page.text
     assert page.action == CONSENT_PATH
 
