@@ -10,7 +10,7 @@ PYTEST := .venv/bin/pytest --numprocesses auto --dist worksteal
 # The marks of pyproject.toml: what needs more than this program and SQLite.
 BESIDES := postgres or valkey or browser or clients or faults or programs
 # Installing the program makes openapi.json and the .mo files of these.
-SOURCES_OF_GENERATED := src/vigie/api/operations/openapi.yaml $(wildcard src/vigie/ui/locales/*/LC_MESSAGES/*.po) $(wildcard building/*.py)
+SOURCES_OF_GENERATED := $(wildcard src/vigie/api/openapi.yaml src/vigie/api/*/openapi.yaml) $(wildcard src/vigie/ui/locales/*/LC_MESSAGES/*.po) $(wildcard building/*.py)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
@@ -98,4 +98,4 @@ build: $(UV)  ## build the wheel and the source archive into dist/
 	$(UV) build --out-dir dist
 
 clean:  ## remove what was installed and built (never a database)
-	rm -rf .venv .tools .bench dist build src/vigie/api/operations/openapi.json src/vigie/ui/locales/*/LC_MESSAGES/vigie.mo
+	rm -rf .venv .tools .bench dist build src/vigie/api/openapi.json src/vigie/api/*/openapi.json src/vigie/ui/locales/*/LC_MESSAGES/vigie.mo

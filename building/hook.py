@@ -20,14 +20,15 @@ class GeneratedFilesHook(BuildHookInterface[BuilderConfig]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Make them beside their sources. Nothing of what hatchling knows about the build matters."""
         package = Path(self.root) / "src" / "vigie"
-        _write_openapi_json(package / "api" / "operations")
+        for part in package.glob("api/**/openapi.yaml"):
+            _write_openapi_json(part)
         for catalogue in package.glob("ui/locales/*/LC_MESSAGES/*.po"):
             _compile_catalogue(catalogue)
 
 
-def _write_openapi_json(folder: Path) -> None:
-    document = yaml.safe_load((folder / "openapi.yaml").read_bytes())
-    (folder / "openapi.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+def _write_openapi_json(source: Path) -> None:
+    document = yaml.safe_load(source.read_bytes())
+    source.with_suffix(".json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 
 
 def _compile_catalogue(source: Path) -> None:

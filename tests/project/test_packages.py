@@ -18,7 +18,7 @@ from vigie.ui.languages import LANGUAGES, SOURCE_LANGUAGE
 from vigie.ui.rendering import environment
 
 PACKAGE = "src/vigie/"
-DOCUMENT = "vigie/api/operations/openapi.json"
+DOCUMENTS = {f"vigie/api/{folder}openapi.json" for folder in ("", "defender/", "oauth/", "operations/")}
 CATALOGUES = {
     f"vigie/ui/locales/{each}/LC_MESSAGES/vigie.mo" for each in LANGUAGES if each != SOURCE_LANGUAGE
 }
@@ -76,10 +76,10 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path)
         names = set(archive.namelist())
 
     program = {name for name in names if ".dist-info/" not in name}
-    assert program - {DOCUMENT} - CATALOGUES == {
+    assert program - DOCUMENTS - CATALOGUES == {
         name.removeprefix("src/") for name in kept if name.startswith(PACKAGE)
     }
-    assert program >= {DOCUMENT} | CATALOGUES
+    assert program >= DOCUMENTS | CATALOGUES
     described = {name.partition(".dist-info/")[2] for name in names - program}
     assert described == {
         "METADATA",
@@ -91,9 +91,10 @@ def test_the_wheel_has_the_program_and_nothing_else(kept: set[str], wheel: Path)
     }
 
 
-def test_the_wheel_has_its_document_in_json_too(wheel: Path) -> None:
+@pytest.mark.parametrize("document", sorted(DOCUMENTS))
+def test_the_wheel_has_its_documents_in_json_too(wheel: Path, document: str) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        in_json, in_yaml = archive.read(DOCUMENT), archive.read("vigie/api/operations/openapi.yaml")
+        in_json, in_yaml = archive.read(document), archive.read(document.replace(".json", ".yaml"))
 
     assert json.loads(in_json) == yaml.safe_load(in_yaml)
 

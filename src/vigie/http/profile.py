@@ -1,10 +1,10 @@
-"""One API as a value: its routes, the tokens that open it, its quotas, its errors and its fast path.
+"""One API as a value: its routes, the tokens that open it, its quotas, its errors, its fast path, its description.
 
 The dispatcher, the gate, the metrics and the access log work from profiles and know no API by name.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -68,6 +68,19 @@ ProtocolFactory = Callable[[Limits, OnRefused], type[LimitedProtocol]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenApiPart:
+    """The part of an API in the OpenAPI document: `openapi.yaml` in its package, and `openapi.json` made of it.
+
+    The reference page leaves out paths that begin with one of `alias_prefixes`, which repeat others.
+    `sample_queries` are what sample calls ask, by path, where a call makes little sense without a query.
+    """
+
+    package: str
+    alias_prefixes: tuple[str, ...] = ()
+    sample_queries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiProfile:
     """Everything that makes one API that API.
 
@@ -85,6 +98,7 @@ class ApiProfile:
     quotas: tuple[Quota, ...] = ()
     match: Callable[[bytes], Match | None] | None = None
     fast_path: ProtocolFactory | None = None
+    openapi: OpenApiPart | None = None
     unserved: frozenset[str] = frozenset()
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from vigie.api.defender import handlers as defender
 from vigie.api.defender.fast_path import FastPath
+from vigie.api.description import ApiDescription
 from vigie.api.gate import Gate
 from vigie.api.oauth import endpoints as oauth
 from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
@@ -51,6 +52,7 @@ class ApiContext:
     issuer: str
     keys: LiveKeys | None
     origins: Origins
+    description: ApiDescription
     metrics: Metrics
     metrics_cache: MetricsCache
     access_log: AccessLog
@@ -109,6 +111,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
         access=access,
         quotas=(quotas.get, quotas.list, quotas.update),
         match=defender.matcher(routes),
+        openapi=defender.OPENAPI,
         fast_path=partial(fast_path_protocol, fast_path) if settings.server.fast_path else None,
     )
 
@@ -142,6 +145,7 @@ def oauth_api(context: ApiContext) -> ApiProfile:
     return ApiProfile(
         name="oauth",
         routes=bound(oauth.ROUTES, endpoints),
+        openapi=oauth.OPENAPI,
         errors=context.errors,
         unserved=frozenset() if context.issues_tokens else paths,
     )
@@ -179,12 +183,12 @@ def operations_api(context: ApiContext) -> ApiProfile:
         turn=Lock(),
         age_seconds_max=context.answer_age_seconds_max,
     )
+    handlers = operations.OperationsHandlers(context.metrics_cache, database_failure, context.description)
     has_own_address = bool(context.installation.settings.metrics.address)
     return ApiProfile(
         name="operations",
-        routes=bound(
-            operations.ROUTES, operations.OperationsHandlers(context.metrics_cache, database_failure)
-        ),
+        routes=bound(operations.ROUTES, handlers),
+        openapi=operations.OPENAPI,
         errors=context.errors,
         unserved=frozenset({operations.METRICS_PATH} if has_own_address else ()),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vigie import __version__
 from vigie.api.app import VigieApp
 from vigie.api.defender.error_responses import error_renderer
+from vigie.api.description import ApiDescription
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import SettingsError
@@ -110,6 +111,7 @@ async def build_components(
         issuer=issuer,
         keys=keys,
         origins=Origins(settings.server.trusted_networks),
+        description=ApiDescription(),
         metrics=metrics,
         metrics_cache=metrics_cache,
         access_log=access_log,
@@ -137,6 +139,7 @@ async def build_components(
 
 def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> VigieApp:
     require_distinct(profiles)
+    context.description.declare(each.openapi for each in profiles if each.openapi)
     for profile in profiles:
         context.metrics.declare_routes(profile.name, (route.path for route in profile.routes))
         context.metrics.quota_refusals.declare(quota.name for quota in profile.quotas)

@@ -18,14 +18,14 @@ from jsonschema_rs import Draft202012Validator
 
 import vigie.api.operations
 from tests.support.captured import CAPTURED
-from tests.support.openapi import openapi_document
+from tests.support.openapi import DESCRIPTION, openapi_document
 from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.error_responses import ERROR_RESPONSES, JSON_TYPE
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
 from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.api.operations.code_samples import ORIGIN
-from vigie.api.operations.reference import openapi_json, openapi_yaml, renderer, shown_document
+from vigie.api.operations.reference import ShownDocument, renderer
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
 from vigie.core.classification import SETTABLE
 from vigie.core.enums import Classification
@@ -341,10 +341,12 @@ def test_real_answers_fit_and_use_no_key_that_the_document_does_not_name() -> No
 
 
 def test_in_json_it_is_the_same_document() -> None:
-    assert json.loads(openapi_json()) == API, "`make setup` makes it anew"
+    assert json.loads(DESCRIPTION.json) == API, "`make setup` makes it anew"
 
 
-SHOWN: dict[str, Any] = json.loads(shown_document("https://vigie.lindenhof.example:8443"))
+SHOWN: dict[str, Any] = json.loads(
+    ShownDocument(DESCRIPTION).for_origin("https://vigie.lindenhof.example:8443")
+)
 
 
 def test_the_page_shows_every_call_once() -> None:
@@ -395,7 +397,7 @@ def test_every_sample_calls_this_server_and_is_code() -> None:
 
 
 def test_the_document_speaks_of_no_server_that_samples_stand_for() -> None:
-    assert ORIGIN.encode() not in openapi_yaml()
+    assert ORIGIN.encode() not in DESCRIPTION.yaml
 
 
 # The renderer

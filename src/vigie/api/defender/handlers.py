@@ -27,7 +27,7 @@ from vigie.core.queries import PageRequest
 from vigie.core.quotas import Quota
 from vigie.core.update import IdempotencyKey
 from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed, public_answer, read_body
-from vigie.http.profile import Match, Route
+from vigie.http.profile import Match, OpenApiPart, Route
 from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.odata.options import query_of_next_page
@@ -39,6 +39,12 @@ INCIDENT_ROUTE = "/api/incidents/{id}"
 LIST_ROUTE = "/api/incidents"
 LISTS_AT_ONCE_MAX = 8
 UPDATE_BYTES_MAX = 256 * 1024
+
+OPENAPI = OpenApiPart(
+    package="vigie.api.defender",
+    alias_prefixes=("/api/v1.0/",),
+    sample_queries={LIST_ROUTE: {"$filter": "status eq 'Active'", "$top": "10"}},
+)
 
 COMMON_HEADERS = (*BODY_HEADERS, *SAFETY_HEADERS)
 

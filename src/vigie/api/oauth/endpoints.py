@@ -19,7 +19,7 @@ from vigie.core.letter_case import lowered
 from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
-from vigie.http.profile import Route
+from vigie.http.profile import OpenApiPart, Route
 from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients.authentication import (
     GUID,
@@ -34,6 +34,18 @@ from vigie.identity.grants.request import GrantRequest
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
+
+INSTANCE_ROUTE = "/common/discovery/instance"
+
+OPENAPI = OpenApiPart(
+    package="vigie.api.oauth",
+    sample_queries={
+        INSTANCE_ROUTE: {
+            "api-version": "1.1",
+            "authorization_endpoint": "https://vigie.example/contoso.example/oauth2/v2.0/authorize",
+        }
+    },
+)
 
 ISSUED = "issued"
 FORM_BYTES_MAX = 64 * 1024
@@ -229,7 +241,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(path="/{tenant}/discovery/v2.0/keys", handler=OAuthEndpoints.keys),
     Route(path="/{tenant}/discovery/keys", handler=OAuthEndpoints.keys),
-    Route(path="/common/discovery/instance", handler=OAuthEndpoints.instance),
+    Route(path=INSTANCE_ROUTE, handler=OAuthEndpoints.instance),
 )
 """Every route of the token endpoints and of what is published about them."""
 

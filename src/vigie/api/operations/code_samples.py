@@ -1,6 +1,7 @@
 """Code samples of the API reference: each call with curl and in Python, made from its description."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,14 +12,6 @@ ORIGIN = "https://vigie.example"
 """Stands in every sample for the server's own address."""
 
 _PATH_VALUES = {"id": "5127", "tenant": "contoso.example"}
-_QUERIES = {
-    "/api/incidents": {"$filter": "status eq 'Active'", "$top": "10"},
-    "/common/discovery/instance": {
-        "api-version": "1.1",
-        "authorization_endpoint": f"{ORIGIN}/contoso.example/oauth2/v2.0/authorize",
-    },
-}
-"""What calls ask that make little sense without a query."""
 
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
@@ -32,21 +25,21 @@ class _Call:
     document: Node | None = None
 
 
-def code_samples(path: str, method: str, operation: Node) -> list[dict[str, str]]:
-    """The samples of one operation, as the extension `x-codeSamples` has them."""
-    call = _call(path, method, operation)
+def code_samples(path: str, method: str, operation: Node, query: Mapping[str, str]) -> list[dict[str, str]]:
+    """The samples of one operation with a query, as the extension `x-codeSamples` has them."""
+    call = _call(path, method, operation, query)
     return [
         {"lang": "Shell", "label": "curl", "source": _curl(call)},
         {"lang": "Python", "label": "Python", "source": _python(call)},
     ]
 
 
-def _call(path: str, method: str, operation: Node) -> _Call:
-    query = "?" + urlencode(_QUERIES[path], safe="$/:'") if path in _QUERIES else ""
+def _call(path: str, method: str, operation: Node, query: Mapping[str, str]) -> _Call:
+    asked = "?" + urlencode(query, safe="$/:'") if query else ""
     content = operation.get("requestBody", {}).get("content", {})
     return _Call(
         method=method.upper(),
-        url=f"{ORIGIN}{path.format(**_PATH_VALUES)}{query}",
+        url=f"{ORIGIN}{path.format(**_PATH_VALUES)}{asked}",
         has_token=any("bearer" in each for each in operation["security"]),
         form=content.get(_FORM, {}).get("example"),
         document=content.get(_JSON, {}).get("example"),

@@ -4,23 +4,24 @@ from asyncio import to_thread
 
 import msgspec
 
+from vigie.api.description import ApiDescription
 from vigie.api.operations.reference import (
     RENDERER_PATH,
     SHOWN_DOCUMENT_PATH,
-    openapi_json,
-    openapi_yaml,
+    ShownDocument,
     renderer,
-    shown_document,
 )
 from vigie.core.errors import StoreUnavailable
 from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange, Receive, Scope, Send, chosen_coding, public_answer
-from vigie.http.profile import Route
+from vigie.http.profile import OpenApiPart, Route
 from vigie.observability.cached_result import RecentResult
 from vigie.observability.metrics import form_for
 from vigie.observability.metrics_cache import MetricsCache
 
 METRICS_PATH = "/metrics"
+
+OPENAPI = OpenApiPart(package="vigie.api.operations")
 
 _JSON = b"application/json"
 _FOR_A_WHILE = (b"cache-control", b"public, max-age=600")
@@ -30,10 +31,15 @@ class OperationsHandlers:
     """Answers what needs no token: nothing here says anything about a tenant."""
 
     def __init__(
-        self, metrics_cache: MetricsCache, store_failure: RecentResult[StoreUnavailable | None]
+        self,
+        metrics_cache: MetricsCache,
+        store_failure: RecentResult[StoreUnavailable | None],
+        description: ApiDescription,
     ) -> None:
         self._metrics_cache = metrics_cache
         self._store_failure = store_failure
+        self._description = description
+        self._shown_document = ShownDocument(description)
 
     async def alive(self, exchange: Exchange) -> None:
         """The process answers, at once: a supervisor may end it otherwise."""
@@ -55,11 +61,11 @@ class OperationsHandlers:
 
     async def openapi_yaml(self, exchange: Exchange) -> None:
         """The API's own description."""
-        await public_answer(exchange, b"application/yaml; charset=utf-8", openapi_yaml())
+        await public_answer(exchange, b"application/yaml; charset=utf-8", self._description.yaml)
 
     async def openapi_json(self, exchange: Exchange) -> None:
         """The same in JSON."""
-        await public_answer(exchange, _JSON, openapi_json())
+        await public_answer(exchange, _JSON, self._description.json)
 
     async def renderer(self, exchange: Exchange) -> None:
         """The program that shows it on the reference page."""
@@ -72,7 +78,7 @@ class OperationsHandlers:
 
     async def shown_document(self, exchange: Exchange) -> None:
         """What it shows: every call once, with samples."""
-        body = await to_thread(shown_document, exchange.origin)
+        body = await to_thread(self._shown_document.for_origin, exchange.origin)
         await public_answer(exchange, _JSON, body, (b"vary", b"Host"))
 
 

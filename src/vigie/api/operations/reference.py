@@ -1,36 +1,44 @@
-"""The OpenAPI document in YAML and JSON, and the files that the reference page loads."""
+"""The OpenAPI document as the reference page shows it, and the script that the page loads."""
 
 import gzip
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
+from vigie.api.description import ApiDescription
 from vigie.api.operations.code_samples import ORIGIN, code_samples
 
 RENDERER_PATH = "/reference/redoc.js"
 SHOWN_DOCUMENT_PATH = "/reference/openapi.json"
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-_ALIAS = "/api/v1.0/"
 
 
-@cache
-def openapi_yaml() -> bytes:
-    """The document as it is kept."""
-    return files("vigie.api.operations").joinpath("openapi.yaml").read_bytes()
+class ShownDocument:
+    """What the page shows: every call once, with samples that call the server at its own address."""
 
+    def __init__(self, description: ApiDescription) -> None:
+        self._description = description
 
-@cache
-def openapi_json() -> bytes:
-    """The same in JSON, as `building/hook.py` has made it."""
-    return files("vigie.api.operations").joinpath("openapi.json").read_bytes()
+    def for_origin(self, origin: str) -> bytes:
+        """The document, for a server that is called by an origin."""
+        return self._for_any_origin.replace(ORIGIN.encode(), origin.encode())
 
-
-def shown_document(origin: str) -> bytes:
-    """The document of the reference page: every call once, with samples that call the server at its own address."""
-    return _shown_anywhere().replace(ORIGIN.encode(), origin.encode())
+    @cached_property
+    def _for_any_origin(self) -> bytes:
+        parts = self._description.parts
+        aliases = tuple(prefix for part in parts for prefix in part.alias_prefixes)
+        queries = {path: query for part in parts for path, query in part.sample_queries.items()}
+        document = self._description.document()
+        document["paths"] = {
+            path: _shown_path(path, item, queries.get(path, {}))
+            for path, item in document["paths"].items()
+            if not path.startswith(aliases)
+        }
+        return msgspec.json.encode(document)
 
 
 @cache
@@ -40,28 +48,16 @@ def renderer(*, packed: bool) -> bytes:
     return packed_bytes if packed else gzip.decompress(packed_bytes)
 
 
-@cache
-def _shown_anywhere() -> bytes:
-    document: dict[str, Any] = msgspec.json.decode(openapi_json())
-    document["paths"] = {
-        path: _shown_path(path, item)
-        for path, item in document["paths"].items()
-        if not path.startswith(_ALIAS)
-    }
-    return msgspec.json.encode(document)
-
-
-def _shown_path(path: str, item: dict[str, Any]) -> dict[str, Any]:
+def _shown_path(path: str, item: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
     """A path without HEAD, which is answered wherever GET is."""
     shown = {name: value for name, value in item.items() if name != "head"}
     for method in shown.keys() & set(_METHODS):
-        shown[method] = _shown_call(path, method, shown[method])
+        shown[method] = _shown_call(path, method, shown[method], query)
     return shown
 
 
-def _shown_call(path: str, method: str, call: dict[str, Any]) -> dict[str, Any]:
+def _shown_call(path: str, method: str, call: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
     """A call with samples, and with the permissions that open it: Redoc shows none for a bearer token."""
     names = [f"`{name}`" for way in call.get("security", ()) for names in way.values() for name in names]
     needs = f"\n\nOne of these permissions is needed: {', '.join(names)}." if names else ""
     description = call.get("description", "") + needs
-    return call | {"description": description, "x-codeSamples": code_samples(path, method, call)}
