@@ -38,6 +38,7 @@ from tests.support.handshakes import (
     server_context,
 )
 from tests.support.house import Clock, House, RunningHouse, eventually
+from vigie.api.defender.resource import INCIDENTS
 from vigie.certificates.issuing import issue
 from vigie.cli.trust_help import how_to_trust
 from vigie.config.settings import ServerSettings, Settings, SettingsError, TlsSettings
@@ -438,7 +439,7 @@ def test_answers_and_tokens_say_https(secured: RunningHouse) -> None:
     assert status == 200
     assert answer["@odata.context"].startswith(f"{secured.url}/")
     assert secured.run(secured.installation.issuer()) == secured.url
-    assert secured.installation.audiences(secured.url).opens_incidents(secured.url)
+    assert secured.installation.audiences(secured.url).opens(INCIDENTS, secured.url)
 
 
 # Certificates that change

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vigie
+from vigie.api.defender.resource import INCIDENTS
 from vigie.core.letter_case import canonical, lowered
 from vigie.identity.grants.user_codes import typed
 from vigie.identity.tokens.audiences import own_audiences
+from vigie.runtime.resources import RESOURCES
 
 PACKAGE = Path(vigie.__file__).parent
 NAMES_DECIDE_IN = ("identity", "storage", "config/issuer_settings.py")
@@ -28,10 +30,10 @@ def test_a_word_is_no_other_that_it_only_folds_to() -> None:
 
 
 def test_an_audience_is_no_other_that_it_only_folds_to() -> None:
-    audiences = own_audiences("https://kiosk.example", [])
+    audiences = own_audiences(RESOURCES, "https://kiosk.example", [])
 
-    assert audiences.opens_incidents("https://KIOSK.example/")
-    assert not audiences.opens_incidents("https://\u212aiosk.example")
+    assert audiences.opens(INCIDENTS, "https://KIOSK.example/")
+    assert not audiences.opens(INCIDENTS, "https://\u212aiosk.example")
 
 
 def test_the_code_of_a_device_is_typed_in_ascii() -> None:

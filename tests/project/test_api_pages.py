@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.project.test_documents import DOCS, PROGRAM, text_of
+from tests.project.test_documents import DOCS, text_of
 from tests.support.house import INCIDENTS_API, READ_ALL, House, from_base64
+from tests.support.openapi import openapi_document
 from vigie.api.defender.error_responses import ERROR_RESPONSES, INTERNAL_ERROR
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX, UPDATE_BYTES_MAX
+from vigie.api.defender.resource import INCIDENTS
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX
 from vigie.api.oauth.endpoints import FORM_BYTES_MAX
 from vigie.config.settings import QuotaSettings
@@ -23,7 +25,7 @@ from vigie.documents.defender.updating import COMMENTS_BYTES_MAX, COMMENTS_COUNT
 from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_LIFETIME_MAX_SECONDS
 from vigie.identity.grants.device_code import POLL_SECONDS
-from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
+from vigie.identity.tokens.audiences import GRAPH
 from vigie.odata.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX
 
 PAGES = sorted((DOCS / "api").glob("*.md"))
@@ -68,7 +70,7 @@ def statuses_and_codes(rows: list[list[str]]) -> set[tuple[int, str]]:
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
     """The OpenAPI document."""
-    return dict(yaml.safe_load(text_of(PROGRAM / "api" / "operations" / "openapi.yaml")))
+    return openapi_document()
 
 
 # Calls
@@ -173,9 +175,9 @@ def test_the_table_of_resources_has_every_name() -> None:
     named = [{name for each in CODE.findall(names) for name in expanded(each)} for _, names in rows]
     incidents, endpoint, _, graph = named
 
-    assert incidents | endpoint == INCIDENTS_RESOURCES
+    assert incidents | endpoint == INCIDENTS.audiences
     assert not incidents & endpoint
-    assert graph == OTHER_RESOURCES
+    assert graph == GRAPH.audiences
 
 
 def test_the_table_of_claims_has_every_claim_of_an_access_token(house: House) -> None:

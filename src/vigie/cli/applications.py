@@ -23,13 +23,16 @@ from vigie.cli.common import (
 )
 from vigie.cli.output import WrongUsage, print_status
 from vigie.cli.secret_files import SecretFileOption, read_secret
-from vigie.core.access import APPLICATION_PERMISSIONS, DELEGATED_PERMISSIONS
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
+from vigie.runtime.resources import RESOURCES
 from vigie.storage.directory_names import NIL_GUID, checked_guid
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
-_PERMISSIONS = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
+_PERMISSIONS = (
+    *(name for each in RESOURCES for name in each.application_permissions),
+    *(name for each in RESOURCES for name in each.delegated_permissions),
+)
 _OVERLAP_SECONDS = 86_400
 _OVERLAP_SECONDS_MAX = 366 * 86_400
 

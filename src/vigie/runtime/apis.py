@@ -7,6 +7,7 @@ from functools import partial
 
 from vigie.api.defender import handlers as defender
 from vigie.api.defender.fast_path import FastPath
+from vigie.api.defender.resource import INCIDENTS
 from vigie.api.description import ApiDescription
 from vigie.api.gate import Gate
 from vigie.api.oauth import endpoints as oauth
@@ -78,7 +79,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
     settings = context.installation.settings
     quotas = _defender_quotas(settings.quotas)
     access = ApiAccess(
-        is_audience=context.audiences.opens_incidents,
+        is_audience=partial(context.audiences.opens, INCIDENTS),
         read=require_read,
         write=require_write,
         accepts_other_issuers=True,

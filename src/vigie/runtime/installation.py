@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
+from vigie.core.api_resource import ApiResource
 from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, key_encryption_by
 from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeyStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
+from vigie.runtime.resources import RESOURCES
 from vigie.storage.database import Database, StoreError
 from vigie.storage.directory import DirectoryStore
 from vigie.storage.incidents import IncidentStore
@@ -29,6 +31,7 @@ class Installation:
     """What every command works on."""
 
     settings: Settings
+    resources: tuple[ApiResource, ...]
     database: Database
     directory: DirectoryStore
     incidents: IncidentStore
@@ -71,6 +74,7 @@ class Installation:
         """What tokens are issued for and accepted from."""
         tls = self.settings.tls
         return own_audiences(
+            self.resources,
             public_url or public_url_of(self.settings),
             self.settings.identity.audience_aliases,
             tls.names if tls.is_on else (),
@@ -79,7 +83,11 @@ class Installation:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, create: bool, may_be_unfinished: bool = False
+    settings: Settings,
+    *,
+    create: bool,
+    may_be_unfinished: bool = False,
+    resources: tuple[ApiResource, ...] = RESOURCES,
 ) -> AsyncIterator[Installation]:
     """Open an installation and let go of it at the end. Raises StoreError, saying what to do.
 
@@ -92,8 +100,9 @@ async def opened(
             raise StoreError("the store is a copy that is not finished; run the same `vigie copy` again")
         yield Installation(
             settings=settings,
+            resources=resources,
             database=database,
-            directory=DirectoryStore(database),
+            directory=DirectoryStore(database, resources),
             incidents=IncidentStore(database),
             sign_ins=SignInStore(database),
         )

@@ -1,17 +1,16 @@
 """Who and what each tenant knows, in the database. Every change tells running servers that there was one."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from shlex import quote
 
 from vigie.core.access import (
-    APPLICATION_PERMISSIONS,
-    DELEGATED_PERMISSIONS,
     UNGROUPED_DEVICES,
     Assignment,
     RolePermission,
 )
+from vigie.core.api_resource import ApiResource
 from vigie.core.client_secrets import check_chosen_secret, hash_secret, new_secret
 from vigie.core.directory import (
     BUILT_IN_ROLES,
@@ -53,8 +52,13 @@ _FORGOTTEN_COUNT = 100
 class DirectoryStore:
     """Tenants, applications, roles, users, device groups and assignments."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, resources: Iterable[ApiResource]) -> None:
+        resources = tuple(resources)
         self._database = database
+        self._application_permissions = tuple(
+            name for each in resources for name in each.application_permissions
+        )
+        self._delegated_permissions = tuple(name for each in resources for name in each.delegated_permissions)
         self._look_up_value = database.look_up("installation_value", "name")
 
     async def version(self) -> int:
@@ -176,7 +180,7 @@ class DirectoryStore:
         Client id and secret are new ones unless they are chosen.
         """
         kept = _new_or_chosen(secret)
-        application = _new_application(name, permissions, client_id=client_id)
+        application = self._new_application(name, permissions, client_id=client_id)
         await self._add_application(tenant, application, certificates, redirect_uris, kept)
         return application, kept
 
@@ -192,7 +196,7 @@ class DirectoryStore:
         client_id: str | None = None,
     ) -> Application:
         """Add an application that proves itself by its certificates alone, or a public one by nothing."""
-        application = _new_application(name, permissions, is_public=is_public, client_id=client_id)
+        application = self._new_application(name, permissions, is_public=is_public, client_id=client_id)
         await self._add_application(tenant, application, certificates, redirect_uris, None)
         return application
 
@@ -241,7 +245,7 @@ class DirectoryStore:
         kept_uris = await self.redirect_uris(tenant, application)
         now_public = application.is_public if is_public is None else is_public
         named = application.all_permissions if permissions is None else permissions
-        changed = replace(_new_application(application.name, named), client_id=application.client_id)
+        changed = replace(self._new_application(application.name, named), client_id=application.client_id)
         changed = replace(changed, is_public=now_public)
         uris = _canonical_uris(changed, kept_uris if redirect_uris is None else redirect_uris)
 
@@ -567,30 +571,34 @@ class DirectoryStore:
 
         return await self._change(change)
 
+    def _new_application(
+        self,
+        name: str,
+        permissions: Collection[str],
+        *,
+        is_public: bool = False,
+        client_id: str | None = None,
+    ) -> Application:
+        known = (*self._application_permissions, *self._delegated_permissions)
+        for permission in permissions:
+            if permission not in known:
+                raise DirectoryError(
+                    f"{permission!r} is not a permission of an application; there are {', '.join(known)}"
+                )
+        return Application(
+            client_id=checked_guid(client_id),
+            name=name,
+            permissions=tuple(each for each in self._application_permissions if each in permissions),
+            delegated_permissions=tuple(each for each in self._delegated_permissions if each in permissions),
+            is_public=is_public,
+        )
+
 
 def _new_or_chosen(secret: str | None) -> str:
     if secret is None:
         return new_secret()
     check_chosen_secret(secret)
     return secret
-
-
-def _new_application(
-    name: str, permissions: Collection[str], *, is_public: bool = False, client_id: str | None = None
-) -> Application:
-    known = (*APPLICATION_PERMISSIONS, *DELEGATED_PERMISSIONS)
-    for permission in permissions:
-        if permission not in known:
-            raise DirectoryError(
-                f"{permission!r} is not a permission of an application; there are {', '.join(known)}"
-            )
-    return Application(
-        client_id=checked_guid(client_id),
-        name=name,
-        permissions=tuple(each for each in APPLICATION_PERMISSIONS if each in permissions),
-        delegated_permissions=tuple(each for each in DELEGATED_PERMISSIONS if each in permissions),
-        is_public=is_public,
-    )
 
 
 def _application_values(application: Application) -> dict[str, object]:

@@ -23,13 +23,15 @@ from tests.support.client_certificates import Certified, a_key, certified, claim
 from tests.support.commands import done, run
 from tests.support.database_access import below, without_table
 from tests.support.house import INCIDENTS_API, READ_ALL, Answer, Clock, House, RunningHouse, a_name, to_base64
+from vigie.api.defender.resource import INCIDENTS
 from vigie.config.settings import IdentitySettings
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_TYPE
 from vigie.identity.clients.certificates import read_certificate
-from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, own_audiences
+from vigie.identity.tokens.audiences import own_audiences
 from vigie.runtime.clock import now
+from vigie.runtime.resources import RESOURCES
 
 V1, V2 = "/oauth2/token", "/oauth2/v2.0/token"
 GRAPH = "https://graph.microsoft.com"
@@ -440,14 +442,14 @@ def test_an_alias_is_a_name_of_our_own(tmp_path: Path) -> None:
 
 def test_the_names_of_the_certificate_are_origins_and_no_audiences() -> None:
     audiences = own_audiences(
-        "https://127.0.0.1:8443", (), ("LOGIN.example", "graph.microsoft.com", "2001:db8::1")
+        RESOURCES, "https://127.0.0.1:8443", (), ("LOGIN.example", "graph.microsoft.com", "2001:db8::1")
     )
 
     for name in ("login.example", "graph.microsoft.com", "[2001:db8::1]"):
         own = {f"https://{name}", f"https://{name}:443", f"https://{name}:8443"}
         assert own <= audiences.origins
         assert not own & audiences.own
-    assert not audiences.opens_incidents("https://graph.microsoft.com")
+    assert not audiences.opens(INCIDENTS, "https://graph.microsoft.com")
 
 
 # The form
@@ -618,7 +620,7 @@ def test_an_assertion_is_good_once_for_each_api_as_msal_uses_it(client: Client) 
         f"{INCIDENTS_API}/",
         f"{INCIDENTS_API}//",
         INCIDENTS_API.upper(),
-        *sorted(INCIDENTS_RESOURCES),
+        *sorted(INCIDENTS.audiences),
         "{origin}",
     ],
 )

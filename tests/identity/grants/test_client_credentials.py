@@ -14,10 +14,11 @@ import pytest
 from tests.support.builders import an_incident
 from tests.support.database_access import without_table
 from tests.support.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
+from vigie.api.defender.resource import INCIDENTS
 from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.tokens.audiences import INCIDENTS_RESOURCES, OTHER_RESOURCES
+from vigie.identity.tokens.audiences import GRAPH
 from vigie.runtime.clock import now
 
 UNKNOWN_GUID = "00000000-0000-4000-8000-000000000000"
@@ -309,13 +310,13 @@ APPLICATION_IDS = ("8ee8fdad-f234-4243-8f3b-15c294843740", "fc780465-2017-40d4-a
 EVERY_AUDIENCE = [
     *APPLICATION_IDS,
     *(name + slash for name in PUBLISHED_NAMES for slash in ("", "/")),
-    *sorted(OTHER_RESOURCES),
+    *sorted(GRAPH.audiences),
     "https://graph.microsoft.com/",
 ]
 
 
 def test_the_resources_of_the_incidents_api_are_the_published_names_and_no_others() -> None:
-    assert {*PUBLISHED_NAMES, *APPLICATION_IDS} == INCIDENTS_RESOURCES
+    assert {*PUBLISHED_NAMES, *APPLICATION_IDS} == INCIDENTS.audiences
 
 
 @pytest.mark.parametrize("audience", EVERY_AUDIENCE)
@@ -338,7 +339,7 @@ def test_only_tokens_for_the_incidents_api_open_it_and_have_its_roles(client: Cl
 
     read = client.house.get(number, answer.json["access_token"])
 
-    is_graph = audience.rstrip("/") in OTHER_RESOURCES
+    is_graph = audience.rstrip("/") in GRAPH.audiences
     assert read.status == (401 if is_graph else 200)
     assert ("roles" in claims_in(answer)) != is_graph
 

@@ -61,3 +61,4 @@ def _shown_call(path: str, method: str, call: dict[str, Any], query: Mapping[str
     names = [f"`{name}`" for way in call.get("security", ()) for names in way.values() for name in names]
     needs = f"\n\nOne of these permissions is needed: {', '.join(names)}." if names else ""
     description = call.get("description", "") + needs
+    return call | {"description": description, "x-codeSamples": code_samples(path, method, call, query)}

@@ -7,42 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from vigie.core.api_resource import ApiResource
 from vigie.core.letter_case import lowered
 
-INCIDENTS_RESOURCES = frozenset(
-    {
-        # The service principal "Microsoft Threat Protection": its id, and all its published names.
-        "8ee8fdad-f234-4243-8f3b-15c294843740",
-        "https://api.security.microsoft.com",
-        "https://api-us.security.microsoft.com",
-        "https://api-eu.security.microsoft.com",
-        "https://api-uk.security.microsoft.com",
-        "https://api-gcc.security.microsoft.us",
-        "https://api-gov.security.microsoft.us",
-        "https://security.microsoft.com/mtp",
-        # "WindowsDefenderATP", the neighbouring Endpoint API, whose tokens old clients bring.
-        "fc780465-2017-40d4-a0c5-307022471b92",
-        "https://api.securitycenter.microsoft.com",
-        "https://api-us.securitycenter.microsoft.com",
-        "https://api-eu.securitycenter.microsoft.com",
-        "https://api-uk.securitycenter.microsoft.com",
-        "https://api-gcc.securitycenter.microsoft.us",
-        "https://api-gov.securitycenter.microsoft.us",
-        "https://api.securitycenter.windows.com",
-        "https://api.securitycenter.windows.us",
-        "https://securitycenter.onmicrosoft.com/windowsatpservice",
-        "https://securitycenter.microsoft.com/mtp",
-        "https://securityoperations.microsoft.com",
-    }
+GRAPH = ApiResource(
+    name="graph",
+    # By name and by id.
+    audiences=frozenset({"https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"}),
 )
-
-OTHER_RESOURCES = frozenset(
-    {
-        # Microsoft Graph, by name and by id.
-        "https://graph.microsoft.com",
-        "00000003-0000-0000-c000-000000000000",
-    }
-)
+"""Clients ask for tokens for Microsoft Graph too. They carry no permission, and open nothing here."""
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -55,25 +28,32 @@ class Audiences:
     `origins` are those own ones as URLs of its endpoints begin; `own` has them without their ports too.
     """
 
+    resources: tuple[ApiResource, ...]
     own: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
 
     def is_known(self, resource: str) -> bool:
         """Whether a token may be issued for the resource; slashes at its end do not matter."""
-        return self.opens_incidents(resource) or bare(resource) in OTHER_RESOURCES
+        return self.resource_of(resource) is not None
 
-    def opens_incidents(self, audience: str) -> bool:
-        """Whether a token for this audience is one for the incidents API."""
-        return bare(audience) in INCIDENTS_RESOURCES or bare(audience) in self.own
+    def resource_of(self, audience: str) -> ApiResource | None:
+        """The resource that an audience is a name of; None for one that no tokens are issued for."""
+        return next((each for each in self.resources if self.opens(each, audience)), None)
+
+    def opens(self, resource: ApiResource, audience: str) -> bool:
+        """Whether a token for this audience is one for the resource."""
+        name = bare(audience)
+        return name in resource.audiences or (resource.has_own_origins and name in self.own)
 
     def api_of(self, resource: str) -> str:
         """The API that a resource is a name of, by one name whichever it is."""
-        if self.opens_incidents(resource):
-            return "incidents"
-        return "graph" if bare(resource) in OTHER_RESOURCES else bare(resource)
+        found = self.resource_of(resource)
+        return bare(resource) if found is None else found.name
 
 
-def own_audiences(public_url: str, aliases: Iterable[str], tls_names: Iterable[str] = ()) -> Audiences:
+def own_audiences(
+    resources: Iterable[ApiResource], public_url: str, aliases: Iterable[str], tls_names: Iterable[str] = ()
+) -> Audiences:
     """The installation's own origins: each with and without its port, a loopback one under all its names.
 
     Clients derive a scope from the address they call, and some drop the port. The names that its
@@ -85,6 +65,7 @@ def own_audiences(public_url: str, aliases: Iterable[str], tls_names: Iterable[s
     hosts = (f"[{name}]" if ":" in name else name for name in tls_names)
     called = [urlsplit(f"https://{lowered(host)}:{each}") for host in hosts for each in (port, 443)]
     return Audiences(
+        resources=(*resources, GRAPH),
         own=frozenset(name for url in urls for name in _names(url)),
         origins=frozenset(origin for url in (*urls, *called) for origin in _origins(url)),
     )

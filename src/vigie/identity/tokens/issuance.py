@@ -71,7 +71,9 @@ def application_token_request(
     *,
     proof: ClientAuthMethod = ClientAuthMethod.SECRET,
 ) -> TokenRequest:
-    """What an application's token says. Its permissions belong to the incidents API alone."""
+    """What an application's token says: of its permissions, those for the resource."""
+    found = audiences.resource_of(resource)
+    of_resource = found.application_permissions if found else ()
     return TokenRequest(
         issuer=issuer_of(issuer, tenant.guid),
         audience=resource,
@@ -81,7 +83,7 @@ def application_token_request(
         application_name=application.name,
         # Microsoft has a service principal beside the application; here one id serves for both.
         object_id=application.client_id,
-        granted=application.permissions if audiences.opens_incidents(resource) else (),
+        granted=tuple(each for each in application.permissions if each in of_resource),
         proof=proof,
     )
 

@@ -78,12 +78,13 @@ def resource_in(fields: Mapping[str, str], version: EndpointVersion) -> str | No
 
 def consent_to(asked: Asked, application: Application, audiences: Audiences) -> Consent:
     """What the application gets of what it asks for, if a person agrees. Raises TokenRefusal if that is nothing."""
-    if not audiences.is_known(asked.resource):
+    resource = audiences.resource_of(asked.resource)
+    if resource is None:
         raise unknown_resource(asked.resource, application)
-    permitted = application.delegated_permissions if audiences.opens_incidents(asked.resource) else ()
+    permitted = [each for each in application.delegated_permissions if each in resource.delegated_permissions]
     is_all = DEFAULT_SCOPE in asked.names
     granted = tuple(each for each in permitted if is_all or each in asked.names)
-    if asked.names and audiences.opens_incidents(asked.resource) and not granted:
+    if asked.names and resource.delegated_permissions and not granted:
         raise TokenRefusal(
             65001,
             f"The application '{application.client_id}' may ask nobody for "
