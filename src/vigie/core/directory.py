@@ -12,7 +12,7 @@ class DirectoryError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """An organisation. `tenant_id` is its key inside the store, `guid` its name everywhere else."""
+    """An organisation. `tenant_id` is its key inside the database, `guid` its name everywhere else."""
 
     tenant_id: int
     guid: str

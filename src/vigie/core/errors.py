@@ -126,7 +126,7 @@ class MethodNotAllowed(Refusal):
 
 
 class StoreUnavailable(Refusal):
-    """The store does not answer now: busy, full or gone. Nothing acknowledged is lost; try again."""
+    """The database does not answer now: busy, full or gone. Nothing acknowledged is lost; try again."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class IssuerUnavailable(Refusal):
 
 
 class QueryTooSlow(Refusal):
-    """A question that the store cannot answer within the stated time."""
+    """A question that the database cannot answer within the stated time."""
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
         super().__init__(

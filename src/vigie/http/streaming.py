@@ -32,7 +32,7 @@ class StreamedAnswer:
 
     A client may keep us waiting for `grace_seconds` with each part of about 80 KiB, and over all of them for
     that and as long as what it has taken would need at SLOWEST_BYTES_PER_SECOND; then ClientTooSlow is raised.
-    Reading from the store does not count.
+    Reading from the database does not count.
     """
 
     def __init__(self, exchange: Exchange, grace_seconds: float) -> None:

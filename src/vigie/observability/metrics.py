@@ -133,7 +133,7 @@ class Metrics:
         self._answers[route, status] += 1
 
     def observe_store(self, operation: str, seconds: float) -> None:
-        """Count what the store did once, under the name of the operation."""
+        """Count what the database did once, under the name of the operation."""
         (self._store_seconds.get(operation) or self._store_seconds[OTHER]).observe(seconds)
 
     def request_observer(self, route: str, status: int) -> Callable[[float], None]:
@@ -196,7 +196,7 @@ class Metrics:
         )
         yield _with_durations(
             families.HistogramMetricFamily(
-                "vigie_store_seconds", "How long the store took.", labels=("operation",)
+                "vigie_store_seconds", "How long the database took.", labels=("operation",)
             ),
             {(operation,): each for operation, each in self._store_seconds.items()},
         )

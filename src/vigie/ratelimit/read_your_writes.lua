@@ -1,4 +1,4 @@
--- Keeps what is known of a caller's changes: how far the store was behind the last of them. spend.lua notes a
+-- Keeps what is known of a caller's changes: how far the database was behind the last of them. spend.lua notes a
 -- change that begins, and tells readers.
 --
 -- KEYS[1]  a hash: `at`, the position; and for each change under way its name, with the moment in microseconds

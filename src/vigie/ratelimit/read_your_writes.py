@@ -8,7 +8,7 @@ of its own that was answered. That stands on five things.
   comes late. If it cannot be, the answer waits until `age_seconds` have passed since the change was made.
 - For a reader of whom nothing is known, the position of that moment is put there. It is asked for after the call
   was admitted, and a change that ends later puts a later one.
-- When the connection is new, nothing is believed for `age_seconds`: another store may have taken the place of the
+- When the connection is new, nothing is believed for `age_seconds`: another Valkey may have taken the place of the
   one before, and not have heard the last that was put there.
 - Standbys serve nothing that is older than `age_seconds`, on any server: what was changed before that, they have.
 """
@@ -124,7 +124,7 @@ class ReadYourWrites:
         return not isinstance(said, ConnectionLost)
 
     def _learn(self, caller: CallerKey) -> None:
-        """Find out beside the answer how far the store is now: the caller's next read may go to a standby."""
+        """Find out beside the answer how far the database is now: the caller's next read may go to a standby."""
         if caller not in self._learning:
             self._learning[caller] = task = asyncio.create_task(self._put_present_position(caller))
             task.add_done_callback(lambda _: self._learning.pop(caller))

@@ -66,7 +66,7 @@ for place = 1, #known, 2 do
     if left > 0 and left <= lasts then
       is_under_way = true
     else
-      -- Its server has died, or the clock was set back: nobody knows how far the store was when it ended.
+      -- Its server has died, or the clock was set back: nobody knows how far the database was when it ended.
       redis.call('HDEL', changes, known[place], 'at')
     end
   end

@@ -23,7 +23,7 @@ SPEND_OPERATION = "spend_quota"
 """Under this name the store of the quotas appears among what the store does."""
 
 _QUOTA_STORE_SECONDS_MAX = 1.0
-# Longer than the store tries, once the body is there.
+# Longer than the database tries, once the body is there.
 _UPDATE_SECONDS_MAX = 60
 
 

@@ -91,7 +91,7 @@ def _check_names(names: Iterable[str], machine: frozenset[str]) -> None:
 def _renew(keeping: CertificateFilesStore, authority: CertificateAuthority, now: Instant) -> None:
     found = keeping.find_authority()
     if found is None or found.certificate != authority.certificate:
-        # Another server on this store wants other names. Taking turns would leave no client in peace.
+        # Another server on this database wants other names. Taking turns would leave no client in peace.
         raise KeyFileError(
             f"{keeping.authority_file} is not the authority of this server any more; restart it"
         )

@@ -1,4 +1,4 @@
-"""Incidents made up from a seed, to fill a store for a trial: any number, and the same every time."""
+"""Incidents made up from a seed, to fill a database for a trial: any number, and the same every time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ _ALERTS_OF_A_GOOD_EXAMPLE = range(2, 4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The sample tenant as it stands in a store.
+    """The sample tenant as it stands in a database.
 
     `incident_id` is an incident that the user scoped to SCOPE sees a part of.
     """
@@ -38,7 +38,7 @@ class Sample:
 async def settle_sample(
     directory: DirectoryStore, incidents: IncidentStore, audit_context: AuditContext
 ) -> Sample:
-    """Put the sample tenant into a store, or find it there."""
+    """Put the sample tenant into a database, or find it there."""
     tenant = await directory.find_tenant(TENANT_DOMAIN)
     if tenant is None:
         tenant = await directory.add_tenant(TENANT_NAME, guid=None, domain=TENANT_DOMAIN)

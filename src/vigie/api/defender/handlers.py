@@ -117,7 +117,7 @@ class DefenderHandlers:
 
     @asynccontextmanager
     async def _list_under_way(self, caller: Caller) -> AsyncIterator[None]:
-        """A slow reader must leave the store's snapshots to others, users of the same application among them."""
+        """A slow reader must leave the database's snapshots to others, users of the same application among them."""
         key = caller.principal
         if self._lists_under_way[key] >= LISTS_AT_ONCE_MAX:
             raise StoreUnavailable(

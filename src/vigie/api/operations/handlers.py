@@ -47,7 +47,7 @@ class OperationsHandlers:
         await public_answer(exchange, b"application/json", msgspec.json.encode({"status": "alive"}))
 
     async def ready(self, exchange: Exchange) -> None:
-        """The store answers too. Raises StoreUnavailable when it does not."""
+        """The database answers too. Raises StoreUnavailable when it does not."""
         # First, so that what is said is not old.
         await exchange.wait_among(Kind.READY)
         if failure := await self._store_failure.get():
