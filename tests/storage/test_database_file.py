@@ -202,7 +202,7 @@ def test_a_command_that_meets_a_log_without_its_store_refuses(command: tuple[str
     ended = run(*command)
 
     assert (ended.code, STORE.exists()) == (1, False)
-    assert "vigie.sqlite3-wal and vigie.sqlite3-shm of one beside it; stop whoever uses that" in ended.refusal
+    assert "vigie.sqlite3-wal and vigie.sqlite3-shm of one beside it; stop the programs" in ended.refusal
 
 
 # Damaged

@@ -65,7 +65,7 @@ async def put(
 ) -> bool:
     """Add an incident, or put it in the place of another; True when there was another.
 
-    It keeps the time that it came with. Whoever puts incidents says so by `note_seen` afterwards.
+    It keeps the time that it came with. `note_seen` has to be called after the last of them.
     """
     key = key_of(tenant_id, incident.incident_id)
     before = await find_row(session, key)

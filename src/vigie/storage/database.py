@@ -1,4 +1,4 @@
-"""What a database must do for the store: answer named statements, and run changes all or not at all."""
+"""The interface of a database: named statements are answered, and changes are made all or not at all."""
 
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping

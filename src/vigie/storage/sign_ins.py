@@ -21,7 +21,7 @@ _FORGOTTEN_COUNT = 100
 """How many expired rows each new one forgets."""
 
 _REMEMBERED_TICKS = 3600 * TICKS_PER_SECOND
-"""How long an expired one is kept all the same, so that whoever brings it hears why it is not good."""
+"""How long an expired one is kept all the same, so that a client that brings it is told why it is not good."""
 
 
 class SignInStore:

@@ -1,4 +1,4 @@
-"""What a stub is visible by: what the incident is visible by that it leads to, over as many others as there are.
+"""The visibility of stubs: that of the incident at the end of their redirects, over as many others as there are.
 
 It is written into the stub itself and into its sights whenever either end of a redirect is written, so that reading
 follows no redirect. Redirects that lead nowhere, or around in a circle, make nothing visible.

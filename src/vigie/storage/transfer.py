@@ -1,4 +1,4 @@
-"""Moving a whole store from one database to another: table by table in the order of keys, then compared."""
+"""The transfer of a whole database to another: table by table in the order of keys, then compared."""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,4 +1,4 @@
-"""What each error of PostgreSQL is: a connection lost, a transaction undone by others, an outage, or a defect."""
+"""Errors of PostgreSQL by kind: a connection lost, a transaction undone by others, an outage, or a bug."""
 
 import ssl
 from collections.abc import Iterator, Mapping, Sequence

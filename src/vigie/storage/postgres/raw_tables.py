@@ -14,7 +14,7 @@ from vigie.storage.transfer import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Ro
 
 _ROWS_AT_ONCE = 200
 _LOOK_AGAIN_SECONDS = 0.1
-# Whoever uses the same store says the same name: another schema makes another one.
+# Programs that use the same database give the same name: another schema makes another one.
 _OTHERS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()"

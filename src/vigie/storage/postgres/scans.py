@@ -1,4 +1,4 @@
-"""Reads that may take long: each in a snapshot on a connection of its own, within a stated time."""
+"""Scans: reads that may take long, each in a snapshot on a connection of its own, within a stated time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -47,7 +47,7 @@ def beginning(seconds_max: float) -> str:
 
 
 class Scans:
-    """Snapshots, as many at once as there are connections for them. Whoever finds none free waits for one."""
+    """Snapshots, as many at once as there are connections for them. A read that finds none free waits for one."""
 
     def __init__(
         self, pool: asyncpg.Pool, seconds_max: float, *, opened_in_seconds: float | None = None
@@ -97,9 +97,9 @@ class Scans:
 
 
 class ConnectionSnapshot:
-    """One reader, looking at the store as it was when the first statement began.
+    """One reader, looking at the database as it was when the first statement began.
 
-    Its time runs while it reads, not while it waits for whoever uses what it has read.
+    Its time runs while it reads, not while it waits for the reader of its rows.
     """
 
     def __init__(self, connection: asyncpg.Connection, seconds_max: float) -> None:

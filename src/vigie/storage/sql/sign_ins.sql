@@ -117,7 +117,7 @@ SELECT user_code, client_id, resource, permissions, scope, decision, object_id, 
    AND user_code = :user_code;
 
 -- name: find_tenant_of_user_code
--- The tenant whose application a device waits for: whoever types the code has not said in which one.
+-- The tenant whose application a device waits for: the person who types the code has not said in which one.
 SELECT tenant_id, guid, name, domain
   FROM tenant
  WHERE tenant_id = (SELECT tenant_id

@@ -164,7 +164,7 @@ class SqliteDatabase:
     def _share_snapshot(self) -> None:
         """Let the reads of one turn of the loop look at one snapshot: to begin one costs as much as a read.
 
-        Whoever waits for a change is woken in a turn after its commit. A snapshot from before the commit has
+        The caller of a change is woken in a turn after its commit. A snapshot from before the commit has
         ended by then, as its end was asked for first.
         """
         if not self._is_in_turn:
@@ -203,8 +203,8 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteDatabase:
 def _explain_logs(path: Path, logs: list[Path]) -> str:
     names = " and ".join(log.name for log in logs)
     return (
-        f"there is no store at {path}, but {names} of one beside it; stop whoever uses that, then put the file "
-        f"back in its place, or remove {names} and restore a backup or begin anew"
+        f"there is no store at {path}, but {names} of one beside it; stop the programs that use that, then put "
+        f"the file back in its place, or remove {names} and restore a backup or begin anew"
     )
 
 

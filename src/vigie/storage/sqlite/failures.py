@@ -1,4 +1,4 @@
-"""What is a bad minute of the store, and what is a defect."""
+"""Errors of SQLite by kind: a transient error of the database, or a bug."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -118,7 +118,7 @@ def check_is_ours(path: Path) -> None:
             path.chmod(0o600)
     # What is written ahead, or was to be undone, counts as much as the file itself.
     for end in ("", "-wal", "-shm", "-journal"):
-        # Whoever closes the store meanwhile takes them away.
+        # A program that closes the database meanwhile takes them away.
         with suppress(FileNotFoundError):
             check_private(path.with_name(f"{path.name}{end}"))
 

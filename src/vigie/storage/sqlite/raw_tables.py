@@ -26,7 +26,7 @@ class SqliteRawTables:
         """Close the file to everybody else from now on. Raises StoreError if somebody has it open."""
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         try:
-            # The lock is taken by whoever begins to write, and then kept.
+            # The first to write takes the lock, and then it is kept.
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:

@@ -1,4 +1,4 @@
-"""Reads of many rows: in one snapshot on a connection of their own, within a stated time, long ones on threads."""
+"""Scans: reads of many rows, each in a snapshot on a connection, within a set time, long ones on a thread."""
 
 import asyncio
 import sqlite3
@@ -25,8 +25,8 @@ _HANDED_BYTES = 4 * _BATCH_BYTES
 class Scans:
     """A few threads that read, and more snapshots than threads: one that waits for its client needs none.
 
-    Whoever finds no snapshot free waits for one, as long as a scan may take. When they `must_let_go`, those that
-    are open are stopped: they keep the log of the store from beginning anew.
+    A read that finds no snapshot free waits for one, as long as a scan may take. When they `must_let_go`, those
+    that are open are stopped: they keep the log of the database from beginning anew.
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class Scans:
 
 
 class ThreadedSnapshot:
-    """One reader, looking at the store as it was when the first statement began.
+    """One reader, looking at the database as it was when the first statement began.
 
-    Its time runs while it reads, not while it waits for a thread or for whoever uses what it has read.
+    Its time runs while it reads, not while it waits for a thread or for the reader of its rows.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class ThreadedSnapshot:
         self._connection.set_progress_handler(self._must_stop, _STEPS_BETWEEN_LOOKS)
 
     def stop(self) -> None:
-        """Let go of the snapshot, whoever uses it: the next read, or the one under way, raises QueryTooSlow."""
+        """Let go of the snapshot: the next read of it, or the one under way, raises QueryTooSlow."""
         self._is_stopped = True
         if not self._is_reading:
             self._let_go()
@@ -181,7 +181,7 @@ class ThreadedSnapshot:
             return self._timed(step)
 
     async def _run(self, step: Callable[[], T]) -> T:
-        """Run a step on a thread. Whoever is cancelled meanwhile stops the step, and waits until it has ended."""
+        """Run a step on a thread. A cancellation stops the step, and waits until it has ended."""
         with self._within_time():
             work = self._threads.submit(self._timed, step)
             running = asyncio.wrap_future(work)

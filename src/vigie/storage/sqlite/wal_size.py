@@ -1,4 +1,4 @@
-"""How long the log of a store file may get, and what is done so that it gets no longer.
+"""The size of the write-ahead log of a database file, and how it is kept from growing.
 
 Changes go to the log first, and from there into the file. The log begins anew only when nobody reads from it any
 more: one reader who takes long keeps it growing.
