@@ -140,13 +140,16 @@ def documents(draw: st.DrawFn) -> list[Document]:
 @st.composite
 def document_of(draw: st.DrawFn, number: int) -> Document:
     alerts = draw(st.lists(st.lists(GROUPS, max_size=2), max_size=2))
+    status = draw(st.sampled_from(Status))
+    # An update can give one without a target another status: it is no stub then, but keeps a stub's visibility.
+    target = draw(NUMBERS if status is Status.REDIRECTED else st.none() | NUMBERS)
     return an_incident(
         incidentId=number,
         createdTime=format_instant(draw(MOMENTS)),
         lastUpdateTime=format_instant(draw(MOMENTS)),
-        status=draw(st.sampled_from(Status)),
+        status=status,
         assignedTo=draw(ASSIGNEES),
-        redirectIncidentId=draw(st.none() | NUMBERS),
+        redirectIncidentId=target,
         alerts=[an_alert(devices=[a_device(group) for group in groups]) for groups in alerts],
     )
 

@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,7 +93,8 @@ def running_program(*arguments: object, **options: Any) -> Iterator["subprocess.
 def served(*arguments: object, log: Path | None = None) -> Iterator[tuple["subprocess.Popen[str]", Any]]:
     """`vigie serve` once it serves, and what it said of that in JSON. What it logs is in `log`.
 
-    That is a file: a pipe that nobody reads is full one day, and then the server waits for ever.
+    That is a file: a pipe that nobody reads is full one day, and then the server waits for ever. At the end
+    it is whole: a server that is killed takes with it the lines that its writer has not written yet.
     """
     with TemporaryDirectory() as folder:
         file = log or Path(folder, "log")
@@ -104,6 +105,10 @@ def served(*arguments: object, log: Path | None = None) -> Iterator[tuple["subpr
             line = first_line_of(process)
             assert line, file.read_text(encoding="utf-8")
             yield process, json.loads(line)
+            if log is not None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_START_SECONDS_MAX)
 
 
 def first_line_of(process: "subprocess.Popen[str]", *, within_seconds: float = _START_SECONDS_MAX) -> str:

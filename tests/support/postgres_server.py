@@ -156,7 +156,9 @@ class PostgresServer:
     def new_database(self, template: str = "template0") -> str:
         """A database of its own for a test."""
         name = f"test{next(_names)}"
-        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Files are copied in half the time that writing them to the log takes.
+        strategy = "" if template == "template0" else "STRATEGY FILE_COPY"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
         return name
 
 

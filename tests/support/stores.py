@@ -4,8 +4,10 @@ The rule: a test module that serves a house, or opens an installation, runs on S
 on every store.
 """
 
+import asyncio
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from tests.support.postgres_server import PostgresServer, a_postgres_server, find_binaries
 from vigie.config.settings import DatabaseSettings, KeysSettings
+from vigie.storage.postgres.schema import migrate
 
 Kind = Literal["sqlite", "postgres"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
@@ -75,6 +78,7 @@ _FAST = (
 
 _current: Kind = "sqlite"
 _urls: dict[Path, str] = {}
+_templates: dict[Path, str] = {}
 _server: list[PostgresServer] = []
 _stack = ExitStack()
 
@@ -112,8 +116,22 @@ def database_in(folder: Path) -> DatabaseSettings:
         return DatabaseSettings(url=f"sqlite:///{folder / 'vigie.sqlite3'}")
     if folder not in _urls:
         server = the_postgres_server()
-        _urls[folder] = server.url(server.new_database())
+        _urls[folder] = server.url(server.new_database(_migrated(server)))
     return DatabaseSettings(url=_urls[folder])
+
+
+def _migrated(server: PostgresServer) -> str:
+    """A database that has its tables and nothing in them: to copy one takes half of what making one takes.
+
+    What makes the tables is tried in storage.postgres, which begins with databases that have none.
+    """
+    if server.folder not in _templates:
+        name = server.new_database()
+        # On a thread: whoever asks for a database may be in a loop.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, migrate(server.url(name), create=True)).result()
+        _templates[server.folder] = name
+    return _templates[server.folder]
 
 
 def keys_in(folder: Path) -> KeysSettings:
