@@ -384,10 +384,10 @@ def test_retention_is_taken_into_account() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (("--incident", "7"), 2, "either --user or --app"),
-        (("--incident", "7", "--user", UPN, "--app", "reader"), 2, "either --user or --app"),
-        (("--incident", "x", "--user", UPN), 2, "'x' is not a whole number"),
-        (("--incident", "0", "--user", UPN), 2, "an incident's number is 1 to 9223372036854775807; it was 0"),
+        (("--incident", "7"), 2, "exactly one of --user and --app"),
+        (("--incident", "7", "--user", UPN, "--app", "reader"), 2, "exactly one of --user and --app"),
+        (("--incident", "x", "--user", UPN), 2, "expected integer, got 'x'"),
+        (("--incident", "0", "--user", UPN), 2, "an incident id must be 1 to 9223372036854775807; it was 0"),
         (("--incident", "7", "--user", "eve"), 1, "there is no user 'eve' in contoso"),
         (("--incident", "7", "--app", "none"), 1, "there is no application 'none' in contoso"),
     ],

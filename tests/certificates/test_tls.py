@@ -679,11 +679,11 @@ def an_authority_for_people(**changes: Any) -> LocalAuthority:
 def test_a_replaced_authority_is_said_loudly_first() -> None:
     first, second, *_ = how_to_trust(an_authority_for_people(set_aside=(Path("/srv/ca.pem.0123abcd"),)))
 
-    assert first.startswith("A NEW AUTHORITY")
+    assert first.startswith("NEW CERTIFICATE AUTHORITY")
     assert second.endswith("/srv/ca.pem.0123abcd")
 
 
 def test_a_known_authority_is_said_in_one_line() -> None:
     lines = list(how_to_trust(an_authority_for_people(is_new=False)))
 
-    assert lines == ["Clients must trust /srv/ca.pem; docs/tls.md says how"]
+    assert lines == ["Clients must trust /srv/ca.pem; see docs/tls.md"]

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pty
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -23,8 +24,9 @@ from tests.support.builders import an_alert, an_audit_context, an_incident, to_j
 from tests.support.client_certificates import certified
 from tests.support.commands import PROGRAM, Ended, done, environment, run, run_program, served
 from tests.support.paths import DOCS
+from vigie.cli.commands import COMMANDS, COMMON_OPTIONS, FAMILIES, GROUPS, Command
 from vigie.cli.common import Common
-from vigie.cli.main import COMMANDS, COMMON_OPTIONS, GROUPS, program
+from vigie.cli.main import program
 from vigie.config.settings import Settings
 from vigie.config.sources import example_file
 from vigie.core.access import APPLICATION_PERMISSIONS
@@ -153,10 +155,10 @@ def an_installation(an_empty_directory: Path, made_once: Path) -> Path:
 
 
 def test_every_command_is_tried_here() -> None:
-    assert sorted(EVERY_COMMAND) == sorted(name for name, _, _ in COMMANDS)
+    assert sorted(EVERY_COMMAND) == sorted(each.name for each in COMMANDS)
 
 
-@pytest.mark.parametrize(("name", "path"), [(name, path) for name, path, _ in COMMANDS])
+@pytest.mark.parametrize(("name", "path"), [(each.name, each.path) for each in COMMANDS])
 def test_behind_every_command_is_a_function_that_says_what_it_does(name: str, path: str) -> None:
     module, _, function = path.partition(":")
 
@@ -173,7 +175,7 @@ def test_every_command_takes_the_common_options(command: str) -> None:
 
 @every_command_in_turn
 def test_every_command_and_argument_says_what_it_is_for(command: str) -> None:
-    for sentence in (sentence_of(command), *(each.parameter.help for each in arguments_of(command))):
+    for sentence in (row_of(command).help, *(each.parameter.help for each in arguments_of(command))):
         assert re.fullmatch(r"[A-Z].*[.]", sentence or "")
 
 
@@ -181,8 +183,26 @@ def test_every_command_and_argument_says_what_it_is_for(command: str) -> None:
 def test_the_help_of_every_command_says_what_each_option_takes(command: str) -> None:
     said = run(*command.split(), "--help").out
 
-    assert "CHOICE" not in said
+    assert not re.search(r"\b(CHOICE|STR|INT|PATH|LIST)\b", said)
     assert ("  --tls auto|off: " in said) == (command in ("init", "serve"))
+
+
+@every_command_in_turn
+def test_the_help_of_every_command_ends_in_an_example_that_the_program_understands(command: str) -> None:
+    example = row_of(command).example
+
+    program().parse_args(shlex.split(example)[1:], exit_on_error=False, print_error=False)
+
+    assert example.startswith(f"vigie {command}")
+    assert run(*command.split(), "--help").out.endswith(f"\nExample:\n  {example}\n")
+
+
+def test_the_help_shows_every_command_in_its_group() -> None:
+    panels = dict(re.findall(r"^([A-Z][\w-]+):\n((?:  .*\n)+)", run("--help").out, re.MULTILINE))
+
+    shown = {title: tuple(re.findall(r"^  (\S+): ", panels[title], re.MULTILINE)) for title in GROUPS}
+
+    assert shown == GROUPS
 
 
 @pytest.mark.usefixtures("an_installation")
@@ -333,23 +353,24 @@ def test_no_command_works_on_a_copy_that_is_not_finished(command: str) -> None:
     ended = end_of(command)
 
     assert ended.code == 1
-    assert "vigie: the store is a copy that is not finished; run the same `vigie copy` again" in ended.err
+    assert "vigie: the database is an unfinished copy; run the same `vigie copy` again" in ended.err
     assert dump_of_store() == before
 
 
 def test_every_command_and_option_is_documented() -> None:
-    for name, _, sentence in COMMANDS:
-        assert f"\n{section_of(name, sentence)}\n" in DOCUMENT.read_text(encoding="utf-8"), name
+    for each in COMMANDS:
+        assert f"\n{section_of(each)}\n" in DOCUMENT.read_text(encoding="utf-8"), each.name
 
 
 def test_no_other_command_is_documented() -> None:
     documented = re.findall(r"^### `vigie (.+?)`$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert documented == [usage_of(name) for name, _, _ in COMMANDS]
+    assert documented == [usage_of(each.name) for each in COMMANDS]
 
 
-def test_every_command_stands_in_a_group_that_exists() -> None:
-    assert {name.split()[0] for name, _, _ in COMMANDS if " " in name} == set(GROUPS)
+def test_every_command_stands_in_a_family_and_a_group_that_exist() -> None:
+    assert {each.name.split()[0] for each in COMMANDS if " " in each.name} == set(FAMILIES)
+    assert {each.name.split()[0] for each in COMMANDS} == set(chain(*GROUPS.values()))
 
 
 # Tenants
@@ -431,7 +452,7 @@ def test_a_public_client_gets_no_secret_and_may_be_given_addresses() -> None:
 def test_a_public_client_can_keep_nothing_that_would_prove_it(more: tuple[str, ...]) -> None:
     ended = run("app", "add", "desk", *OF_CONTOSO, "--public-client", *more)
 
-    assert (ended.code, "can keep neither" in ended.refusal) == (2, True)
+    assert (ended.code, "a public client has no credentials" in ended.refusal) == (2, True)
 
 
 @pytest.mark.usefixtures("an_installation")
@@ -518,7 +539,7 @@ def test_a_lockout_ends_by_a_command() -> None:
     assert "was not locked out" in run("user", "unlock", UPN, *OF_CONTOSO).err
     asyncio.run(guess_five_times())
 
-    assert "may try again" in run("user", "unlock", UPN.upper(), *OF_CONTOSO).err
+    assert "is unlocked" in run("user", "unlock", UPN.upper(), *OF_CONTOSO).err
     assert asyncio.run(guess_five_times()) == [True] * 5
 
 
@@ -552,7 +573,7 @@ def test_a_password_that_is_no_text_is_refused() -> None:
 @pytest.mark.usefixtures("an_installation")
 @pytest.mark.parametrize(
     ("again", "code", "said"),
-    [("another quiet harbour", 0, "has a new password"), ("another quiet harbor", 1, "not the same")],
+    [("another quiet harbour", 0, "set the password of"), ("another quiet harbor", 1, "do not match")],
 )
 def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(again: str, code: int, said: str) -> None:
     ours, theirs = pty.openpty()
@@ -783,7 +804,7 @@ def test_a_token_may_be_made_that_has_expired_already(lifetime: tuple[str, ...])
 def test_a_token_that_servers_still_accept_is_not_called_expired() -> None:
     ended = run("token", *OF_CONTOSO, "--app", "reader", "--lifetime", -100)
 
-    assert ended.err == "clocks may differ by 300 s: the token is accepted for another 200 s\n"
+    assert ended.err == "warning: accepted for another 200 s, as [identity] clock_skew_seconds = 300\n"
 
 
 @pytest.mark.usefixtures("an_installation")
@@ -911,7 +932,7 @@ def test_init_refuses_to_overwrite_and_touches_nothing() -> None:
     ended = run("init")
 
     assert ended.code == 1
-    assert ended.refusal == "vigie: vigie.toml is there already and was not touched; name another directory"
+    assert ended.refusal == "vigie: vigie.toml already exists and was not changed; use another directory"
     assert [each.name for each in Path().iterdir()] == ["vigie.toml"]
 
 
@@ -978,8 +999,8 @@ def arguments_of(command: str) -> list[Argument]:
     return [each for each in app.assemble_argument_collection() if each.show]
 
 
-def sentence_of(command: str) -> str:
-    return next(sentence for name, _, sentence in COMMANDS if name == command)
+def row_of(command: str) -> Command:
+    return next(each for each in COMMANDS if each.name == command)
 
 
 def usage_of(command: str) -> str:
@@ -988,14 +1009,15 @@ def usage_of(command: str) -> str:
     return " ".join([command, *(each.name if each.required else f"[{each.name}]" for each in positional)])
 
 
-def section_of(command: str, sentence: str) -> str:
-    """What docs/commands.md says of a command, but for the prose that may follow."""
-    rows = [row_of(each) for each in arguments_of(command) if each.name not in COMMON_OPTIONS]
+def section_of(command: Command) -> str:
+    """The section of a command in docs/commands.md, without the prose that may follow."""
+    rows = [argument_row(each) for each in arguments_of(command.name) if each.name not in COMMON_OPTIONS]
     table = ["", "| argument | meaning |", "|---|---|", *rows] if rows else []
-    return "\n".join([f"### `vigie {usage_of(command)}`", "", sentence, *table])
+    example = ["", "```sh", command.example, "```"]
+    return "\n".join([f"### `vigie {usage_of(command.name)}`", "", command.help, *table, *example])
 
 
-def row_of(argument: Argument) -> str:
+def argument_row(argument: Argument) -> str:
     default = argument.field_info.default
     notes = (
         " Required."
@@ -1004,4 +1026,6 @@ def row_of(argument: Argument) -> str:
         if argument.show_default and default
         else ""
     )
-    return f"| `{argument.name}` | {argument.parameter.help}{notes} |"
+    # A `|` ends a cell of the table.
+    metavar = f" {argument.parameter.metavar}".replace("|", "\\|") if argument.parameter.metavar else ""
+    return f"| `{argument.name}{metavar}` | {argument.parameter.help}{notes} |"

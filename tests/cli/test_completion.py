@@ -89,7 +89,7 @@ def test_a_shell_that_has_no_completion_is_wrong_usage() -> None:
         "--install-completion", environ={"SHELL": "/bin/dash", "BASH_VERSION": "", "PATH": "/nowhere"}
     )
 
-    assert (ended.code, "name one of them with --shell" in ended.refusal) == (2, True)
+    assert (ended.code, "use --shell bash, zsh or fish" in ended.refusal) == (2, True)
 
 
 # Helpers

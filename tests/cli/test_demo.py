@@ -14,12 +14,12 @@ from vigie.synthetic.sample_clients import READER, RESPONDER, SAMPLE_CLIENTS
 
 # The comment above each line that a person may copy, and the status that it is to bring.
 PROMISED = {
-    "An application asks for a token, and reads the incident:": 200,
+    "An application gets a token and reads the incident:": 200,
     "A user who sees the whole tenant:": 200,
     "A user who sees only the device group 'Workstations EU': fewer alerts.": 200,
-    "Of what is not resolved yet, the five that were updated last:": 200,
-    "An application that may write takes an incident on:": 200,
-    "An id that no incident has: 404.": 404,
+    "The five unresolved incidents that were updated last:": 200,
+    "An application with write permission updates an incident:": 200,
+    "An unknown incident id: 404.": 404,
     "An application without any permission: 403.": 403,
 }
 
@@ -37,7 +37,7 @@ def test_the_lines_to_try_work_in_a_terminal_of_any_directory() -> None:
 
     with running_program("demo", "--port", "0", cwd="a directory") as process:
         assert process.stdout is not None
-        printed = "".join(takewhile(lambda line: not line.startswith("Ids and secrets"), process.stdout))
+        printed = "".join(takewhile(lambda line: not line.startswith("The ids and secrets"), process.stdout))
         lines = printed.partition("Try it yourself, in another terminal.\n")[2]
         tried = subprocess.run(
             ["sh", "-e", "-c", lines], cwd="elsewhere", env=environment({}), capture_output=True, text=True
@@ -59,7 +59,10 @@ def test_a_demonstration_that_ends_gives_no_lines_for_a_server_that_has_ended() 
     assert ended.code == 0
     assert "< HTTP/1.1 200 OK" in ended.out
     assert "Try it yourself" not in ended.out
-    assert ended.err == "That was all; `vigie demo` serves on, and says what to try.\n"
+    assert (
+        ended.err
+        == "Run `vigie demo` without --once to keep the server running and to see commands to try.\n"
+    )
 
 
 def secrets_printed() -> list[str]:
@@ -109,7 +112,7 @@ def test_a_database_or_settings_for_the_demonstration_are_refused(option: tuple[
 
     assert ended.code == 2
     assert ended.refusal.startswith(
-        f"vigie: {option[0]} is not for the demonstration, whose secrets everybody knows"
+        f"vigie: {option[0]} cannot be used with the demo, whose secrets are publicly known"
     )
     assert list(Path().iterdir()) == []
 
@@ -133,7 +136,7 @@ def test_no_server_serves_a_database_with_the_secrets_of_the_demonstration() -> 
     refused = run_program("serve", "--port", "0", *mine)
 
     assert refused.code == 1
-    assert "of `vigie demo`, whose secret everybody knows" in refused.refusal
+    assert "of `vigie demo`, whose secret is publicly known" in refused.refusal
     assert "run `vigie tenant remove sample.example`" in refused.refusal
     assert run_program("tenant", "remove", "sample.example", "--yes", *mine).code == 0
     with served("--port", "0", *mine):

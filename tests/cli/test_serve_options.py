@@ -28,7 +28,7 @@ def as_the_library_reads(arguments: list[str]) -> ServeOptions:
         tls_names=said.pop("tls_name", ()),
         config=common.config,
         database=common.database,
-        says_json=common.json,
+        json=common.json,
         **said,
     )
 

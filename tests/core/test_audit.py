@@ -371,7 +371,7 @@ def test_history_of_nothing_is_refused() -> None:
         ended = run("history", *CONTOSO, "--incident", number)
 
         assert ended.code == 1
-        assert ended.refusal == f"vigie: nothing has ever happened to an incident {number} in contoso"
+        assert ended.refusal == f"vigie: no history for incident {number} in contoso"
 
 
 @pytest.mark.usefixtures("contoso")
@@ -423,7 +423,7 @@ def test_an_export_with_history_goes_in_again_and_the_history_is_passed_over(
 
     assert ended.code == 0
     assert ended.json == {"read": 2, "added": 2, "replaced": 0, "refused": 0, "errors": []}
-    assert ended.err == "passed over 2 lines of history: it stays where it was made\n"
+    assert ended.err == "skipped 2 lines of history: history is not imported\n"
     assert len(done("history", "--tenant", "fabrikam", "--incident", 1)) == 1
     run("export", "--tenant", "fabrikam", "--out", "again.jsonl")
     assert Path("again.jsonl").read_bytes().splitlines() == before

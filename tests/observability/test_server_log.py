@@ -110,7 +110,7 @@ def shown_until(terminal: int, end: str) -> str:
 
 def test_on_a_terminal_events_are_lines_for_people_and_the_address_is_said() -> None:
     with on_a_terminal() as (process, terminal):
-        started = shown_until(terminal, "Ctrl-C stops it.")
+        started = shown_until(terminal, "Press Ctrl-C to stop.")
         (address,) = {
             line.rpartition(" ")[2].rstrip(".") for line in started.splitlines() if "listening on" in line
         }
@@ -127,7 +127,7 @@ def test_on_a_terminal_events_are_lines_for_people_and_the_address_is_said() -> 
 def test_the_setting_goes_before_what_stderr_is() -> None:
     Path("vigie.toml").write_text('[logging]\nformat = "json"\n', encoding="utf-8")
     with on_a_terminal() as (_, terminal):
-        on_terminal = shown_until(terminal, "Ctrl-C stops it.")
+        on_terminal = shown_until(terminal, "Press Ctrl-C to stop.")
     Path("vigie.toml").write_text('[logging]\nformat = "console"\n', encoding="utf-8")
     log = Path("log")
     with served("--port", "0", log=log):

@@ -16,7 +16,7 @@ from tests.support.commands import PROGRAM
 from tests.support.house import RunningHouse
 from tests.support.paths import ROOT
 from tests.support.routes import ROUTES
-from vigie.cli.main import COMMANDS
+from vigie.cli.commands import COMMANDS
 from vigie.config.settings import Settings
 from vigie.config.sources import every_setting, load_settings
 from vigie.identity.keys.key_encryption import key_encryption_by
@@ -107,7 +107,7 @@ def test_the_servers_of_the_compose_file_are_alike() -> None:
 
 
 def test_every_command_and_option_that_is_named_exists() -> None:
-    commands = {name for name, *_ in COMMANDS}
+    commands = {each.name for each in COMMANDS}
     (unit_command,) = re.findall(r"^ExecStart=/opt/vigie/bin/vigie (\w+) --config \S+$", UNIT, re.MULTILINE)
 
     assert 'ENTRYPOINT ["vigie"]\nCMD ["serve"]' in DOCKERFILE

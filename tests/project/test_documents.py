@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
-from vigie.cli.main import COMMANDS
+from vigie.cli.commands import COMMANDS
 from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX
@@ -106,7 +106,7 @@ def vigie_calls_in(line: str) -> Iterator[list[str]]:
 
 def command_of(arguments: list[str]) -> str:
     """The longest command that the arguments begin with; empty when they begin with none."""
-    names = {name for name, *_ in COMMANDS}
+    names = {each.name for each in COMMANDS}
     candidates = (" ".join(arguments[:length]) for length in (2, 1))
     return next((name for name in candidates if name in names), "")
 

@@ -68,7 +68,7 @@ def test_init_without_a_url_says_in_whose_name_tokens_are_issued_and_how_to_chan
         (("--public-url", "vigie.example"), "--public-url: [server] public_url"),
         (("--public-url", "https://vigie.example/"), "--public-url: [server] public_url"),
         (("--tls", "on"), "--tls: [tls] mode"),
-        (("--public-url", "http://vigie.example", "--tls", "auto"), "--public-url begins with http://"),
+        (("--public-url", "http://vigie.example", "--tls", "auto"), "--public-url is http://"),
     ],
 )
 def test_an_init_that_cannot_be_meant_makes_nothing(options: tuple[str, ...], reason: str) -> None:

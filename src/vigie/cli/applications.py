@@ -1,4 +1,4 @@
-"""The commands about applications and their secrets."""
+"""The commands about applications and their secrets: `vigie app add`, `set`, `list` and so on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vigie.cli.certificates import ApplicationReference, read_certificates
+from vigie.cli.certificates import read_certificates
 from vigie.cli.common import (
     PLAIN,
+    ApplicationReference,
     Common,
+    Integer,
     TenantOption,
-    WholeNumber,
     YesOption,
     confirm,
-    emit,
+    emit_done,
     emit_fields,
     emit_rows,
-    opened,
-    require_authority,
+    opened_tenant,
+    require_authorization_server,
 )
 from vigie.cli.output import WrongUsage, print_status
 from vigie.cli.secret_files import SecretFileOption, read_secret
@@ -38,45 +39,46 @@ _OVERLAP_SECONDS_MAX = 366 * 86_400
 
 
 async def add_application(
-    name: Annotated[str, Parameter(help="The name of the application.")],
+    name: Annotated[str, Parameter(help="Application name.")],
     /,
     *,
     tenant: TenantOption,
     permission: Annotated[
         tuple[str, ...],
         Parameter(
-            choices=_PERMISSIONS, metavar="PERMISSION...", help="What it may do; once for each permission."
+            choices=_PERMISSIONS,
+            metavar="PERMISSION...",
+            help="Permission of the application; may be repeated.",
         ),
     ] = (),
     redirect_uri: Annotated[
         tuple[str, ...],
-        Parameter(help="Where people who signed in may be sent back to; once for each address."),
+        Parameter(metavar="URI...", help="Redirect URI for interactive sign-in; may be repeated."),
     ] = (),
     public_client: Annotated[
-        bool, Parameter(help="It runs on people's machines and can keep no secret.")
+        bool, Parameter(help="A public client: it runs on users' devices and has no secret.")
     ] = False,
     certificate: Annotated[
         tuple[Path, ...],
-        Parameter(help="A certificate it proves itself by, a PEM file; once for each certificate."),
+        Parameter(metavar="FILE...", help="Certificate credential, a PEM file; may be repeated."),
     ] = (),
-    secret: Annotated[bool, Parameter(help="Give it a secret, although it has a certificate.")] = False,
-    client_id: Annotated[str | None, Parameter(help="Its client id, a GUID; without it, a new one.")] = None,
+    secret: Annotated[bool, Parameter(help="Create a secret in addition to the certificate.")] = False,
+    client_id: Annotated[str | None, Parameter(metavar="GUID", help="Client id; default: a new one.")] = None,
     client_secret_file: SecretFileOption = None,
     common: Common = PLAIN,
 ) -> None:
-    """Add an application and print its client id and, this once, its secret if it gets a new one."""
+    """Add an application and print its client id and, this once, a new secret."""
     if public_client and (secret or certificate or client_secret_file):
-        raise WrongUsage("a public client can keep neither a secret nor a certificate's key")
+        raise WrongUsage("a public client has no credentials; leave out the secret and the certificate")
     if secret and client_secret_file:
-        raise WrongUsage("--secret makes a new one, and --client-secret-file has one: name one of them")
+        raise WrongUsage("--secret and --client-secret-file cannot be combined")
     _check_client_id(client_id)
     chosen = None if client_secret_file is None else read_secret(client_secret_file)
     certificates = read_certificates(certificate)
     client_secret: str | None = None
-    async with opened(common, create=False) as installation:
-        require_authority(installation)
+    async with opened_tenant(common, tenant) as (installation, found):
+        require_authorization_server(installation)
         directory = installation.directory
-        found = await directory.get_tenant(tenant)
         if secret or chosen or not (certificates or public_client):
             application, client_secret = await directory.add_application(
                 found,
@@ -111,7 +113,7 @@ async def add_application(
             "public_client": application.is_public,
         },
     )
-    _say_what_becomes_of(client_secret, chosen)
+    _print_secret_note(client_secret, chosen)
     _warn_of_permissions(found, application, uris)
 
 
@@ -125,38 +127,35 @@ async def set_application(
         Parameter(
             choices=_PERMISSIONS,
             metavar="PERMISSION...",
-            help="What it may do, in place of what it could; once for each.",
+            help="Permission that replaces the present ones; may be repeated.",
         ),
     ] = (),
-    no_permission: Annotated[bool, Parameter(help="It may do nothing any more.")] = False,
+    no_permission: Annotated[bool, Parameter(help="Remove all permissions.")] = False,
     redirect_uri: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Where people may be sent back to, in place of what there was; once for each address."
-        ),
+        Parameter(metavar="URI...", help="Redirect URI that replaces the present ones; may be repeated."),
     ] = (),
-    no_redirect_uri: Annotated[bool, Parameter(help="People may be sent back nowhere.")] = False,
+    no_redirect_uri: Annotated[bool, Parameter(help="Remove all redirect URIs.")] = False,
     public_client: Annotated[
-        bool, Parameter(help="It can keep no secret: what it has is not asked for.")
+        bool, Parameter(help="Make it a public client, which authenticates without a credential.")
     ] = False,
     confidential_client: Annotated[
-        bool, Parameter(help="It has to prove itself: a secret or a certificate is asked for.")
+        bool, Parameter(help="Make it a confidential client, which needs a secret or a certificate.")
     ] = False,
     common: Common = PLAIN,
 ) -> None:
-    """Change what an application may do, where people are sent back to, or its kind; the rest stays."""
-    given = (
-        _instead("--permission", permission, "--no-permission", cleared=no_permission),
-        _instead("--redirect-uri", redirect_uri, "--no-redirect-uri", cleared=no_redirect_uri),
-        _kind(public=public_client, confidential=confidential_client),
+    """Change the permissions, redirect URIs or client type of an application; the rest is kept."""
+    changes = (
+        _replacement("--permission", permission, "--no-permission", cleared=no_permission),
+        _replacement("--redirect-uri", redirect_uri, "--no-redirect-uri", cleared=no_redirect_uri),
+        _client_type(public=public_client, confidential=confidential_client),
     )
-    if given == (None, None, None):
-        raise WrongUsage("name what to change: --permission, --redirect-uri or --public-client")
-    async with opened(common, create=False) as installation:
+    if changes == (None, None, None):
+        raise WrongUsage("nothing to change; use --permission, --redirect-uri or --public-client")
+    async with opened_tenant(common, tenant) as (installation, found):
         directory = installation.directory
-        found = await directory.get_tenant(tenant)
         application = await directory.get_application(found, app)
-        permissions, redirect_uris, is_public = given
+        permissions, redirect_uris, is_public = changes
         changed = await directory.update_application(
             found,
             application,
@@ -169,24 +168,26 @@ async def set_application(
     _warn_of_permissions(found, changed, uris)
 
 
-def _instead(option: str, given: tuple[str, ...], clearing: str, *, cleared: bool) -> tuple[str, ...] | None:
-    """What is to be in the place of what was; None when that stays."""
+def _replacement(
+    option: str, given: tuple[str, ...], clearing: str, *, cleared: bool
+) -> tuple[str, ...] | None:
+    """The values that replace the present ones; None when those are kept."""
     if given and cleared:
-        raise WrongUsage(f"{option} and {clearing} contradict each other")
+        raise WrongUsage(f"{option} and {clearing} cannot be combined")
     return given if given or cleared else None
 
 
-def _kind(*, public: bool, confidential: bool) -> bool | None:
+def _client_type(*, public: bool, confidential: bool) -> bool | None:
+    """Whether it becomes a public client; None when its type is kept."""
     if public and confidential:
-        raise WrongUsage("--public-client and --confidential-client contradict each other")
+        raise WrongUsage("--public-client and --confidential-client cannot be combined")
     return public if public or confidential else None
 
 
 async def list_applications(*, tenant: TenantOption, common: Common = PLAIN) -> None:
     """List the applications of a tenant."""
-    async with opened(common, create=False) as installation:
+    async with opened_tenant(common, tenant) as (installation, found):
         directory = installation.directory
-        found = await directory.get_tenant(tenant)
         applications = await directory.applications(found)
         rows = [_fields(each, await directory.redirect_uris(found, each)) for each in applications]
     emit_rows(common, ("client_id", "name", "permissions", "redirect_uris", "public_client"), rows)
@@ -200,14 +201,12 @@ async def remove_application(
     yes: YesOption = False,
     common: Common = PLAIN,
 ) -> None:
-    """Remove an application; its tokens stop working."""
-    async with opened(common, create=False) as installation:
-        found = await installation.directory.get_tenant(tenant)
+    """Remove an application; its tokens are no longer accepted."""
+    async with opened_tenant(common, tenant) as (installation, found):
         application = await installation.directory.get_application(found, app)
         confirm(f"Remove application {application.name} of {found.name}?", yes=yes)
         await installation.directory.remove_application(found, application)
-    print_status(f"removed application {application.name}")
-    emit(common, {})
+    emit_done(common, f"removed application {application.name}")
 
 
 async def rotate_secret(
@@ -215,22 +214,21 @@ async def rotate_secret(
     /,
     *,
     tenant: TenantOption,
-    overlap: Annotated[WholeNumber, Parameter(help="Seconds for which the old secret stays valid.")] = (
-        _OVERLAP_SECONDS
-    ),
+    overlap: Annotated[
+        Integer, Parameter(metavar="SECONDS", help="How long the old secret stays valid.")
+    ] = _OVERLAP_SECONDS,
     client_secret_file: SecretFileOption = None,
     common: Common = PLAIN,
 ) -> None:
-    """Give an application a new secret; the old one goes on for a while."""
+    """Give an application a new secret; the old one stays valid for a while."""
     from vigie.runtime.clock import now
 
     if not 0 <= overlap <= _OVERLAP_SECONDS_MAX:
-        raise WrongUsage(f"--overlap is 0 to {_OVERLAP_SECONDS_MAX} seconds; it was {overlap}")
+        raise WrongUsage(f"--overlap must be 0 to {_OVERLAP_SECONDS_MAX} seconds; it was {overlap}")
     chosen = None if client_secret_file is None else read_secret(client_secret_file)
     old_until = Instant(now() + overlap * TICKS_PER_SECOND)
-    async with opened(common, create=False) as installation:
-        require_authority(installation)
-        found = await installation.directory.get_tenant(tenant)
+    async with opened_tenant(common, tenant) as (installation, found):
+        require_authorization_server(installation)
         application = await installation.directory.get_application(found, app)
         secret = await installation.directory.rotate_secret(found, application, old_until, secret=chosen)
     emit_fields(
@@ -242,7 +240,7 @@ async def rotate_secret(
             "old_secret_valid_until": format_instant(old_until),
         },
     )
-    _say_what_becomes_of(secret, chosen)
+    _print_secret_note(secret, chosen)
 
 
 def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str, object]:
@@ -256,30 +254,31 @@ def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str,
 
 
 def _check_client_id(client_id: str | None) -> None:
-    """Refuse what means something else: nobody, the tokens of `vigie token --user`, and what `serve` refuses."""
+    """Raise WrongUsage for a reserved one: the nil GUID, and those of `vigie token --user` and `vigie demo`."""
     from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
 
     reserved = {USER_CLIENT_ID, NIL_GUID, *(each.client_id for each in SAMPLE_CLIENTS)}
     if client_id and checked_guid(client_id) in reserved:
-        raise WrongUsage(f"--client-id {client_id} is reserved; name another GUID, or none for a new one")
+        raise WrongUsage(f"--client-id {client_id} is reserved; use another GUID, or none for a new one")
 
 
-def _say_what_becomes_of(secret: str | None, chosen: str | None) -> None:
+def _print_secret_note(secret: str | None, chosen: str | None) -> None:
     if chosen is not None:
-        print_status("the secret that was given is in use; it is not kept and not shown")
+        print_status("the given secret is now valid; only its hash is stored")
     elif secret is not None:
-        print_status("the secret is not kept and cannot be shown again")
+        print_status("store the secret now: only its hash is kept, and it cannot be shown again")
 
 
 def _warn_of_permissions(tenant: Tenant, application: Application, redirect_uris: Sequence[str]) -> None:
-    """Warn of permissions that only people can give to an application that nobody signs in to."""
+    """Warn of delegated permissions alone for an application that no user can sign in to."""
     delegated = application.delegated_permissions
     if application.is_public or application.permissions or redirect_uris or not delegated:
         return
     instead = " ".join(f"--permission {each}.All" for each in delegated)
     command = f"vigie app set {quote(application.name)} --tenant {quote(tenant.name)} {instead}"
     print_status(
-        f"warning: with client_credentials, {application.name} gets nothing from {' and '.join(delegated)}: people "
-        f"who sign in give that; give it an application permission: `{command}`; or, if people sign in to it, a "
-        "--redirect-uri or --public-client"
+        f"warning: {' and '.join(delegated)} {'is a' if len(delegated) == 1 else 'are'} delegated "
+        f"permission{'' if len(delegated) == 1 else 's'}, so tokens that {application.name} gets with "
+        f"client_credentials carry none; assign an application permission: `{command}`; or, for sign-in by users, "
+        "add a --redirect-uri or --public-client"
     )

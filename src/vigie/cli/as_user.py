@@ -1,4 +1,4 @@
-"""For whom a command reads incidents: the administrator, or a user or an application as the API would see them."""
+"""The caller for whom a command reads incidents: the administrator, a user or an application."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 AsUserOption = Annotated[
     str | None,
     Parameter(
-        name="--as-user", help="Show what this user would see, by UPN; without it, the whole tenant is shown."
+        name="--as-user", metavar="UPN", help="Show what this user can see; default: the whole tenant."
     ),
 ]
 
 
 async def exposure_of_reader(installation: "Installation", tenant: "Tenant", as_user: str | None) -> Exposure:
-    """The whole tenant, or what a user may read. Raises PermissionMissing for one who may read nothing."""
+    """The whole tenant, or the exposure of a user. Raises PermissionMissing without a read permission."""
     if as_user is None:
         return WHOLE_TENANT
     caller, _ = await user_as_caller(installation, tenant, as_user)
@@ -39,7 +39,7 @@ async def exposure_of_reader(installation: "Installation", tenant: "Tenant", as_
 async def user_as_caller(
     installation: "Installation", tenant: "Tenant", reference: str
 ) -> tuple[Caller, Sequence[Assignment]]:
-    """A user with a token that carries the read permissions, and what the user is granted."""
+    """A user with a token that carries the read permissions, and the user's role assignments."""
     user = await installation.directory.get_user(tenant, reference)
     assignments = await installation.directory.assignments(tenant, user)
     caller = Caller(
@@ -57,7 +57,7 @@ async def user_as_caller(
 async def application_as_caller(
     installation: "Installation", tenant: "Tenant", reference: str
 ) -> tuple[Caller, Sequence[Assignment]]:
-    """An application with a token of its own."""
+    """An application with its application permissions."""
     application = await installation.directory.get_application(tenant, reference)
     caller = Caller(
         tenant_id=tenant.tenant_id,

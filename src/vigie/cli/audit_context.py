@@ -1,4 +1,4 @@
-"""What the history of incidents says of a command: who ran it, when, and in which run."""
+"""The audit context of a command: who ran it, when, and the id of the run."""
 
 import os
 import pwd
@@ -8,14 +8,14 @@ from vigie.core.audit import AuditContext
 
 
 def audit_context_of(command: str) -> AuditContext:
-    """What one run of a command does: everything that it changes is found again under one id."""
+    """The audit context of one run of a command; all its changes have the same request id."""
     from vigie.runtime.clock import now
 
     return AuditContext(actor=f"{command} by {_login()}", request_id=str(uuid4()), at=now())
 
 
 def _login() -> str:
-    """The operating system's name of who runs this; the number of one that it has no name for."""
+    """The login name of the user who runs this; the uid of a user without one."""
     user_id = os.getuid()
     try:
         return pwd.getpwuid(user_id).pw_name

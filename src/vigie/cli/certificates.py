@@ -1,4 +1,4 @@
-"""The commands about the certificates of applications."""
+"""The commands about certificate credentials: `vigie app add-certificate` and its siblings."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,82 +8,76 @@ from cyclopts import Parameter
 
 from vigie.cli.common import (
     PLAIN,
+    ApplicationReference,
     Common,
     TenantOption,
     YesOption,
     confirm,
-    emit,
+    emit_done,
     emit_fields,
     emit_rows,
-    opened,
-    require_authority,
+    opened_tenant,
+    require_authorization_server,
 )
-from vigie.cli.output import print_status
 from vigie.core.directory import ClientCertificate
 from vigie.core.instants import format_instant
-
-ApplicationReference = Annotated[str, Parameter(help="The application: its client id or its name.")]
 
 
 async def add_certificate(
     app: ApplicationReference,
-    file: Annotated[Path, Parameter(help="The certificate, a PEM file.")],
+    file: Annotated[Path, Parameter(help="Certificate, a PEM file.")],
     /,
     *,
     tenant: TenantOption,
     common: Common = PLAIN,
 ) -> None:
-    """Let an application prove itself by one more certificate."""
+    """Add a certificate credential to an application."""
     (certificate,) = read_certificates([file])
-    async with opened(common, create=False) as installation:
-        require_authority(installation)
-        found = await installation.directory.get_tenant(tenant)
+    async with opened_tenant(common, tenant) as (installation, found):
+        require_authorization_server(installation)
         application = await installation.directory.get_application(found, app)
         await installation.directory.add_certificate(found, application, certificate)
-    emit_fields(common, _certificate_fields(certificate))
+    emit_fields(common, _fields(certificate))
 
 
 async def list_certificates(
     app: ApplicationReference, /, *, tenant: TenantOption, common: Common = PLAIN
 ) -> None:
-    """List the certificates of an application."""
-    async with opened(common, create=False) as installation:
-        found = await installation.directory.get_tenant(tenant)
+    """List the certificates of an application, earliest expiry first."""
+    async with opened_tenant(common, tenant) as (installation, found):
         application = await installation.directory.get_application(found, app)
         certificates = await installation.directory.client_certificates(found, application)
-    rows = [_certificate_fields(each) for each in certificates]
-    emit_rows(common, ("thumbprint", "sha1_thumbprint", "valid_from", "expires_at"), rows)
+    columns = ("thumbprint", "sha1_thumbprint", "valid_from", "expires_at")
+    emit_rows(common, columns, [_fields(each) for each in certificates])
 
 
 async def remove_certificate(
     app: ApplicationReference,
-    thumbprint: Annotated[str, Parameter(help="The certificate: its SHA-256 or SHA-1 thumbprint.")],
+    thumbprint: Annotated[str, Parameter(help="SHA-256 or SHA-1 thumbprint of the certificate.")],
     /,
     *,
     tenant: TenantOption,
     yes: YesOption = False,
     common: Common = PLAIN,
 ) -> None:
-    """Take a certificate away from an application."""
-    async with opened(common, create=False) as installation:
-        found = await installation.directory.get_tenant(tenant)
+    """Remove a certificate credential from an application."""
+    async with opened_tenant(common, tenant) as (installation, found):
         application = await installation.directory.get_application(found, app)
         certificate = await installation.directory.get_certificate(found, application, thumbprint)
         confirm(f"Remove certificate {certificate.thumbprint} of {application.name}?", yes=yes)
         await installation.directory.remove_certificate(found, application, certificate)
-    print_status(f"removed certificate {certificate.thumbprint}")
-    emit(common, {})
+    emit_done(common, f"removed certificate {certificate.thumbprint}")
 
 
 def read_certificates(files: Iterable[Path]) -> list[ClientCertificate]:
-    """The certificates in some PEM files. Raises DirectoryError for one that cannot prove an application."""
+    """The certificates in PEM files. Raises DirectoryError for one that cannot be a credential."""
     from vigie.identity.clients.certificates import read_certificate
     from vigie.runtime.clock import now
 
     return [read_certificate(file, now()) for file in files]
 
 
-def _certificate_fields(certificate: ClientCertificate) -> dict[str, object]:
+def _fields(certificate: ClientCertificate) -> dict[str, object]:
     return {
         "thumbprint": certificate.thumbprint,
         "sha1_thumbprint": certificate.sha1.hex().upper(),

@@ -1,4 +1,4 @@
-"""`vigie --install-completion`: the Tab key completes commands, options and their values."""
+"""The command `vigie --install-completion`: shell completion of commands, options and their values."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 Shell = Literal["bash", "zsh", "fish"]
 
-_LOADED_BY = {
-    "bash": "~/.bashrc loads it",
-    "zsh": "~/.zshrc has its folder in fpath, and must call compinit after that",
-    "fish": "fish loads it",
+_ACTIVATION = {
+    "bash": "~/.bashrc loads the completion",
+    "zsh": "~/.zshrc adds its directory to fpath and must call compinit after that",
+    "fish": "fish loads the completion",
 }
 
 
@@ -27,32 +27,34 @@ def install_completion(
         Parameter(
             metavar="bash|zsh|fish",
             show_choices=False,
-            help="The shell; without it, the one that this is called from.",
+            help="Shell; default: the calling shell.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, Parameter(help="Write the script to this file instead, and change no startup file.")
+        Path | None,
+        Parameter(metavar="FILE", help="Write the script to this file and change no startup file."),
     ] = None,
     common: Common = PLAIN,
 ) -> None:
-    """Install completion for a shell: its script, and the line in the startup file that loads it."""
+    """Install shell completion: a script, and a line in the startup file that loads it."""
     chosen = shell or _calling_shell()
     file = _completed_program().install_completion(shell=chosen, output=output, add_to_startup=output is None)
     if output is None:
-        print_status(f"{_LOADED_BY[chosen]}: start a new shell")
+        print_status(f"{_ACTIVATION[chosen]}; start a new shell")
     emit_fields(common, {"shell": chosen, "file": str(file)})
 
 
 def _completed_program() -> "App":
-    """The program as completion is to know it: the common options may come before the end of a command too."""
+    """The program for completion, with the common options before the end of a command too."""
     # Here, because it lists every command, this one included.
-    from vigie.cli.main import GROUPS, program
+    from vigie.cli.commands import FAMILIES
+    from vigie.cli.main import program
 
     def only_options(*, common: Common = PLAIN) -> None:
-        """What the program and its groups take of themselves."""
+        """The options of the program and of a family of commands."""
 
     app = program()
-    for each in (app, *(app[name] for name in GROUPS)):
+    for each in (app, *(app[name] for name in FAMILIES)):
         each.default(only_options)
     return app
 
@@ -68,4 +70,4 @@ def _calling_shell() -> Shell:
     for each in known:
         if each == found:
             return each
-    raise WrongUsage("the shell is not one of bash, zsh and fish; name one of them with --shell")
+    raise WrongUsage("cannot detect the shell; use --shell bash, zsh or fish")

@@ -1,4 +1,4 @@
-"""The command that says which settings are in force, and where each is from."""
+"""The command `vigie config check`."""
 
 import os
 
@@ -9,7 +9,7 @@ from vigie.config.sources import find_settings_file, settings_in_force
 
 
 def check_config(*, common: Common = PLAIN) -> None:
-    """Check the settings as a start would, and say what is in force and from where. Nothing is opened."""
+    """Check the settings as a start would, and list each value with its source. Nothing is opened."""
     settings_of(common).check()
     in_force = settings_in_force(
         file=common.config, environ=os.environ, overrides={"database.url": common.database}

@@ -1,4 +1,4 @@
-"""`vigie demo`: serve the sample tenant, talk to it as a client would, and say what to try next."""
+"""The command `vigie demo`: it serves the sample tenant, sends a request to it, and suggests commands to try."""
 
 import asyncio
 import http.client
@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 from cyclopts import Parameter
 
 from vigie.cli.audit_context import audit_context_of
-from vigie.cli.common import PLAIN, Common, WholeNumber, emit
-from vigie.cli.demo_output import Answer, Exchange, shown, token_form, what_to_try
+from vigie.cli.common import PLAIN, Common, Integer, emit
+from vigie.cli.demo_output import SampleRequest, SampleResponse, request_lines, suggestion_lines, token_form
 from vigie.cli.output import WrongUsage, print_status
 from vigie.config.sources import settings_by_flags
 from vigie.config.validators import SQLITE_PREFIX
@@ -30,18 +30,20 @@ _TIMEOUT_SECONDS = 10
 
 async def demo(
     *,
-    once: Annotated[bool, Parameter(help="Show it and end, instead of serving on.")] = False,
-    port: Annotated[WholeNumber, Parameter(help="The port to serve on; 0 takes any free one.")] = 8400,
+    once: Annotated[bool, Parameter(help="Exit after the request.")] = False,
+    port: Annotated[
+        Integer, Parameter(metavar="PORT", help="Port to listen on; 0 for any free port.")
+    ] = 8400,
     common: Common = PLAIN,
 ) -> None:
-    """Serve a sample tenant on this machine, and show one call of it.
+    """Serve a sample tenant on this machine and show one request to it.
 
-    It has a database and settings of its own: no settings file and no VIGIE_ variable is read.
+    It has its own database and settings: settings files and VIGIE_ variables are not read.
     """
     for option, value in (("--database", common.database), ("--config", common.config)):
         if value is not None:
             raise WrongUsage(
-                f"{option} is not for the demonstration, whose secrets everybody knows: "
+                f"{option} cannot be used with the demo, whose secrets are publicly known; "
                 f"its database is {DEMO_STORE}"
             )
     settings = settings_by_flags(
@@ -60,31 +62,31 @@ async def demo(
                 installation.directory, installation.incidents, audit_context_of("vigie demo")
             )
             async with serving(installation, listeners, writer) as running:
-                await _show(common, running.url, sample.incident_id)
+                await _show_request(common, running.url, sample.incident_id)
                 if not once:
-                    _say_what_to_try(common, running.url, sample)
+                    _print_suggestions(common, running.url, sample)
                     await until_stopped(running)
     if once and not common.json:
-        print_status("That was all; `vigie demo` serves on, and says what to try.")
+        print_status("Run `vigie demo` without --once to keep the server running and to see commands to try.")
 
 
-async def _show(common: Common, url: str, incident_id: int) -> None:
-    """Read an incident through HTTP, with a token from the server's own token endpoint."""
-    exchange = await asyncio.to_thread(_read_incident, url, incident_id)
-    emit(common, {"url": url, "exchanges": [exchange.as_value()]}, lines=shown(exchange))
+async def _show_request(common: Common, url: str, incident_id: int) -> None:
+    """Read an incident over HTTP, with a token from the server's token endpoint."""
+    request = await asyncio.to_thread(_read_incident, url, incident_id)
+    emit(common, {"url": url, "exchanges": [request.as_value()]}, lines=request_lines(request))
 
 
-def _say_what_to_try(common: Common, url: str, sample: Sample) -> None:
+def _print_suggestions(common: Common, url: str, sample: Sample) -> None:
     if not common.json:
-        sys.stdout.writelines(f"{line}\n" for line in what_to_try(url, sample, DEMO_STORE))
+        sys.stdout.writelines(f"{line}\n" for line in suggestion_lines(url, sample, DEMO_STORE))
         sys.stdout.flush()
-    print_status(f"Serving on {url} until Ctrl-C.")
+    print_status(f"Serving at {url}; press Ctrl-C to stop.")
 
 
-def _read_incident(url: str, incident_id: int) -> Exchange:
+def _read_incident(url: str, incident_id: int) -> SampleRequest:
     path = f"/api/incidents/{incident_id}"
-    return Exchange(
-        path=path, answer=_request(url, "GET", path, None, {"Authorization": f"Bearer {_token(url)}"})
+    return SampleRequest(
+        path=path, response=_request(url, "GET", path, None, {"Authorization": f"Bearer {_token(url)}"})
     )
 
 
@@ -97,11 +99,13 @@ def _token(url: str) -> str:
     return token
 
 
-def _request(url: str, method: str, path: str, body: str | None, headers: Mapping[str, str]) -> Answer:
+def _request(
+    url: str, method: str, path: str, body: str | None, headers: Mapping[str, str]
+) -> SampleResponse:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
-        return Answer(status=response.status, reason=response.reason, body=response.read())
+        return SampleResponse(status=response.status, reason=response.reason, body=response.read())
     finally:
         connection.close()

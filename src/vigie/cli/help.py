@@ -1,4 +1,4 @@
-"""Help where there is no terminal: plain lines, and what does not fit on one goes on further in."""
+"""Help texts without a terminal: plain lines with a hanging indent."""
 
 import textwrap
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 _UNBOUNDED_WIDTH = 10_000
-_FURTHER_IN = " " * 6
+_HANGING_INDENT = " " * 6
 
 
 class HangingFormatter(PlainFormatter):
-    """Cyclopts' own plain form, but for the lines that follow the first of an entry."""
+    """The plain formatter of Cyclopts, with continuation lines indented."""
 
     def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
         """Write one panel: its title and its entries."""
@@ -29,5 +29,5 @@ class HangingFormatter(PlainFormatter):
 
 def _wrapped(line: str, width: int) -> str:
     return textwrap.fill(
-        line, width, subsequent_indent=_FURTHER_IN, break_long_words=False, break_on_hyphens=False
+        line, width, subsequent_indent=_HANGING_INDENT, break_long_words=False, break_on_hyphens=False
     )

@@ -1,4 +1,4 @@
-"""Where commands write incidents, one on each line: a file or stdout."""
+"""Incidents written one per line, to a file or to stdout."""
 
 import sys
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from vigie.cli.common import Common, counted, emit
 from vigie.cli.output import one_line, print_status
 
 
-class Lines:
-    """Incidents written one on each line, if wanted as the elements of one JSON array."""
+class IncidentWriter:
+    """A writer of incidents, one per line, optionally as the elements of a JSON array."""
 
     def __init__(self, file: BinaryIO, *, as_array: bool) -> None:
         self._file = file
@@ -21,34 +21,34 @@ class Lines:
         self.count = 0
 
     def write(self, document: bytes) -> None:
-        """Write one more."""
-        self.write_beside(document)
+        """Write an incident."""
+        self.write_uncounted(document)
         self.count += 1
 
-    def write_beside(self, line: bytes) -> None:
-        """Write something that is no incident, and does not count as one."""
+    def write_uncounted(self, line: bytes) -> None:
+        """Write a line that is not an incident and is not counted."""
         if self._is_array:
             self._file.write(b"[" if self._is_empty else b",")
         self._file.write(line + b"\n")
         self._is_empty = False
 
     def end(self) -> None:
-        """Write what belongs behind the last."""
+        """Write the end of the array, if there is one."""
         if self._is_array:
             self._file.write(b"[]\n" if self._is_empty else b"]\n")
         self._file.flush()
 
 
 @contextmanager
-def writing(common: Common, out: Path | None, done: str) -> Iterator[Lines]:
-    """A place for incidents: the file, about which a word is said at the end, or stdout."""
+def written(common: Common, out: Path | None, done: str) -> Iterator[IncidentWriter]:
+    """A writer to stdout, or to a file, which is reported at the end. `done` is the past participle."""
     if out is None or out == Path("-"):
-        lines = Lines(sys.stdout.buffer, as_array=common.json)
+        lines = IncidentWriter(sys.stdout.buffer, as_array=common.json)
         yield lines
         lines.end()
         return
     with open_target(out) as file:
-        lines = Lines(file, as_array=False)
+        lines = IncidentWriter(file, as_array=False)
         yield lines
     print_status(f"{done} {counted(lines.count, 'incident')} to {out}")
     emit(common, {done: lines.count, "file": one_line(str(out))})

@@ -1,4 +1,4 @@
-"""The warning of an issuer that is not the URL that is served, with the command that mends it."""
+"""The warning `issuer_mismatch`, with the command or setting that corrects the issuer."""
 
 import os
 import shlex
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def warn_of_issuer(running: "Serving", settings: "Settings", options: "ServeOptions") -> None:
-    """Warn that libraries which compare the issuer with the URL they call will reject the discovery document.
+    """Warn of an issuer other than the served URL: libraries that compare the two reject the discovery document.
 
-    Where the settings have the issuer, no command changes it: then the setting is named.
+    An issuer in the settings is not changed by a command: then the setting is named.
     """
     is_set = bool(settings.identity.issuer)
     log.warning(
@@ -30,7 +30,7 @@ def warn_of_issuer(running: "Serving", settings: "Settings", options: "ServeOpti
 
 
 def _command(url: str, settings: "Settings", options: "ServeOptions") -> str:
-    """What to type, in whatever directory that is."""
+    """The command, for a shell in any directory."""
     words = ["vigie", "issuer", "set", url]
     file = find_settings_file(options.config, os.environ)
     if file is not None:

@@ -1,4 +1,4 @@
-"""How a command tells what came of it, or of nothing. Loads nothing, as `vigie serve` begins with it."""
+"""The output of commands: messages, JSON, and errors. Loads only msgspec, because `vigie serve` starts with it."""
 
 import sys
 
@@ -6,15 +6,15 @@ import msgspec
 
 
 class CommandFailed(Exception):
-    """What was asked for was not done; the message is one line that says what to do. Exit code 1."""
+    """The command could not be carried out; the message is one line that says what to do. Exit code 1."""
 
 
 class WrongUsage(Exception):
-    """What was asked for is not a command as it stands; the message is one line. Exit code 2."""
+    """The command line is wrong; the message is one line. Exit code 2."""
 
 
 def print_status(text: str) -> None:
-    """Tell the person something that is not the answer: one line on stderr."""
+    """Write a message that is not the answer: one line on stderr."""
     sys.stderr.write(f"{one_line(text)}\n")
     sys.stderr.flush()
 
@@ -28,5 +28,5 @@ def write_json(value: object) -> None:
 
 
 def one_line(text: str) -> str:
-    """A text as one printable line: what a terminal would obey is escaped."""
+    """A text as one printable line: control characters are escaped."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -1,4 +1,4 @@
-"""How far an import has come: a bar on the terminal, and nothing where there is none."""
+"""Progress bars on stderr, shown on a terminal alone."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,20 +10,20 @@ from vigie.application.transfer.importing import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Whom to tell how far it is: bytes read of the files, and the tally so far."""
+class ImportProgress:
+    """The callbacks of an import: bytes read of the files, and the tally so far."""
 
     on_read: Callable[[int], object]
     on_tally: Callable[[Tally], object]
 
 
 @contextmanager
-def watched(names: Sequence[str]) -> Iterator[Watch]:
-    """Show the progress through some files, on stderr, while the block lasts."""
+def import_progress(names: Sequence[str]) -> Iterator[ImportProgress]:
+    """Show the progress through files while the block lasts."""
     if not sys.stderr.isatty():
-        yield Watch(on_read=lambda _size_bytes: None, on_tally=lambda _tally: None)
+        yield ImportProgress(on_read=lambda _size_bytes: None, on_tally=lambda _tally: None)
         return
-    # Rich only here: where nobody looks, a third of the start-up would be for nothing.
+    # Rich only here: without a terminal, a third of the start-up would be for nothing.
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -35,14 +35,28 @@ def watched(names: Sequence[str]) -> Iterator[Watch]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("import", total=_size_bytes(names), read=0)
-        yield Watch(
+        yield ImportProgress(
             on_read=lambda size_bytes: progress.advance(task, size_bytes),
             on_tally=lambda tally: progress.update(task, read=tally.read),
         )
 
 
+@contextmanager
+def copy_progress(rows_total: int) -> Iterator[Callable[[int], object]]:
+    """Show the progress through the rows of a database while the block lasts."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("copy", total=rows_total)
+        yield lambda count: progress.advance(task, count)
+
+
 def _size_bytes(names: Sequence[str]) -> int | None:
-    """How much there is to read; None when that cannot be known beforehand."""
+    """The total size of files; None for one that is not a regular file, such as stdin."""
     paths = [Path(name) for name in names]
     if not all(path.is_file() for path in paths):
         return None

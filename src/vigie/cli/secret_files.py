@@ -1,4 +1,4 @@
-"""Where a command reads a secret that somebody has chosen: a file or stdin, never the command line."""
+"""Client secrets given by the user, read from a file or stdin and never from the command line."""
 
 import sys
 from getpass import getpass
@@ -18,7 +18,7 @@ SecretFileOption = Annotated[
         name="--client-secret-file",
         metavar="FILE",
         allow_leading_hyphen=True,
-        help="A file with the client secret to use instead of a new one; - is stdin.",
+        help="File with the client secret, instead of a new one; - is stdin.",
     ),
 ]
 
@@ -26,12 +26,10 @@ _BYTES_MAX = 10_000
 
 
 def read_secret(name: str) -> str:
-    """The one line of a file or of stdin. Raises CommandFailed where it is none, or one that everybody knows."""
+    """The one line of a file or of stdin. Raises CommandFailed for no line or a publicly known secret."""
     secret = _line(name)
     if any(secret == each.secret for each in SAMPLE_CLIENTS):
-        raise CommandFailed(
-            "the client secret is one of `vigie demo`, which everybody knows; take another one"
-        )
+        raise CommandFailed("this client secret is a publicly known one of `vigie demo`; use another one")
     return secret
 
 
@@ -45,7 +43,7 @@ def _line(name: str) -> str:
     except UnicodeDecodeError as error:
         raise CommandFailed(f"{where}: the client secret is not UTF-8") from error
     if not line or "\n" in line:
-        raise CommandFailed(f"{where}: there must be one line, the client secret")
+        raise CommandFailed(f"{where}: expected exactly one line, the client secret")
     return line
 
 

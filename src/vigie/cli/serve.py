@@ -1,4 +1,4 @@
-"""`vigie serve`, without the library that reads command lines: loading that takes as long as all the rest."""
+"""The command `vigie serve`, without the command-line library, whose import takes as long as all the rest."""
 
 import os
 import re
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vigie.runtime.server import Serving
 
 _PLAIN_HTTP = (
-    "secrets and tokens cross the network unencrypted; use --tls auto or a certificate, or name the proxy "
-    "that terminates TLS in [server] trusted_proxies"
+    "secrets and tokens are sent unencrypted; use --tls auto or a certificate, or set [server] trusted_proxies to "
+    "the proxy that terminates TLS"
 )
 _NAMES = {
     "--host": "host",
@@ -34,7 +34,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What goes before the settings, as far as it was said."""
+    """The options of `vigie serve`, which override the settings; None for those not given."""
 
     host: str | None = None
     port: int | None = None
@@ -45,12 +45,12 @@ class ServeOptions:
     tls_key: str | None = None
     config: Path | None = None
     database: str | None = None
-    says_json: bool = False
+    json: bool = False
 
     @property
     def overrides(self) -> dict[str, object]:
         """The settings that are overridden, under their dotted names; None for those that are not."""
-        # Files that are named here go before the mode in the settings, as they go before the files there.
+        # Certificate files given here override the mode of the settings, as they override its files.
         has_files = self.tls_cert or self.tls_key
         return {
             "server.host": self.host,
@@ -65,9 +65,9 @@ class ServeOptions:
 
 
 def plain_options(arguments: Sequence[str]) -> ServeOptions | None:
-    """What a plain `serve` says: known options, each once and with its value behind it.
+    """The options of a plain `serve`: known options, each once and followed by its value.
 
-    None for any other command line: the library reads those, and tests hold that it reads these alike.
+    None for any other command line: the library parses those, and tests hold that it parses these alike.
     """
     command, *rest = arguments or [""]
     if command != "serve" or len(rest) % 2:
@@ -94,8 +94,8 @@ def _plain_option(name: str, value: str) -> tuple[str, object] | None:
 
 
 def serve_until_stopped(options: ServeOptions) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests under way are finished."""
-    # The only command that lasts long enough to be worth another event loop.
+    """Run the server until SIGTERM or Ctrl-C; requests in progress are finished."""
+    # The only command that runs long enough to be worth another event loop.
     import uvloop
 
     from vigie.config.sources import load_settings
@@ -115,7 +115,7 @@ async def _serve(settings: "Settings", options: ServeOptions) -> None:
         with server.bound(settings) as listeners:
             address = host_and_port(listeners.main.getsockname())
 
-            def on_ready(running: "Serving") -> None:
+            def report_ready(running: "Serving") -> None:
                 store = settings.database.place
                 log.info("serving", url=running.url, address=address, version=__version__, store=store)
                 if is_readable_on_the_network(settings, address):
@@ -125,30 +125,28 @@ async def _serve(settings: "Settings", options: ServeOptions) -> None:
 
                     warn_of_issuer(running, settings, options)
                 if sys.stderr.isatty():
-                    writer.put_text(
-                        one_line(f"Vigie serves {store} at {running.url}, listening on {address}.")
-                    )
-                _tell(running, writer, says_json=options.says_json)
+                    writer.put_text(one_line(f"Serving {store} at {running.url}, listening on {address}."))
+                _report(running, writer, json=options.json)
 
             async with opened(settings, create=True) as installation:
-                await _require_no_sample(installation)
-                await server.serve(installation, listeners, writer, on_ready)
+                await _require_no_sample_secrets(installation)
+                await server.serve(installation, listeners, writer, report_ready)
         log.info("stopped")
 
 
-async def _require_no_sample(installation: "Installation") -> None:
-    """Raise CommandFailed where applications have secrets that everybody knows."""
+async def _require_no_sample_secrets(installation: "Installation") -> None:
+    """Raise CommandFailed for a database that has the publicly known secrets of `vigie demo`."""
     for client in SAMPLE_CLIENTS:
         tenant = await installation.directory.find_tenant_of_application(client.client_id)
         if tenant is not None:
             raise CommandFailed(
-                f"{tenant.name} has the application {client.name!r} of `vigie demo`, whose secret everybody knows; "
-                "serve another database, or first run "
+                f"{tenant.name} has the application {client.name!r} of `vigie demo`, whose secret is publicly "
+                "known; use another database, or first run "
                 f"`vigie tenant remove {shlex.quote(tenant.domain or tenant.guid)}`"
             )
 
 
-def _tell(running: "Serving", writer: "LogWriter", *, says_json: bool) -> None:
+def _report(running: "Serving", writer: "LogWriter", *, json: bool) -> None:
     authority = running.secured.authority if running.secured else None
     if sys.stderr.isatty() and authority:
         from vigie.cli.trust_help import how_to_trust
@@ -156,19 +154,19 @@ def _tell(running: "Serving", writer: "LogWriter", *, says_json: bool) -> None:
         for line in how_to_trust(authority):
             writer.put_text(one_line(line))
     if sys.stderr.isatty():
-        writer.put_text("Ctrl-C stops it.")
-    if says_json:
+        writer.put_text("Press Ctrl-C to stop.")
+    if json:
         write_json({"url": running.url} | ({"ca": str(authority.file)} if authority else {}))
 
 
 def host_and_port(address: Sequence[Any]) -> str:
-    """Where a socket listens, as it stands in a URL."""
+    """The address of a socket, as host:port of a URL."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_readable_on_the_network(settings: "Settings", address: str) -> bool:
-    """Whether others may read tokens on their way: plain HTTP off the loopback, and no proxy that does TLS."""
+    """Whether tokens can be read on the network: plain HTTP beyond the loopback and no TLS proxy."""
     from vigie.core.url_policy import is_loopback
 
     host = address.rpartition(":")[0].strip("[]").removeprefix("::ffff:")

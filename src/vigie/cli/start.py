@@ -1,8 +1,8 @@
-"""The console script. It answers Ctrl-C from its first moment on, also while the program is still loading."""
+"""The entry point of the console script, which handles Ctrl-C while the program is still loading."""
 
 import sys
 
-STOPPED = 130
+INTERRUPTED = 130
 
 
 def run() -> None:
@@ -11,5 +11,5 @@ def run() -> None:
         from vigie.cli.main import run as run_loaded
     except KeyboardInterrupt:
         sys.stderr.write("vigie: stopped\n")
-        sys.exit(STOPPED)
+        sys.exit(INTERRUPTED)
     run_loaded()

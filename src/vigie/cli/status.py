@@ -1,4 +1,4 @@
-"""The command that says how an installation is: its database, what is in it, its keys, its server."""
+"""The command `vigie status`: the state of the database, the keys, the server and the tenants."""
 
 import asyncio
 import http.client
@@ -25,7 +25,7 @@ _ANSWER_SECONDS = 5
 
 
 async def status(*, common: Common = PLAIN) -> None:
-    """Say how the installation is. It changes nothing, and asks the server at the public URL of the settings."""
+    """Show the state of the installation; the server is queried at the public URL of the settings."""
     from vigie.storage.statements import schema_version
 
     async with opened(common, create=False) as installation:
@@ -45,7 +45,7 @@ async def status(*, common: Common = PLAIN) -> None:
 
 
 async def _issuer(installation: "Installation") -> str | None:
-    """The issuer that counts; None where no tokens are issued, or none is settled yet."""
+    """The issuer in effect; None where no tokens are issued, or none is set yet."""
     identity = installation.settings.identity
     if not identity.issues_tokens:
         return None
@@ -53,7 +53,7 @@ async def _issuer(installation: "Installation") -> str | None:
 
 
 async def _keys(installation: "Installation") -> dict[str, object] | None:
-    """Where the keys are and which one signs; the reason why nobody can tell; None where none are used."""
+    """The place of the keys and the signing key, or the problem; None where no keys are used."""
     from vigie.files.errors import KeyFileError
     from vigie.files.trust import UntrustedFile
     from vigie.identity.keys.key_store import find_ring
@@ -98,12 +98,8 @@ def _connection(url: str, settings: Settings) -> http.client.HTTPConnection:
 
 
 async def _tenants(installation: "Installation") -> list[dict[str, object]]:
-    from vigie.application.incidents import IncidentService
-
     directory = installation.directory
-    incident_service = IncidentService(
-        installation.incidents, retention_days=installation.settings.retention.days
-    )
+    incident_service = installation.incident_service()
     return [
         {
             "id": tenant.guid,
@@ -117,7 +113,7 @@ async def _tenants(installation: "Installation") -> list[dict[str, object]]:
 
 
 async def _count(incident_service: "IncidentService", tenant: "Tenant") -> int | None:
-    """How many incidents there are; None where counting them takes too long."""
+    """The number of incidents; None where counting them takes too long."""
     from vigie.runtime.clock import now
 
     request = PageRequest(top=1, count=True)
@@ -133,8 +129,8 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
     yield f"version   {value['version']}"
     yield f"database  {database['place']}, schema {database['schema']}"
     yield f"issuer    {value['issuer'] or 'none'}"
-    yield f"keys      {_keys_in_words(keys) if keys else 'none are used'}"
-    yield f"server    {server['url']} {_server_in_words(server)}"
+    yield f"keys      {_keys_text(keys) if keys else 'not used'}"
+    yield f"server    {server['url']} {_server_text(server)}"
     for tenant in value["tenants"]:
         incidents = "too many incidents to count"
         if tenant["incidents"] is not None:
@@ -145,15 +141,15 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _keys_in_words(keys: Mapping[str, Any]) -> str:
+def _keys_text(keys: Mapping[str, Any]) -> str:
     if keys["problem"]:
         return str(keys["problem"])
     if not keys["signs"]:
         return f"none yet in {keys['place']}"
-    return f"{keys['signs']} signs, {keys['accepted']} accepted, in {keys['place']}"
+    return f"{keys['signs']} signs; {keys['accepted']} accepted; stored in {keys['place']}"
 
 
-def _server_in_words(server: Mapping[str, Any]) -> str:
+def _server_text(server: Mapping[str, Any]) -> str:
     if not server["reachable"]:
         return f"is not reachable: {server['problem']}"
-    return "is ready" if server["ready"] else "answers, but is not ready"
+    return "is ready" if server["ready"] else "is reachable but not ready"

@@ -1,10 +1,11 @@
-"""One installation, opened: the store, the signing keys and the directory that the settings name."""
+"""An opened installation: the database, the directory and the signing keys that the settings name."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigie.application.incidents import IncidentService
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
 from vigie.core.api_resource import ApiResource
 from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, key_encryption_by
@@ -22,13 +23,13 @@ from vigie.storage.transfer import COPYING
 
 KEY_FILE_NAME = "signing-keys.json"
 
-# In one second a few hundred megabytes are looked through; a start shall not wait for more.
+# One second is enough for a few hundred megabytes; a start does not wait for more.
 _CHECK_SECONDS_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """What every command works on."""
+    """The database and the stores on it, which commands and the server work on."""
 
     settings: Settings
     resources: tuple[ApiResource, ...]
@@ -38,40 +39,44 @@ class Installation:
     sign_ins: SignInStore
 
     def keys(self) -> KeyStore:
-        """Where the signing keys are: in the store under a secret, or without one in a file beside it.
+        """The store of the signing keys: the database if there is a secret to encrypt them, else a file beside it.
 
-        Raises SettingsError if several servers could not find them there.
+        Raises SettingsError for a key file with PostgreSQL, whose servers share their keys.
         """
         if secret_file := self.settings.keys.secret_file:
             return DatabaseKeyStore(SigningKeyRepository(self.database), key_encryption_by(Path(secret_file)))
         if self.settings.database.is_shared:
             raise SettingsError(
-                "[keys] secret_file is not set: servers on PostgreSQL share their signing keys in it, under a "
-                f"secret that is the same for all; make one: {HOW_TO_MAKE_A_SECRET}"
+                "[keys] secret_file is not set: PostgreSQL stores the signing keys encrypted with a secret "
+                f"that all servers share; create one: {HOW_TO_MAKE_A_SECRET}"
             )
         return FileKeyStore(self.key_file)
 
     def check_whole(self) -> None:
-        """Raise StoreError if the file of the store is damaged, as far as that can be seen in a moment."""
+        """Raise StoreError if the SQLite file is damaged, as far as a check of a second can tell."""
         if not self.settings.database.is_shared:
             check_whole(self.settings.database.path, seconds_max=_CHECK_SECONDS_MAX)
 
     @property
     def key_file(self) -> Path:
-        """Where the keys lie, unless they are in the store."""
+        """The file of the signing keys, unless they are in the database."""
         return self.settings.database.folder / KEY_FILE_NAME
 
-    async def issuer(self, public_url: str | None = None) -> str:
-        """The base of the issuer of the tokens: what the settings say, else what was settled.
+    def incident_service(self) -> IncidentService:
+        """The use cases of incidents, with the retention of the settings."""
+        return IncidentService(self.incidents, retention_days=self.settings.retention.days)
 
-        It is settled once, from the public URL of that moment, so that the same tokens are good under
-        whatever address the server is called later.
+    async def issuer(self, public_url: str | None = None) -> str:
+        """The issuer of the tokens: the one of the settings, else the one stored in the database.
+
+        It is stored once, from the public URL at that time, so that tokens stay valid when the address of the
+        server changes.
         """
         chosen = self.settings.identity.issuer
         return chosen or await self.directory.settle_issuer(public_url or public_url_of(self.settings))
 
     def audiences(self, public_url: str | None = None) -> Audiences:
-        """What tokens are issued for and accepted from."""
+        """The audiences that tokens are issued for and accepted with."""
         tls = self.settings.tls
         return own_audiences(
             self.resources,
@@ -89,15 +94,15 @@ async def opened(
     may_be_unfinished: bool = False,
     resources: tuple[ApiResource, ...] = RESOURCES,
 ) -> AsyncIterator[Installation]:
-    """Open an installation and let go of it at the end. Raises StoreError, saying what to do.
+    """Open an installation for the block. Raises StoreError, with what to do.
 
-    A copy that is not finished is for `vigie copy` alone: half of it is missing, and what is changed in it stays.
+    An unfinished copy is for `vigie copy` alone: a part is missing, and changes would not be overwritten.
     """
     database = await _open(settings.database, create=create)
     database.scan_seconds_max = settings.database.query_seconds
     try:
         if not may_be_unfinished and await database.row("installation_value", {"name": COPYING}):
-            raise StoreError("the store is a copy that is not finished; run the same `vigie copy` again")
+            raise StoreError("the database is an unfinished copy; run the same `vigie copy` again")
         yield Installation(
             settings=settings,
             resources=resources,
@@ -113,7 +118,7 @@ async def opened(
 async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
     if not settings.is_shared:
         return open_sqlite(settings.path, create=create)
-    # Here, because not everybody has asyncpg.
+    # Here, because asyncpg is optional.
     try:
         from vigie.storage.postgres.connection import check_files
         from vigie.storage.postgres.database import open_postgres
@@ -125,7 +130,7 @@ async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
 
 
 def public_url_of(settings: Settings, port: int | None = None) -> str:
-    """Where clients reach the server: as it is set, else the address that is listened at."""
+    """The URL at which clients reach the server: the setting, else the listening address."""
     server = settings.server
     if server.public_url:
         return server.public_url

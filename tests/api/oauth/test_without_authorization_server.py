@@ -124,7 +124,7 @@ def test_a_command_that_needs_the_authority_says_why_it_does_nothing(
     ended = run(*command)
 
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith("vigie: [identity] authority = none: no tokens are issued here")
+    assert ended.err.startswith("vigie: [identity] authority = none: this installation issues no tokens")
     assert not list(configured.rglob(KEY_FILE_NAME))
 
 

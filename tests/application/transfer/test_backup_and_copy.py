@@ -120,7 +120,7 @@ def test_a_copy_that_was_stopped_half_way_goes_on_where_it_was(url: str) -> None
     refused = run("serve", "--database", url, "--port", 0)
     again = done("copy", "--from", IN_A_FILE, "--to", url)
 
-    assert "the store is a copy that is not finished; run the same `vigie copy` again" in refused.err
+    assert "the database is an unfinished copy; run the same `vigie copy` again" in refused.err
     assert again == {**whole, "copied": 1 + 20 + 10}
     assert exported(url) == exported(IN_A_FILE)
 
@@ -170,7 +170,7 @@ def test_a_server_that_starts_on_the_source_meanwhile_is_noticed_before_the_copy
     with pytest.raises(StoreError, match="a server or another command uses the store"):
         asyncio.run(scene())
 
-    assert "is a copy that is not finished" in run("serve", "--database", back, "--port", 0).err
+    assert "is an unfinished copy" in run("serve", "--database", back, "--port", 0).err
     assert done("copy", "--from", url, "--to", back)["incident"] == 2
 
 
@@ -301,7 +301,7 @@ def test_postgres_is_backed_up_and_restored_by_its_own_tools(url: str, postgres:
     postgres.run("pg_dump", "-h", postgres.folder, "--format", "custom", "-f", dump, database)
     postgres.run("pg_restore", "-h", postgres.folder, "--dbname", restored, dump)
 
-    assert "`pg_dump` backs PostgreSQL up" in refused
+    assert "use `pg_dump` for PostgreSQL" in refused
     assert exported(postgres.url(restored)) == before
     done("tenant", "add", "Later", "--database", postgres.url(restored))
 

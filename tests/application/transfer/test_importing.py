@@ -27,7 +27,7 @@ from tests.support.builders import (
 )
 from tests.support.captured import CAPTURED
 from tests.support.house import settings_in
-from vigie.application.transfer.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, NotTaken, Tally
+from vigie.application.transfer.importing import BATCH_COUNT, STRICT_REFUSALS_MAX, Import, Rejected, Tally
 from vigie.core.audit import AuditContext
 from vigie.core.directory import DeviceGroup, Tenant
 from vigie.core.instants import Instant
@@ -44,7 +44,7 @@ class Imported:
     """What came of an import."""
 
     tally: Tally
-    not_taken: list[NotTaken]
+    rejected: list[Rejected]
     unread_files_count: int = 0
 
 
@@ -89,13 +89,13 @@ class Archive:
     async def _import(
         self, installation: Installation, names: Iterable[str | Path], strict: bool, bytes_max: int
     ) -> Imported:
-        not_taken: list[NotTaken] = []
+        rejected: list[Rejected] = []
         run = Import(
-            [str(name) for name in names], DEED, on_not_taken=not_taken.append, incident_bytes_max=bytes_max
+            [str(name) for name in names], DEED, on_rejected=rejected.append, incident_bytes_max=bytes_max
         )
-        put = run.put_all_or_nothing if strict else run.put_the_good
+        put = run.put_all_or_nothing if strict else run.put_valid
         await put(installation.incidents, self.tenant.tenant_id)
-        return Imported(tally=run.tally, not_taken=not_taken, unread_files_count=run.unread_files_count)
+        return Imported(tally=run.tally, rejected=rejected, unread_files_count=run.unread_files_count)
 
     def _run(self, question: Callable[[Installation], Coroutine[Any, Any, T]]) -> T:
         async def asked() -> T:
@@ -204,7 +204,7 @@ def test_captured_answers_come_out_as_they_came(archive: Archive, name: str) -> 
 
     imported = archive.takes(CAPTURED / name)
 
-    assert imported.not_taken == []
+    assert imported.rejected == []
     assert imported.tally == tally(read=len(bare), added=len(bare))
     in_order = sorted(bare, key=lambda each: int(each["incidentId"]))
     assert [exactly(each) for each in archive.documents()] == [exactly(to_json(each)) for each in in_order]
@@ -239,7 +239,7 @@ def test_every_form_of_file_is_taken(
 
     imported = archive.takes(file)
 
-    assert imported == Imported(tally=tally(read=2, added=2), not_taken=[])
+    assert imported == Imported(tally=tally(read=2, added=2), rejected=[])
     assert archive.numbers() == [7, 8]
 
 
@@ -253,7 +253,7 @@ def test_importing_again_replaces(archive: Archive) -> None:
 
 
 def test_an_empty_file_is_nothing(archive: Archive) -> None:
-    assert archive.takes_lines(b"") == Imported(tally=tally(), not_taken=[])
+    assert archive.takes_lines(b"") == Imported(tally=tally(), rejected=[])
 
 
 def test_the_device_groups_that_are_met_are_created(archive: Archive) -> None:
@@ -380,7 +380,7 @@ def test_what_cannot_be_taken_is_refused_with_its_place_and_the_rest_is_imported
 
     imported = archive.takes_lines(before, b"", text, after, bytes_max=100_000)
 
-    (refused,) = imported.not_taken
+    (refused,) = imported.rejected
     assert (refused.source, refused.line, refused.path) == (str(archive.directory / "lines.jsonl"), 3, path)
     assert reason in refused.reason
     assert imported.tally == tally(read=3, added=2, refused=1)
@@ -419,14 +419,14 @@ def test_the_place_in_an_array_or_a_list_answer_is_told_too(
         file.write_bytes(shape)
         imported = archive.takes(file, bytes_max=100_000)
 
-        assert [(each.line, each.path) for each in imported.not_taken] == [(2, f"{outer}[1]{path[1:]}")]
+        assert [(each.line, each.path) for each in imported.rejected] == [(2, f"{outer}[1]{path[1:]}")]
         assert imported.tally.read - imported.tally.refused == 2
 
 
 def test_elements_that_are_no_objects_are_refused_one_by_one(archive: Archive) -> None:
     imported = archive.takes_lines(b'[1,null,"x",[],' + numbered(1)[0] + b"]")
 
-    assert [each.path for each in imported.not_taken] == ["$[0]", "$[1]", "$[2]", "$[3]"]
+    assert [each.path for each in imported.rejected] == ["$[0]", "$[1]", "$[2]", "$[3]"]
     assert archive.numbers() == [1]
 
 
@@ -461,9 +461,9 @@ def test_the_form_of_graph_is_told_apart_from_what_is_wrong(
 ) -> None:
     imported = archive.takes_lines(json.dumps(document, indent=indent).encode())
 
-    (refused,) = imported.not_taken
+    (refused,) = imported.rejected
     assert refused.path == path
-    assert refused.reason.startswith("this is Microsoft Graph's form")
+    assert refused.reason.startswith("Microsoft Graph incidents are not supported yet")
 
 
 @pytest.mark.parametrize(
@@ -472,8 +472,8 @@ def test_the_form_of_graph_is_told_apart_from_what_is_wrong(
 def test_what_is_wrong_otherwise_is_no_form_of_graph(archive: Archive, wrong: bytes) -> None:
     imported = archive.takes_lines(*numbered(1), wrong)
 
-    assert imported.not_taken
-    assert all("Graph" not in each.reason for each in imported.not_taken)
+    assert imported.rejected
+    assert all("Graph" not in each.reason for each in imported.rejected)
 
 
 def test_of_two_with_one_number_in_a_file_the_second_is_refused(archive: Archive) -> None:
@@ -481,9 +481,9 @@ def test_of_two_with_one_number_in_a_file_the_second_is_refused(archive: Archive
 
     imported = archive.takes_lines(*numbered(1), first, again, *numbered(3))
 
-    (refused,) = imported.not_taken
+    (refused,) = imported.rejected
     assert (refused.line, refused.path) == (3, "$.incidentId")
-    assert "incident 2 has been in this file already" in refused.reason
+    assert "duplicate incident 2 in this file" in refused.reason
     assert imported.tally == tally(read=4, added=3, refused=1)
     assert json.loads(archive.documents()[1])["incidentName"] == "first"
 
@@ -527,9 +527,9 @@ def test_files_that_cannot_be_read_are_told_and_the_others_imported(archive: Arc
 
     imported = archive.takes(tmp_path / "missing", tmp_path / "good", tmp_path)
 
-    assert [str(each) for each in imported.not_taken] == [
-        f"{tmp_path / 'missing'}: this cannot be read: No such file or directory",
-        f"{tmp_path}: this cannot be read: Is a directory",
+    assert [str(each) for each in imported.rejected] == [
+        f"{tmp_path / 'missing'}: cannot read the file: No such file or directory",
+        f"{tmp_path}: cannot read the file: Is a directory",
     ]
     assert imported.unread_files_count == 2
     assert imported.tally == tally(read=1, added=1)
@@ -540,7 +540,7 @@ def test_strictly_a_file_that_cannot_be_read_keeps_all_out(archive: Archive, tmp
 
     imported = archive.takes(tmp_path / "good", tmp_path / "missing", strict=True)
 
-    assert len(imported.not_taken) == 2
+    assert len(imported.rejected) == 2
     assert imported.tally == tally(read=2, refused=1)
     assert archive.numbers() == []
 
@@ -551,7 +551,7 @@ def test_what_can_be_read_of_damaged_compressed_data_is_imported(archive: Archiv
 
     imported = archive.takes(tmp_path / "cut.gz")
 
-    assert "compressed data is damaged" in imported.not_taken[-1].reason
+    assert "compressed data is damaged" in imported.rejected[-1].reason
     assert imported.tally.added == len(archive.numbers()) > 500
 
 
@@ -564,7 +564,7 @@ def test_strictly_all_files_go_in_together(archive: Archive, tmp_path: Path) -> 
 
     imported = archive.takes(tmp_path / "one", tmp_path / "two", strict=True)
 
-    assert imported == Imported(tally=tally(read=351, added=300, replaced=51), not_taken=[])
+    assert imported == Imported(tally=tally(read=351, added=300, replaced=51), rejected=[])
     assert archive.numbers() == list(range(1, 301))
 
 
@@ -582,7 +582,7 @@ def test_strictly_what_else_cannot_be_taken_is_told_too_up_to_a_limit(archive: A
     few = archive.takes_lines(b"{}", *numbered(*range(1, 301)), b"{}", strict=True)
     many = archive.takes_lines(*[b"{}"] * 1000, *numbered(1), strict=True)
 
-    assert [each.line for each in few.not_taken] == [1, 302]
+    assert [each.line for each in few.rejected] == [1, 302]
     assert few.tally == tally(read=302, refused=2)
-    assert len(many.not_taken) == STRICT_REFUSALS_MAX
+    assert len(many.rejected) == STRICT_REFUSALS_MAX
     assert archive.numbers() == []

@@ -134,7 +134,7 @@ def test_strictly_one_refusal_keeps_all_out() -> None:
     assert [each["line"] for each in said.pop("errors")] == [2]
     assert said == {"read": 2, "added": 0, "replaced": 0, "refused": 1}
     assert ended.err.splitlines()[-1] == (
-        "vigie: 1 of 2 incidents was refused; nothing was imported; correct them, or leave out --strict"
+        "vigie: 1 of 2 incidents was rejected; nothing was imported; correct the files, or leave out --strict"
     )
     assert exported() == []
 
@@ -170,9 +170,9 @@ def test_an_incident_from_the_future_is_told_with_its_number_and_what_it_does() 
 
     assert (ended.code, ended.json["added"]) == (0, 3)
     assert ended.err == (
-        "2 incidents with a lastUpdateTime more than a day ahead of the clock, "
-        "the furthest incident 2 with 2099-02-03T04:05:06Z: every update in the tenant will be later than that; "
-        'docs/operations.md, "Times to come", says how to undo it\n'
+        "warning: 2 incidents with a lastUpdateTime more than a day in the future, "
+        "the latest incident 2 with 2099-02-03T04:05:06Z: every update in the tenant will be later than that; "
+        'docs/operations.md, "Future timestamps", says how to undo it\n'
     )
 
 
@@ -209,9 +209,9 @@ def test_an_empty_input_fails_unless_that_is_allowed(empty: str) -> None:
 
     assert (ended.code, ended.err) == (
         1,
-        "vigie: there was no incident to import; --allow-empty makes that no error\n",
+        "vigie: no incidents to import; use --allow-empty if that is expected\n",
     )
-    assert (allowed.code, allowed.err) == (0, "there was no incident to import\n")
+    assert (allowed.code, allowed.err) == (0, "no incidents to import\n")
     assert ended.json == allowed.json == {"read": 0, "added": 0, "replaced": 0, "refused": 0, "errors": []}
 
 
@@ -231,7 +231,7 @@ def test_a_file_that_cannot_be_read_is_among_the_errors() -> None:
             "source": "missing.json",
             "line": None,
             "path": None,
-            "reason": "this cannot be read: No such file or directory",
+            "reason": "cannot read the file: No such file or directory",
         }
     ]
 
@@ -241,7 +241,7 @@ def test_where_incidents_are_found_inside_something_else_is_said_once() -> None:
 
     ended = run("import", a_file(*wrapped), *CONTOSO)
 
-    assert (ended.code, ended.err) == (0, "incidents.jsonl:1: the incidents are at $.response_list\n")
+    assert (ended.code, ended.err) == (0, "incidents.jsonl:1: found the incidents at $.response_list\n")
     assert count_in_store() == 2
 
 
@@ -252,8 +252,8 @@ def test_the_form_of_graph_is_recognised_and_what_to_do_is_said() -> None:
 
     assert ended.code == 1
     assert ended.err.splitlines()[0] == (
-        "incidents.jsonl:1: $: this is Microsoft Graph's form, which import does not take yet; fetch it from the "
-        "Defender XDR API, GET https://api.security.microsoft.com/api/incidents, and import that"
+        "incidents.jsonl:1: $: Microsoft Graph incidents are not supported yet; fetch them from the "
+        "Defender XDR API, GET https://api.security.microsoft.com/api/incidents, and import those"
     )
 
 
@@ -262,7 +262,7 @@ def test_a_missing_file_is_one_line_and_the_others_go_in() -> None:
 
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        "missing.json: this cannot be read: No such file or directory",
+        "missing.json: cannot read the file: No such file or directory",
         "vigie: 1 file could not be read; the rest was imported",
     ]
     assert count_in_store() == 1
@@ -271,11 +271,11 @@ def test_a_missing_file_is_one_line_and_the_others_go_in() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (CONTOSO, "FILES is missing"),
-        (("x.json",), "--tenant is missing"),
-        (("x.json", "--tenant"), "--tenant needs a value"),
+        (CONTOSO, "missing argument FILES"),
+        (("x.json",), "missing option --tenant"),
+        (("x.json", "--tenant"), "option --tenant requires a value"),
         (("x.json", *CONTOSO, "--stric"), "unknown option: --stric"),
-        (("x.json", "--debg", *CONTOSO), "there is no option --debg; a file of that name is ./--debg"),
+        (("x.json", "--debg", *CONTOSO), "unknown option --debg; for a file of that name, use ./--debg"),
     ],
 )
 def test_an_import_needs_files_and_a_tenant(arguments: tuple[str, ...], reason: str) -> None:
@@ -441,7 +441,7 @@ def test_ctrl_c_ends_an_import_that_waits_for_input(arguments: tuple[str, ...]) 
     assert left == LINES[: len(left)]
     assert bool(left) == (not arguments)
     assert err == [
-        f"broken off; {len(left)} incidents are in the store, and importing again does the rest",
+        f"interrupted; {len(left)} incidents were imported; run the same import again to resume",
         "vigie: stopped",
     ]
 
@@ -679,12 +679,15 @@ def test_what_is_generated_can_be_imported() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--incidents", "-1", "--seed", "1"), "--incidents is 0 or more; it was -1"),
-        (("--incidents", "1", "--seed", "1", "--alerts", "-1"), "--alerts is 0 to 100000; it was -1"),
-        (("--incidents", "1", "--seed", "1", "--alerts", "100001"), "--alerts is 0 to 100000; it was 100001"),
-        (("--incidents", "many", "--seed", "1"), "is not a whole number"),
+        (("--incidents", "-1", "--seed", "1"), "--incidents must be 0 or more; it was -1"),
+        (("--incidents", "1", "--seed", "1", "--alerts", "-1"), "--alerts must be 0 to 100000; it was -1"),
+        (
+            ("--incidents", "1", "--seed", "1", "--alerts", "100001"),
+            "--alerts must be 0 to 100000; it was 100001",
+        ),
+        (("--incidents", "many", "--seed", "1"), "expected integer, got"),
         (("--incidents", "1", "--seed", "1", "--tenant-id", "contoso"), "'contoso' is not a GUID such as"),
-        (("--seed", "1"), "--incidents is missing"),
+        (("--seed", "1"), "missing option --incidents"),
     ],
 )
 def test_numbers_that_make_no_sense_are_wrong_usage(arguments: tuple[str, ...], reason: str) -> None:

@@ -122,9 +122,9 @@ def test_a_chosen_secret_that_contradicts_the_rest_is_wrong_usage(more: tuple[st
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "secret: there must be one line"),
-        (b"\n", "secret: there must be one line"),
-        (f"{SECRET}\n{SECRET}\n".encode(), "secret: there must be one line"),
+        (b"", "secret: expected exactly one line"),
+        (b"\n", "secret: expected exactly one line"),
+        (f"{SECRET}\n{SECRET}\n".encode(), "secret: expected exactly one line"),
         (b"\xff" * 40, "secret: the client secret is not UTF-8"),
         (b"too short", "has 9 characters, and needs 32 to 512"),
         (b"x7" * 400, "has 800 characters, and needs 32 to 512"),

@@ -153,7 +153,7 @@ def test_init_writes_the_url_and_never_a_password(url: str, secret: Path) -> Non
     made = done("init", "--database", url)
 
     assert made["store"] == url
-    assert made["signing_keys"] == "in the store"
+    assert made["signing_keys"] == "in the database"
     assert f"url = {json.dumps(url)}" in Path("vigie.toml").read_text(encoding="utf-8")
     ended = run("init", "elsewhere", "--database", url.replace("postgres@", "postgres:hunter2@"))
     assert "a password must not be on the command line" in ended.err
