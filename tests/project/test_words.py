@@ -50,6 +50,8 @@ HEADLESS = re.compile(
 )
 
 MODULE = re.compile(r"\bvigie((?:\.(?:" + "|".join(PACKAGES) + r"))(?:\.[a-z_]+)*)\b")
+MODULE_FILE = re.compile(r"(?<![\w./-])(?:[a-z_]+/)+[a-z_]+\.(?:py|sql|lua)\b")
+COMMENT = re.compile(r'#.*|--.*|"""(?:.|\n)*?"""')
 PATH = re.compile(r"\b(?:src|tests|bench|building|deploy|docs)/[\w./-]*\w")
 DOCUMENT = re.compile(r"""(?<!["'\w./-])[\w./-]+\.md\b""")
 NAME = re.compile(r"`((?:[A-Z][a-z]+){2,}|[a-z]+(?:_[a-z]+)+)(?:\(\))?`")
@@ -168,6 +170,18 @@ def test_every_document_that_code_names_exists() -> None:
     }
 
     assert {each for each in named if not any((base / each[1]).exists() for base in (ROOT, DOCS))} == set()
+
+
+def test_every_module_that_a_comment_names_exists() -> None:
+    named = {
+        (name_of(path), module)
+        for path in TEXTS_OF_PROGRAM
+        for comment in COMMENT.findall(text_of(path))
+        for module in MODULE_FILE.findall(comment)
+    }
+
+    assert named
+    assert {each for each in named if not any((base / each[1]).exists() for base in (ROOT, PROGRAM))} == set()
 
 
 def test_every_path_that_a_document_names_exists() -> None:

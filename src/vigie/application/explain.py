@@ -1,6 +1,6 @@
 """Explanations of what a caller sees: why an incident is visible or not, and what is removed from it.
 
-It asks the rules themselves who may read and which devices are hidden, and counts what `core.trimming` leaves
+It asks the rules themselves who may read and which devices are hidden, and counts what `core/redaction.py` leaves
 out; a test holds the two together.
 """
 

@@ -47,7 +47,7 @@ class IncidentService:
     ) -> bytes:
         """What the exposure may know of an incident, as JSON without `@odata.context`.
 
-        It is as of now, or from a standby that has come as far as `min_position`. Raises IncidentNotFound for
+        It is as of now, or from a replica that has come as far as `min_position`. Raises IncidentNotFound for
         one that is missing, hidden or past its retention, all alike.
         """
         document = await self._incidents.find_incident(
@@ -86,7 +86,7 @@ class IncidentService:
     ) -> AbstractAsyncContextManager[Page]:
         """A page of what the exposure may know; hidden incidents neither fill it nor count.
 
-        It is as of now, or from a standby that has come as far as `min_position`.
+        It is as of now, or from a replica that has come as far as `min_position`.
         """
         return self._incidents.page(
             tenant_id, exposure, request, retained_since=self.retained_since(now), min_position=min_position

@@ -1,4 +1,4 @@
-"""An authority of one's own and the server certificates it signs. No I/O, no clock."""
+"""Issuing: a private certificate authority made, and server certificates signed by it. No I/O, no clock."""
 
 import secrets
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """At most `calls` in any stretch of `seconds`; a call leaves it exactly that long after it came."""
+    """At most `calls` in any window of `seconds`; a call leaves it exactly that long after it came."""
 
     calls: int
     seconds: int

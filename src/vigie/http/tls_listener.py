@@ -27,7 +27,7 @@ class TlsListenerLimits:
 
 
 class Spoken(Protocol):
-    """What is spoken behind the door."""
+    """The protocol of a connection once its handshake is done."""
 
     refuses: Reason | None
     """Why a connection that has yet to be made is refused, with an answer and before anything of it is read."""

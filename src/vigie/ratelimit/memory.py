@@ -1,4 +1,4 @@
-"""The meter of one process: an exact log of admitted calls for each caller, in memory."""
+"""The rate limiter of one process: an exact log of admitted calls for each caller, in memory."""
 
 from array import array
 from bisect import bisect_right

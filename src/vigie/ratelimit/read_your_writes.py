@@ -10,7 +10,7 @@ of its own that was answered. That stands on five things.
   was admitted, and a change that ends later puts a later one.
 - When the connection is new, nothing is believed for `age_seconds`: another Valkey may have taken the place of the
   one before, and not have heard the last that was put there.
-- Standbys serve nothing that is older than `age_seconds`, on any server: what was changed before that, they have.
+- Replicas serve nothing that is older than `age_seconds`, on any server: what was changed before that, they have.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _AGAIN_AFTER_SECONDS = 0.25
 
 
 class ReadYourWrites:
-    """Counts calls as the meter does, and keeps what callers have changed last while it does."""
+    """Counts calls as the rate limiter does, and keeps what callers have changed last while it does."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class ReadYourWrites:
         return not isinstance(said, ConnectionLost)
 
     def _learn(self, caller: CallerKey) -> None:
-        """Find out beside the answer how far the database is now: the caller's next read may go to a standby."""
+        """Find out beside the answer how far the database is now: the caller's next read may go to a replica."""
         if caller not in self._learning:
             self._learning[caller] = task = asyncio.create_task(self._put_present_position(caller))
             task.add_done_callback(lambda _: self._learning.pop(caller))

@@ -1,5 +1,5 @@
 -- Admits and counts one call of a caller, or says which window it does not fit; then it is not counted.
--- The same arithmetic as overdraft() in core/quotas.py, on the server's clock.
+-- The same arithmetic as quota_excess() in core/quotas.py, on the server's clock.
 --
 -- KEYS[1]  the caller's log: a list of the moments of its admitted calls, in microseconds, oldest first
 -- KEYS[2]  where positions are kept: what is known of the caller's changes, as read_your_writes.lua says

@@ -1,4 +1,4 @@
-"""The meter of many processes: every caller's log lies in one Valkey or Redis, and is counted there."""
+"""The rate limiter of many processes: every caller's log lies in one Valkey or Redis, and is counted there."""
 
 import asyncio
 import contextlib
@@ -83,7 +83,7 @@ class ValkeyRateLimiter:
     ) -> QuotaExcess | Awaitable[QuotaExcess | None] | None:
         """Admit and count a call, or say why it does not fit; then it is not counted.
 
-        `now` is only for the meter that counts when the store is gone. Raises QuotaStoreUnavailable.
+        `now` is only for the rate limiter that counts when the store is gone. Raises QuotaStoreUnavailable.
         """
         if not self.is_up:
             return self.spend_without_store(quota, caller, now)

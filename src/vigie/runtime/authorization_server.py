@@ -1,4 +1,4 @@
-"""The embedded authority, put together: who may have which token, and how people sign in."""
+"""The embedded authorization server, put together: who may have which token, and how people sign in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

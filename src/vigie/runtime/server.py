@@ -175,7 +175,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn knows the door only as something to be closed at the end.
+        # uvicorn knows the TLS listener only as something to be closed at the end.
         await super().startup([] if self._door else sockets)
         if self._door and sockets:
             self._door.open(sockets[0], self._new_protocol, self.config.backlog)
