@@ -40,6 +40,7 @@ from vigie.config.settings import (
     UpdateSettings,
 )
 from vigie.core.access import CallerKind
+from vigie.core.api_resource import ApiResource
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Password
@@ -50,7 +51,9 @@ from vigie.identity.sign_in.passwords import hash_password
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, TokenRequest, issue_token, issuer_of
 from vigie.identity.tokens.issuance import application_token_request
 from vigie.observability.log_writer import LogWriter, written_log
+from vigie.runtime.apis import APIS, ProfileBuilder
 from vigie.runtime.installation import Installation, opened
+from vigie.runtime.resources import RESOURCES
 from vigie.runtime.server import bound, serving
 from vigie.storage.signing_key_repository import SigningKeyRepository
 
@@ -160,11 +163,15 @@ class RunningHouse:
         *,
         clock: Clock | None = None,
         answer_age_seconds_max: float = 0,
+        apis: Iterable[ProfileBuilder] = APIS,
+        resources: tuple[ApiResource, ...] = RESOURCES,
         **sections: Any,
     ) -> None:
         """`answer_age_seconds_max` of 0: tests read at once what they have just caused."""
         self.clock = clock
         self._answer_age_seconds_max = answer_age_seconds_max
+        self._apis = apis
+        self._resources = resources
         self.folder = folder
         self.settings = settings_in(folder, **sections)
         self._thread = threading.Thread(target=self._live, name="house", daemon=True)
@@ -252,7 +259,9 @@ class RunningHouse:
             try:
                 listeners = stack.enter_context(bound(self.settings))
                 writer = stack.enter_context(_written_to_stderr())
-                self.installation = await stack.enter_async_context(opened(self.settings, create=True))
+                self.installation = await stack.enter_async_context(
+                    opened(self.settings, create=True, resources=self._resources)
+                )
                 if self.settings.identity.issues_tokens:
                     await self._keep_keys(a_key_ring())
                 with _clocks_of_the_server(self.clock):
@@ -261,6 +270,7 @@ class RunningHouse:
                         listeners,
                         writer,
                         answer_age_seconds_max=self._answer_age_seconds_max,
+                        apis=self._apis,
                     )
                     self.url = (await stack.enter_async_context(server)).url
             # Whatever it is, the test that waits for the house wants to hear of it.
