@@ -15,6 +15,8 @@ from vigie.api.defender.error_responses import ERROR_RESPONSES, INTERNAL_ERROR, 
 from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
+from vigie.core.instants import TICKS_PER_SECOND
+from vigie.core.quotas import Quota, QuotaExcess, Window
 from vigie.http.protocol import Reason
 from vigie.ui.sign_in.error_pages import PAGE_ERROR_STATUSES
 
@@ -93,7 +95,9 @@ def test_every_reason_for_closing_a_connection_is_documented() -> None:
 
 
 def test_a_spent_quota_and_a_store_that_is_away_say_when_to_come_back() -> None:
-    quota = QuotaExceeded("spent", quota_name="get", retry_after_seconds=17)
+    window = Window(calls=100, seconds=60)
+    excess = QuotaExcess(window=window, wait_ticks=17 * TICKS_PER_SECOND)
+    quota = QuotaExceeded(Quota(name="get", windows=(window,)), excess)
     store = StoreUnavailable("locked", retry_after_seconds=3)
 
     assert ERROR_RESPONSES[QuotaExceeded].headers(quota, "http://a.example") == (("retry-after", "17"),)

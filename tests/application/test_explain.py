@@ -299,8 +299,8 @@ def test_an_application_without_a_permission_is_told_which() -> None:
     assert not told.sees
     assert told.reasons == (
         "The application may not read incidents; it needs Incident.Read.All or Incident.ReadWrite.All.",
-        "Every read is answered 403, whatever the incident: Missing application roles. API required roles: "
-        "Incident.Read.All,Incident.ReadWrite.All, application roles: Mail.Read.",
+        "Every read is answered 403, whatever the incident: The token grants none of these permissions: "
+        "Incident.Read.All, Incident.ReadWrite.All.",
     )
 
 

@@ -96,7 +96,7 @@ class Gate:
             return caller, self._access.read(caller), None
         spent = await self._positions.spend_on_read(quota, caller.account, self._steady_clock())
         if isinstance(spent, QuotaExcess):
-            raise _quota_exceeded(quota, spent)
+            raise QuotaExceeded(quota, spent)
         return caller, self._access.read(caller), spent
 
     @asynccontextmanager
@@ -110,7 +110,7 @@ class Gate:
         account, change = caller.account, exchange.request_id
         refused = await self._positions.spend_on_change(quota, account, self._steady_clock(), change)
         if refused is not None:
-            raise _quota_exceeded(quota, refused)
+            raise QuotaExceeded(quota, refused)
         try:
             yield caller, self._access.write(caller)
         # It may have been made, or may yet be.
@@ -134,7 +134,7 @@ class Gate:
         if refused is not None and not isinstance(refused, QuotaExcess):
             refused = await refused
         if refused is not None:
-            raise _quota_exceeded(quota, refused)
+            raise QuotaExceeded(quota, refused)
 
     def cached_admission(self, scope: Scope, now: Instant) -> CachedAdmission | None:
         """The admission to a read of the sender of a request, for later ones; nothing is counted.
@@ -180,17 +180,6 @@ def _wrong_audience(claims: SignedClaims) -> WrongAudience:
         issuer=claims.issuer,
         valid_from=claims.valid_from,
         valid_until=claims.valid_until,
-    )
-
-
-def _quota_exceeded(quota: Quota, refused: QuotaExcess) -> QuotaExceeded:
-    """Clients read the wait out of the message. docs/divergences.md, "Retry-After"."""
-    window, seconds = refused.window, refused.retry_after_seconds
-    return QuotaExceeded(
-        f"API calls quota exceeded! maximum allowed {window.calls} per {window.printed_length}. "
-        f"You can send requests again in {seconds} seconds.",
-        quota_name=quota.name,
-        retry_after_seconds=seconds,
     )
 
 

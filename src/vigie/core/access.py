@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from vigie.core.errors import PermissionMissing
+from vigie.core.errors import PermissionMissing, TokenPermissionMissing
 
 DeviceGroupLabel = int | str
-"""How a device names its group: by `rbacGroupId` when that is not zero, else by `rbacGroupName`."""
+"""The group of a device: its number where it has one, else its name."""
 
 UNGROUPED_DEVICES = "Ungrouped devices"
 
@@ -175,17 +175,12 @@ def require_write(caller: Caller) -> Exposure:
 
 def _require(caller: Caller, required: tuple[str, ...]) -> Exposure:
     if not any(permission in required for permission in caller.granted):
-        raise PermissionMissing(_missing(caller, required), detail="the token grants no such permission")
+        raise TokenPermissionMissing(
+            required=required, granted=caller.granted, is_application=caller.kind is CallerKind.APPLICATION
+        )
     if caller.exposure is None:
         raise PermissionMissing(
             "The user has no role that allows viewing security data.",
             detail="no assignment of the user carries view-data",
         )
     return caller.exposure
-
-
-def _missing(caller: Caller, required: tuple[str, ...]) -> str:
-    names = ",".join(required), ",".join(caller.granted)
-    if caller.kind is CallerKind.APPLICATION:
-        return "Missing application roles. API required roles: {}, application roles: {}.".format(*names)
-    return "Missing scope permissions. API required scopes: {}, token scopes: {}.".format(*names)

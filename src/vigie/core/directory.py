@@ -95,7 +95,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceGroup:
-    """A device group. `number` is its `rbacGroupId`; None for one known by name only."""
+    """A device group. `number` is what documents number it by; None for one known by name only."""
 
     name: str
     number: int | None

@@ -7,10 +7,12 @@ API's table of error responses.
 
 import re
 
-from vigie.core.instants import Instant, format_instant
+from vigie.core.instants import Instant
+from vigie.core.quotas import Quota, QuotaExcess
 
-_INVALID_TOKEN = "Invalid Authorization payload."  # noqa: S105  a sentence
-_CLAIM_LENGTH_MAX = 200
+CLAIM_LENGTH_MAX = 200
+"""How much of a claim is shown, to the caller or in the log."""
+
 _FIRST, _LAST = "\ue000", "\ue001"
 _USER_TEXT = re.compile(f"{_FIRST}[^{_LAST}]*{_LAST}")
 _MARKS = str.maketrans("", "", _FIRST + _LAST)
@@ -44,11 +46,11 @@ class InvalidToken(Refusal):
     """No token, or one that proves nothing. Why it proves nothing is for the log alone."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(_INVALID_TOKEN, detail=detail)
+        super().__init__("The token is missing or not valid.", detail=detail)
 
 
 class WrongAudience(Refusal):
-    """A token that is good, but for another API. The message says what stands in it, and nothing else."""
+    """A token that is good, but for another API. An API may tell the caller what stands in it, and nothing else."""
 
     def __init__(
         self,
@@ -59,25 +61,42 @@ class WrongAudience(Refusal):
         valid_from: Instant | None,
         valid_until: Instant,
     ) -> None:
-        since = "" if valid_from is None else f"from {format_instant(valid_from)} "
-        super().__init__(
-            f"{_INVALID_TOKEN} AppId: {application[:_CLAIM_LENGTH_MAX]}, Audience: {audience[:_CLAIM_LENGTH_MAX]}, "
-            f"Issuer: {issuer[:_CLAIM_LENGTH_MAX]}, Validity: valid {since}to {format_instant(valid_until)}",
-            detail=f"audience {audience[:_CLAIM_LENGTH_MAX]!r}",
-        )
+        super().__init__("The token is for another API.", detail=f"audience {audience[:CLAIM_LENGTH_MAX]!r}")
+        self.application = application
+        self.audience = audience
+        self.issuer = issuer
+        self.valid_from = valid_from
+        self.valid_until = valid_until
 
 
 class PermissionMissing(Refusal):
     """A caller whose token, or whose role, does not allow the call."""
 
 
+class TokenPermissionMissing(PermissionMissing):
+    """A caller whose token grants none of the `required` permissions, but only those `granted`."""
+
+    def __init__(self, *, required: tuple[str, ...], granted: tuple[str, ...], is_application: bool) -> None:
+        super().__init__(
+            f"The token grants none of these permissions: {', '.join(required)}.",
+            detail="the token grants no such permission",
+        )
+        self.required = required
+        self.granted = granted
+        self.is_application = is_application
+
+
 class QuotaExceeded(Refusal):
     """A caller who has spent a quota; `retry_after_seconds` is enough, and at most one second too long."""
 
-    def __init__(self, message: str, *, quota_name: str, retry_after_seconds: int) -> None:
-        super().__init__(message, detail=f"quota {quota_name}, retry after {retry_after_seconds} s")
-        self.quota_name = quota_name
-        self.retry_after_seconds = retry_after_seconds
+    def __init__(self, quota: Quota, excess: QuotaExcess) -> None:
+        self.quota_name = quota.name
+        self.window = excess.window
+        self.retry_after_seconds = excess.retry_after_seconds
+        super().__init__(
+            f"The quota {quota.name} is spent.",
+            detail=f"quota {quota.name}, retry after {self.retry_after_seconds} s",
+        )
 
 
 class BadRequest(Refusal):
@@ -159,7 +178,5 @@ class QueryTooSlow(Refusal):
     """A question that the database cannot answer within the stated time."""
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
-        super().__init__(
-            "The query takes too long. Ask for less, for example by a range of lastUpdateTime.", detail=detail
-        )
+        super().__init__("The query takes too long. Ask for less.", detail=detail)
         self.retry_after_seconds = retry_after_seconds

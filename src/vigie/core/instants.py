@@ -20,7 +20,7 @@ _SHAPE = re.compile(
 
 
 def parse_instant(text: str) -> Instant:
-    """Read a time as the API writes it: `Z` or an offset, 0 to 7 decimals of a second.
+    """Read a time as documents write it: `Z` or an offset, 0 to 7 decimals of a second.
 
     Raises ValueError, with a sentence that says what is wrong, for anything else, leap seconds included.
     """
@@ -41,7 +41,7 @@ def parse_instant(text: str) -> Instant:
 
 
 def format_instant(instant: Instant) -> str:
-    """Write a time as the API does: UTC, up to seven decimals, trailing zeros and an empty fraction left out.
+    """Write a time as documents do: UTC, up to seven decimals, trailing zeros and an empty fraction left out.
 
     Source: docs/api/incident-document.md, "Times".
     """

@@ -18,11 +18,6 @@ class Window:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ticks", self.seconds * TICKS_PER_SECOND)
 
-    @property
-    def printed_length(self) -> str:
-        """The length as the API prints it: hh:mm:ss."""
-        return f"{self.seconds // 3600:02}:{self.seconds // 60 % 60:02}:{self.seconds % 60:02}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
@@ -60,7 +55,7 @@ class QuotaExcess:
 
 
 def minute_and_hour(name: str, *, per_minute: int, per_hour: int) -> Quota:
-    """The two windows of every quota of this API."""
+    """A quota of two windows, a minute and an hour."""
     return Quota(
         name=name, windows=(Window(calls=per_minute, seconds=60), Window(calls=per_hour, seconds=3600))
     )

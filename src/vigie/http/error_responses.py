@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from vigie.core.errors import Refusal
 from vigie.http.exchange import Exchange
@@ -11,13 +13,15 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorResponse:
-    """How a refusal is answered: the status, the word for machines, the headers that go with it.
+    """How a refusal is answered: the status, the word for machines, the sentence, the headers that go with it.
 
-    The headers may name the authorization server by its origin; empty: there is none here.
+    `message` makes the API's own sentence of a refusal, where that is another than the refusal's. The headers may
+    name the authorization server by its origin; empty: there is none here.
     """
 
     status: int
     code: str
+    message: Callable[[Any], str] = attrgetter("message")
     headers: Callable[[Refusal, str], Headers] = lambda _refusal, _origin: ()
 
 
@@ -64,7 +68,8 @@ class ErrorRenderer:
     async def answer(self, exchange: Exchange, refusal: Refusal) -> None:
         """Send the error response to a refusal."""
         more = [(name.encode(), value.encode()) for name, value in self.headers_of(refusal, exchange)]
-        await self._send(exchange, self.response_to(refusal), refusal.message, more)
+        response = self.response_to(refusal)
+        await self._send(exchange, response, response.message(refusal), more)
 
     async def answer_internal_error(self, exchange: Exchange) -> None:
         """Send the error response to whatever is no refusal."""

@@ -51,7 +51,7 @@ def _time(name: str, operator: Operator, literal: Literal) -> Value:
 
 
 def _whole_time(text: str) -> str:
-    """A time in the form the API writes: a date alone is midnight UTC, and the eighth decimal is cut.
+    """A time as `parse_instant` reads it: a date alone is midnight UTC, and the eighth decimal is cut.
 
     What is no time is left as it is.
     """

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from vigie.api.defender import error_messages
 from vigie.core.errors import (
     BadRequest,
     BodyTooLarge,
@@ -25,6 +26,7 @@ from vigie.core.errors import (
     Refusal,
     RouteNotFound,
     StoreUnavailable,
+    TokenPermissionMissing,
     WrongAudience,
 )
 from vigie.http.error_responses import ErrorRenderer, ErrorResponse, allow, bearer_challenge, retry_after
@@ -38,20 +40,31 @@ ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
     InvalidInput: ErrorResponse(status=400, code="InvalidInput"),
     InvalidQuery: ErrorResponse(status=400, code="ODataError"),
     InvalidBody: ErrorResponse(status=400, code="InvalidRequestBody"),
-    InvalidToken: ErrorResponse(status=401, code="Unauthorized", headers=bearer_challenge),
-    WrongAudience: ErrorResponse(status=401, code="Unauthorized", headers=bearer_challenge),
+    InvalidToken: ErrorResponse(
+        status=401, code="Unauthorized", message=error_messages.invalid_token, headers=bearer_challenge
+    ),
+    WrongAudience: ErrorResponse(
+        status=401, code="Unauthorized", message=error_messages.wrong_audience, headers=bearer_challenge
+    ),
     PermissionMissing: ErrorResponse(status=403, code="Forbidden"),
+    TokenPermissionMissing: ErrorResponse(
+        status=403, code="Forbidden", message=error_messages.permission_missing
+    ),
     DisallowedOperation: ErrorResponse(status=403, code="DisallowedOperation"),
     IncidentNotFound: ErrorResponse(status=404, code="ResourceNotFound"),
     RouteNotFound: ErrorResponse(status=404, code="NotFound"),
     MethodNotAllowed: ErrorResponse(status=405, code="MethodNotAllowed", headers=allow),
     BodyTooLarge: ErrorResponse(status=413, code="BadRequest"),
     # The code of a spent quota is this text, not a word.
-    QuotaExceeded: ErrorResponse(status=429, code="429", headers=retry_after),
+    QuotaExceeded: ErrorResponse(
+        status=429, code="429", message=error_messages.quota_exceeded, headers=retry_after
+    ),
     QuotaStoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
     StoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
     IssuerUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
-    QueryTooSlow: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
+    QueryTooSlow: ErrorResponse(
+        status=503, code="ServiceUnavailable", message=error_messages.query_too_slow, headers=retry_after
+    ),
 }
 
 INTERNAL_ERROR = ErrorResponse(status=500, code="InternalServerError")
