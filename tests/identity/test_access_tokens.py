@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from tests.support.house import INCIDENTS_API, a_key_ring, to_base64
+from tests.support.house import INCIDENTS_API, a_key_ring, a_strange_key, to_base64
 from vigie.core.access import CallerKind
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import TICKS_PER_SECOND, Instant
-from vigie.identity.keys.key_ring import KeyRing, new_key, rotated
+from vigie.identity.keys.key_ring import KeyRing, rotated
 from vigie.identity.tokens.access_tokens import (
     USER_CLIENT_ID,
     ClientAuthMethod,
@@ -251,7 +251,7 @@ def test_a_token_of_the_old_key_is_accepted_as_long_as_it_lives() -> None:
 
 
 def test_a_token_of_another_installations_key_is_refused_even_under_the_id_of_ours() -> None:
-    stranger = replace(new_key(), kid=a_key_ring().current.kid)
+    stranger = replace(a_strange_key(), kid=a_key_ring().current.kid)
     token = issue_token(a_request(), stranger, now_seconds=NOW_SECONDS, lifetime_seconds=3599)
 
     with pytest.raises(InvalidToken, match="not valid"):
@@ -269,7 +269,7 @@ def test_a_token_with_any_character_changed_is_refused(data: st.DataObject) -> N
 
 @given(st.data())
 def test_a_signature_is_good_where_a_library_for_it_finds_it_so(data: st.DataObject) -> None:
-    key = data.draw(st.sampled_from([a_key_ring().current, new_key()]))
+    key = data.draw(st.sampled_from([a_key_ring().current, a_strange_key()]))
     token = issue_token(a_request(), key, now_seconds=NOW_SECONDS, lifetime_seconds=3599)
     cut = data.draw(st.integers(0, len(token)))
     changed = token[:cut] + data.draw(st.sampled_from(["", "=", "A", ".", "é", "-_", token[cut:]]))

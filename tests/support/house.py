@@ -24,6 +24,7 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from joserfc.jwk import RSAKey
 
 from tests.support.builders import Document, an_audit_context, to_json
 from tests.support.stores import database_in, keys_in
@@ -131,6 +132,32 @@ class Answer:
 def a_key_ring() -> KeyRing:
     """The keys of every house of this process: making one takes longer than most tests."""
     return KeyRing(current=new_key())
+
+
+@cache
+def a_strange_key() -> SigningKey:
+    """A key that no house has."""
+    return new_key()
+
+
+@contextmanager
+def private_keys_checked_once() -> Iterator[None]:
+    """Read the same private key once in a process: whether its numbers are primes takes 40 ms to see.
+
+    Every start of a house reads its keys twice, and many commands do.
+    """
+    read = RSAKey.import_key
+
+    @cache
+    def read_private(text: str) -> RSAKey:
+        return read(json.loads(text))
+
+    def read_any(value: Any, *more: Any, **named: Any) -> RSAKey:
+        is_private = isinstance(value, dict) and "d" in value and not more and not named
+        return read_private(json.dumps(value)) if is_private else read(value, *more, **named)
+
+    with patch.object(RSAKey, "import_key", read_any):
+        yield
 
 
 def settings_in(folder: Path, **sections: Any) -> Settings:

@@ -131,7 +131,7 @@ def test_a_chosen_secret_that_contradicts_the_rest_is_wrong_usage(more: tuple[st
         (f"{SECRET[:20]} {SECRET[20:]}".encode(), "printable ASCII"),
         (f"{SECRET}\tx".encode(), "printable ASCII"),
         (f"{SECRET}é".encode(), "printable ASCII"),
-        (READER.secret.encode(), "everybody knows"),
+        (READER.secret.encode(), "publicly known"),
         (b"a" * 40, "repeats itself"),
         (b"passwordpasswordpasswordpassword", "repeats itself"),
         (b"0123456789abcdef" * 3, "repeats itself"),
@@ -170,7 +170,7 @@ def test_on_a_terminal_a_secret_is_asked_for_and_not_shown() -> None:
         while "Client secret: " not in shown:
             shown += os.read(ours, 4096).decode()
         os.write(ours, f"{SECRET}\n".encode())
-        while "is in use" not in shown:
+        while "is now valid" not in shown:
             shown += os.read(ours, 4096).decode()
         process.wait(timeout=30)
     os.close(ours)
