@@ -305,6 +305,25 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
     assert missing == []
 
 
+FILES_MAX = {"route": 4, "API": 8, "setting": 4, "error response": 3, "command": 3}
+"""How many files each addition may touch beside its own modules."""
+
+
+@pytest.mark.parametrize("addition", FILES_MAX)
+def test_the_files_that_an_addition_touches_exist_and_are_few(addition: str) -> None:
+    (text,) = re.findall(
+        rf"^### To add an? {addition}$(.*?)(?=^#|\Z)",
+        text_of(DOCS / "architecture.md"),
+        re.MULTILINE | re.DOTALL,
+    )
+    places = re.findall(r"^\d+\. (.*)$", text, re.MULTILINE)
+    named = [path for place in places for path in re.findall(r"`([\w./]+/[\w./]+)`", place)]
+
+    assert 1 < len(places) <= FILES_MAX[addition]
+    assert all(re.search(r"`(?:src|docs|tests)/", place) for place in places)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 @every_document
 def test_every_setting_that_is_named_exists(document: Path) -> None:
     known = {(setting.section, setting.key) for setting in every_setting()}

@@ -18,7 +18,10 @@ from vigie.ui.languages import LANGUAGES, SOURCE_LANGUAGE
 from vigie.ui.rendering import environment
 
 PACKAGE = "src/vigie/"
-DOCUMENTS = {f"vigie/api/{folder}openapi.json" for folder in ("", "defender/", "oauth/", "operations/")}
+DOCUMENTS = {
+    file.with_suffix(".json").relative_to(ROOT / "src").as_posix()
+    for file in (ROOT / PACKAGE).rglob("openapi.yaml")
+}
 CATALOGUES = {
     f"vigie/ui/locales/{each}/LC_MESSAGES/vigie.mo" for each in LANGUAGES if each != SOURCE_LANGUAGE
 }

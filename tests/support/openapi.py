@@ -5,12 +5,10 @@ from typing import Any
 
 import yaml
 
-from vigie.api.defender import handlers as defender
+from tests.support.routes import APIS
 from vigie.api.description import ApiDescription
-from vigie.api.oauth import endpoints as oauth
-from vigie.api.operations import handlers as operations
 
-DESCRIPTION = ApiDescription((defender.OPENAPI, oauth.OPENAPI, operations.OPENAPI))
+DESCRIPTION = ApiDescription(api.OPENAPI for api in APIS if hasattr(api, "OPENAPI"))
 
 
 @cache
