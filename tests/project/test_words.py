@@ -56,6 +56,8 @@ PATH = re.compile(r"\b(?:src|tests|bench|building|deploy|docs)/[\w./-]*\w")
 DOCUMENT = re.compile(r"""(?<!["'\w./-])[\w./-]+\.md\b""")
 NAME = re.compile(r"`((?:[A-Z][a-z]+){2,}|[a-z]+(?:_[a-z]+)+)(?:\(\))?`")
 
+NAME_IN_MODULE = re.compile(r"`(\w+)`[^.;|`]{1,12}`((?:\w+/)+\w+\.py)`")
+
 MADE_BY_A_RUN = {"bench/results.jsonl", "bench/final.jsonl"}
 NO_PATHS = {"deploy/vigie": "a deployment of Kubernetes, as kubectl names it"}
 
@@ -119,6 +121,12 @@ def is_module(dotted: str) -> bool:
         return True
     file = holder / "__init__.py" if holder.is_dir() else holder.with_suffix(".py")
     return file.exists() and re.search(rf"\b{last}\b", text_of(file)) is not None
+
+
+def is_in_module(name: str, module: str) -> bool:
+    """Whether a module of the program, or of its tests, has the word."""
+    files = [base / module for base in (PROGRAM, ROOT) if (base / module).exists()]
+    return any(re.search(rf"\b{name}\b", text_of(file)) for file in files)
 
 
 # Private words
@@ -201,6 +209,18 @@ def test_every_module_that_a_document_names_exists() -> None:
     }
 
     assert {each for each in named if not is_module(each[1])} == set()
+
+
+def test_every_name_that_a_document_puts_into_a_module_is_there() -> None:
+    named = {
+        (name_of(document), name, module)
+        for document in DOCUMENTS
+        if document.parent.name != "decisions"
+        for name, module in NAME_IN_MODULE.findall(text_of(document))
+    }
+
+    assert named
+    assert {each for each in named if not is_in_module(each[1], each[2])} == set()
 
 
 def test_every_name_of_code_that_a_document_names_exists() -> None:
