@@ -3,14 +3,13 @@
 import re
 import secrets
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from vigie.core.instants import format_instant
 from vigie.http.error_responses import Headers
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.forwarded import is_protected
 from vigie.ui.content_security_policy import SELF, form_policy
-from vigie.ui.languages import language_for
 from vigie.ui.rendering import Html, PageContext
 
 FIELDS_MAX = 100
@@ -52,11 +51,9 @@ class BrowserRequest:
     what is sent: nothing is asked for then, and no cookie is set.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, context: PageContext) -> None:
         self.exchange = exchange
-        self.context = PageContext(
-            language=language_for(exchange.header(b"accept-language")), host=urlsplit(exchange.origin).netloc
-        )
+        self.context = context
         self._is_secure = exchange.origin.startswith("https://")
         self.is_insecure = not is_protected(exchange.scope, exchange.origin)
         self._cookies = _cookies(exchange)

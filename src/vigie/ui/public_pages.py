@@ -1,7 +1,6 @@
 """The public pages: the landing page at `/`, also as JSON, the reference page, and the style sheet of all pages."""
 
 import re
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -10,8 +9,8 @@ from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange, public_answer
 from vigie.http.profile import Route
 from vigie.ui.content_security_policy import reference_policy
-from vigie.ui.languages import SOURCE_LANGUAGE, language_for
-from vigie.ui.rendering import Html, PageContext, render
+from vigie.ui.languages import SOURCE_LANGUAGE
+from vigie.ui.rendering import Html, PageContext, page_context, render
 from vigie.ui.style_sheet import STYLE_PATH, style_sheet
 
 _WEIGHTED = re.compile(r"\s*([a-z]+/[a-z+.-]+)\s*(?:;[^,]*?q\s*=\s*([01](?:\.[0-9]{0,3})?))?", re.IGNORECASE)
@@ -31,17 +30,14 @@ class PublicPages:
         """Where everything is: a page for browsers, JSON for everybody else."""
         if not wants_page(exchange.header(b"accept")):
             return await public_answer(exchange, _JSON.encode(), landing_document(exchange.origin), _VARY)
-        language = language_for(exchange.header(b"accept-language"))
-        page = landing_page(
-            PageContext(language=language, host=urlsplit(exchange.origin).netloc), exchange.origin
-        )
-        return await public_answer(
-            exchange, _HTML, page.encode(), _VARY, (b"content-language", language.encode())
-        )
+        context = await page_context(exchange)
+        page = landing_page(context, exchange.origin).encode()
+        language = (b"content-language", context.language.encode())
+        return await public_answer(exchange, _HTML, page, _VARY, language)
 
     async def reference(self, exchange: Exchange) -> None:
         """The page on which Redoc shows the OpenAPI document."""
-        page = reference_page().encode()
+        page = reference_page(await page_context(exchange, SOURCE_LANGUAGE)).encode()
         await public_answer(exchange, _HTML, page, policy=reference_policy().encode())
 
     async def style(self, exchange: Exchange) -> None:
@@ -86,6 +82,6 @@ def landing_page(context: PageContext, origin: str) -> Html:
     return render("landing.html", context, incidents_url=f"{origin}/api/incidents")
 
 
-def reference_page() -> Html:
-    """The page that starts Redoc. It is in English, as the document is, and the same at every address."""
-    return render("reference.html", PageContext(language=SOURCE_LANGUAGE, host=""))
+def reference_page(context: PageContext) -> Html:
+    """The page that starts Redoc, in English as the document is."""
+    return render("reference.html", context)

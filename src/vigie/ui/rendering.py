@@ -1,10 +1,13 @@
 """Pages rendered from Jinja2 templates, which load with the first page and not at the start of the server."""
 
+from asyncio import to_thread
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NewType
+from urllib.parse import urlsplit
 
-from vigie.ui.languages import SOURCE_LANGUAGE, translations_of
+from vigie.http.exchange import Exchange
+from vigie.ui.languages import SOURCE_LANGUAGE, language_for, translations_of
 from vigie.ui.style_sheet import STYLE_PATH
 
 if TYPE_CHECKING:
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 Html = NewType("Html", str)
 """A whole page. Only `render` makes one, so that nothing reaches a browser without having been escaped."""
 
+_loaded: set[str] = set()
+"""The languages whose templates are compiled."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContext:
@@ -20,6 +26,22 @@ class PageContext:
 
     language: str
     host: str
+
+
+async def page_context(exchange: Exchange, language: str | None = None) -> PageContext:
+    """The context of pages that answer this request, in this language or in the one that it asks for."""
+    language = language or language_for(exchange.header(b"accept-language"))
+    if language not in _loaded:
+        # On a thread: this takes some 80 ms once, and every other request would wait as long.
+        await to_thread(_load_templates, language)
+        _loaded.add(language)
+    return PageContext(language=language, host=urlsplit(exchange.origin).netloc)
+
+
+def _load_templates(language: str) -> None:
+    loaded = environment(language)
+    for template in loaded.list_templates():
+        loaded.get_template(template)
 
 
 def render(template: str, context: PageContext, **values: object) -> Html:

@@ -19,7 +19,7 @@ from vigie.identity.sign_in.service import SignedInUser, SignIn, SignInRefused
 from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.identity.token_errors import TokenRefusal
 from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX, BrowserRequest, UnreadableForm
-from vigie.ui.rendering import Html
+from vigie.ui.rendering import Html, page_context
 from vigie.ui.sign_in.authorization_responses import url_of_refusal
 from vigie.ui.sign_in.consent_session import ConsentSessions
 from vigie.ui.sign_in.error_pages import (
@@ -89,7 +89,7 @@ class SignInHandlers:
 
     async def _take_step(self, exchange: Exchange, step: Callable[[BrowserRequest], Awaitable[None]]) -> None:
         """Take a step. An error is answered with a page, or to the application."""
-        request = BrowserRequest(exchange)
+        request = BrowserRequest(exchange, await page_context(exchange))
         if request.is_insecure:
             return await show_error_page(request, InsecureConnection())
         try:
