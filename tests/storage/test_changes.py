@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,6 @@ from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update
 from vigie.documents.defender.reading import keep_incident
 from vigie.documents.defender.updating import updated
-from vigie.storage.changes import ChangedHead
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.visibility import visibility_label
 
@@ -89,9 +89,8 @@ def updating(update: Update, audit_context: AuditContext) -> Callable[[IncidentT
             return
         at = await transaction.moment_after(audit_context.at)
         split = row.split()
-        after = updated(split.head, update, at=at, author="tests")
-        changed = ChangedHead(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
-        await transaction.put_head(row, split, changed, audit_context, at)
+        after = replace(split, head=updated(split.head, update, at=at, author="tests"))
+        await transaction.put_head(row, split, after, audit_context, at)
 
     return change
 

@@ -2,6 +2,7 @@
 
 from asyncio import Future
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from vigie.core.access import Caller, Exposure, overlap
 from vigie.core.audit import AuditContext
@@ -12,9 +13,9 @@ from vigie.core.queries import PageRequest
 from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
 from vigie.core.update import IdempotencyKey, Update
+from vigie.documents.defender.shapes import merged_into, status_of
 from vigie.documents.defender.updating import updated
-from vigie.documents.defender.words import STATUSES
-from vigie.storage.changes import ChangedHead, IncidentRow
+from vigie.storage.changes import IncidentRow
 from vigie.storage.database import Row
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.incidents import IncidentStore, Page
@@ -150,13 +151,11 @@ async def _updated(
     author: str,
 ) -> IncidentRow:
     """Write the incident after the update. Raises DisallowedOperation for one that has been merged away."""
-    split = row.split()
-    head = split.head
-    if head["status"] == STATUSES.word(Status.REDIRECTED):
+    before = row.split()
+    if status_of(before.head) is Status.REDIRECTED:
         raise DisallowedOperation(
-            f"Incident {incident_id} was merged into incident {head.get('redirectIncidentId')}; update that one."
+            f"Incident {incident_id} was merged into incident {merged_into(before.head)}; update that one."
         )
     at = await transaction.moment_after(audit_context.at)
-    after = updated(head, update, at=at, author=author)
-    changed = ChangedHead(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
-    return await transaction.put_head(row, split, changed, audit_context, at)
+    after = replace(before, head=updated(before.head, update, at=at, author=author))
+    return await transaction.put_head(row, before, after, audit_context, at)

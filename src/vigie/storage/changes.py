@@ -1,7 +1,6 @@
 """Changes of incidents, inside one transaction: the row, the sights and the history always together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vigie.core.access import Exposure
@@ -9,6 +8,7 @@ from vigie.core.audit import AuditContext
 from vigie.core.incident import Spans, StoredIncident, decode_spans
 from vigie.core.instants import Instant
 from vigie.documents import lossless
+from vigie.documents.defender.shapes import assignee_of, status_of
 from vigie.documents.defender.splitting import SplitDocument, join_document, split_document
 from vigie.documents.differences import added, differences, removed, replaced
 from vigie.storage.corruption import unavailable_when_damaged, visible
@@ -38,15 +38,6 @@ class IncidentRow(NamedTuple):
     def visible_to(self, exposure: Exposure) -> bytes | None:
         """The document as this exposure may know it; None for nothing. Raises StoreUnavailable if it is damaged."""
         return visible(self.document, self.alerts_at, self.spans, exposure)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedHead:
-    """The incident's own keys after a change, and what is stored beside the document of them."""
-
-    head: dict[str, Any]
-    status: str
-    assigned_to: str | None
 
 
 def key_of(tenant_id: int, incident_id: int) -> dict[str, int]:
@@ -124,15 +115,15 @@ async def put_head(
     key: dict[str, int],
     before: IncidentRow,
     split: SplitDocument,
-    after: ChangedHead,
+    after: SplitDocument,
     audit_context: AuditContext,
     at: Instant,
 ) -> IncidentRow:
-    """Change an incident's own keys. `split` is what it was before; `at` comes of `moment_after`."""
-    document, alerts_at = join_document(SplitDocument(after.head, split.alerts))
+    """Change an incident's own keys. `split` is what is `before`; `at` comes of `moment_after`."""
+    document, alerts_at = join_document(after)
     values = {
-        "status": after.status,
-        "assigned_to": after.assigned_to,
+        "status": status_of(after.head).value,
+        "assigned_to": assignee_of(after.head),
         "last_update_at": at,
         "alerts_at": alerts_at,
         "document": document,

@@ -5,7 +5,7 @@ from vigie.core.instants import Instant
 from vigie.core.update import IdempotencyKey
 from vigie.documents.defender.splitting import SplitDocument
 from vigie.storage import changes
-from vigie.storage.changes import ChangedHead, IncidentRow
+from vigie.storage.changes import IncidentRow
 from vigie.storage.database import Session
 
 _FORGOTTEN_COUNT = 10
@@ -41,7 +41,7 @@ class IncidentTransaction:
         self,
         before: IncidentRow,
         split: SplitDocument,
-        after: ChangedHead,
+        after: SplitDocument,
         audit_context: AuditContext,
         at: Instant,
     ) -> IncidentRow:

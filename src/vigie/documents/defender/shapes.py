@@ -58,6 +58,22 @@ def is_stub(incident: Mapping[str, Any]) -> bool:
     return is_redirected and not incident["alerts"]
 
 
+def status_of(head: Mapping[str, Any]) -> Status:
+    """The status of an incident, by its own keys."""
+    return STATUSES.members[head["status"]]
+
+
+def assignee_of(head: Mapping[str, Any]) -> str | None:
+    """The person or program that an incident is assigned to; None for nobody."""
+    assignee: str | None = head.get("assignedTo")
+    return assignee
+
+
+def merged_into(head: Mapping[str, Any]) -> Any:
+    """The number of the incident that this one was merged into, as the document has it."""
+    return head.get("redirectIncidentId")
+
+
 def entities_of(holder: AlertShape) -> Iterator[EntityShape]:
     """The entities of an alert or an incident, also those in its devices, where one page of the docs has them."""
     yield from holder.entities or ()
