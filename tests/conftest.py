@@ -32,8 +32,10 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whatever stands on a store is run on every store."""
+    """Whatever stands on a store is run on every store that can tell something of its own."""
     if kinds := stores.kinds_for(metafunc.module):
+        if metafunc.definition.get_closest_marker("sqlite_alone"):
+            kinds = ("sqlite",)
         metafunc.parametrize("store", kinds, indirect=True, scope="session")
 
 

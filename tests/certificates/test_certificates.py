@@ -341,8 +341,8 @@ def test_processes_that_start_at_once_agree_on_one_authority_and_one_certificate
     script = """
 import sys, time
 from pathlib import Path
-from vigie.certificates.files import Keeping
-keeping = Keeping(Path(sys.argv[1]))
+from vigie.certificates.files import CertificateFilesStore
+keeping = CertificateFilesStore(Path(sys.argv[1]))
 now = time.time_ns() // 100
 sys.stdin.readline()
 authority = keeping.settle(frozenset({"localhost"}), frozenset(), now).authority

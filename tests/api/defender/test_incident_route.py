@@ -271,6 +271,7 @@ DECODERS: dict[str | None, Callable[[bytes], bytes]] = {
         ("x" * 2000, None),
     ],
 )
+@pytest.mark.sqlite_alone
 def test_the_body_is_compressed_as_the_client_likes(
     house: House, accepted: str | None, coding: str | None
 ) -> None:
@@ -352,6 +353,7 @@ def test_a_refusal_is_not_compressed(house: House) -> None:
     ],
 )
 @pytest.mark.parametrize("prefix", ["/api/incidents/", "/api/v1.0/incidents/"])
+@pytest.mark.sqlite_alone
 def test_only_decimal_digits_are_a_number(
     generous: House, prefix: str, segment: str, status: int, code: str
 ) -> None:

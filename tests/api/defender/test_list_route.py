@@ -527,6 +527,7 @@ def strict(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hou
 
 
 @pytest.mark.parametrize("faults", list(product([False, True], repeat=5)))
+@pytest.mark.sqlite_alone
 def test_of_several_faults_the_first_is_told(strict: House, faults: tuple[bool, ...]) -> None:
     has_token, has_audience, has_quota, has_permission, has_query = (not fault for fault in faults)
     claims = strict.claims()

@@ -231,6 +231,7 @@ def test_generated_incidents_come_out_byte_for_byte(archive: Archive, tmp_path: 
         lambda incidents: b"\xef\xbb\xbf" + to_json(incidents),
     ],
 )
+@pytest.mark.sqlite_alone
 def test_every_form_of_file_is_taken(
     archive: Archive, shape: Callable[[list[Document]], bytes], pack: Callable[[bytes], bytes]
 ) -> None:
@@ -252,6 +253,7 @@ def test_importing_again_replaces(archive: Archive) -> None:
     assert json.loads(archive.documents()[1])["incidentName"] == "new"
 
 
+@pytest.mark.sqlite_alone
 def test_an_empty_file_is_nothing(archive: Archive) -> None:
     assert archive.takes_lines(b"") == Imported(tally=tally(), rejected=[])
 
@@ -373,6 +375,7 @@ every_refusal = pytest.mark.parametrize(("text", "path", "reason"), REFUSED.valu
 
 
 @every_refusal
+@pytest.mark.sqlite_alone
 def test_what_cannot_be_taken_is_refused_with_its_place_and_the_rest_is_imported(
     archive: Archive, text: bytes, path: str, reason: str
 ) -> None:
@@ -388,6 +391,7 @@ def test_what_cannot_be_taken_is_refused_with_its_place_and_the_rest_is_imported
 
 
 @every_refusal
+@pytest.mark.sqlite_alone
 def test_strictly_one_that_cannot_be_taken_keeps_all_out(
     archive: Archive, text: bytes, path: str, reason: str
 ) -> None:
@@ -408,6 +412,7 @@ WHOLE_VALUES = {
 
 
 @pytest.mark.parametrize(("text", "path", "reason"), WHOLE_VALUES.values(), ids=WHOLE_VALUES)
+@pytest.mark.sqlite_alone
 def test_the_place_in_an_array_or_a_list_answer_is_told_too(
     archive: Archive, text: bytes, path: str, reason: str
 ) -> None:
@@ -423,6 +428,7 @@ def test_the_place_in_an_array_or_a_list_answer_is_told_too(
         assert imported.tally.read - imported.tally.refused == 2
 
 
+@pytest.mark.sqlite_alone
 def test_elements_that_are_no_objects_are_refused_one_by_one(archive: Archive) -> None:
     imported = archive.takes_lines(b'[1,null,"x",[],' + numbered(1)[0] + b"]")
 
@@ -456,6 +462,7 @@ GRAPH_FORMS: list[tuple[Document, str]] = [
 
 @pytest.mark.parametrize(("document", "path"), GRAPH_FORMS)
 @pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.sqlite_alone
 def test_the_form_of_graph_is_told_apart_from_what_is_wrong(
     archive: Archive, document: Document, path: str, indent: int | None
 ) -> None:
@@ -469,6 +476,7 @@ def test_the_form_of_graph_is_told_apart_from_what_is_wrong(
 @pytest.mark.parametrize(
     "wrong", [b"{}", b"nope", b'{"incidentId": "x", "incidentName": "displayName"}', b"[1]"]
 )
+@pytest.mark.sqlite_alone
 def test_what_is_wrong_otherwise_is_no_form_of_graph(archive: Archive, wrong: bytes) -> None:
     imported = archive.takes_lines(*numbered(1), wrong)
 
@@ -522,6 +530,7 @@ def test_every_number_is_taken_once_from_a_file_and_the_counts_add_up(numbers: l
 # --- Files that cannot be read.
 
 
+@pytest.mark.sqlite_alone
 def test_files_that_cannot_be_read_are_told_and_the_others_imported(archive: Archive, tmp_path: Path) -> None:
     (tmp_path / "good").write_bytes(numbered(1)[0])
 
