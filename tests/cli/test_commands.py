@@ -278,7 +278,7 @@ def test_what_removes_asks_and_without_a_terminal_does_nothing(command: str) -> 
     ended = run(*command.split(), *(each for each in EVERY_COMMAND[command] if each != "--yes"))
 
     assert ended.code == 1
-    assert "say --yes" in ended.refusal
+    assert "use --yes" in ended.refusal
     assert dump_of_store() == before
 
 

@@ -25,7 +25,7 @@ TlsOption = Annotated[
     Parameter(
         name="--tls",
         metavar="auto|off",
-        help="auto: HTTPS with a generated certificate; off: plain HTTP.",
+        help="HTTPS with a generated certificate (auto), or plain HTTP (off).",
     ),
 ]
 
