@@ -1,6 +1,7 @@
 """A second API on the real server: it is told from the first in everything that makes an API."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,6 +134,8 @@ def test_each_error_has_the_shape_of_the_api_that_is_called(
     assert answer.json.keys() == {"toy"}
     assert answer.json["toy"]["kind"] == f"toy.{kind}"
     assert answer.json["toy"]["request"]
+    # Microsoft's sentences are the Defender API's.
+    assert not re.match("Invalid Authorization|Missing|API calls quota", answer.json["toy"]["why"])
 
 
 def test_what_is_under_no_root_is_refused_as_before(both: House) -> None:

@@ -67,7 +67,7 @@ AnonymousThrottles = Mapping[Kind, AnonymousThrottle]
 
 
 def anonymous_throttles(answers_per_second: int) -> AnonymousThrottles:
-    """The paces of one server, each with so many answers; of pages, which cost most, a quarter of that."""
+    """The throttles of one server, each with so many answers; of pages, which cost most, a quarter of that."""
     return {
         Kind.ERROR: AnonymousThrottle(answers_per_second),
         Kind.PAGE: AnonymousThrottle(max(1, answers_per_second // 4)),

@@ -33,7 +33,7 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 SAFETY_HEADERS = (_HSTS, _NOSNIFF)
-"""Under these the incidents API answers, whatever it was called by; others take `Exchange.safety_headers`."""
+"""The safety headers of an API that no browser opens, whatever host was called."""
 
 STRICT_POLICY = (
     b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

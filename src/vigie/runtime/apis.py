@@ -18,11 +18,11 @@ from vigie.config.settings import QuotaSettings
 from vigie.core.access import require_read, require_write
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
-from vigie.core.quotas import minute_and_hour
+from vigie.core.quotas import Quota, minute_and_hour
 from vigie.http.error_responses import ErrorRenderer
 from vigie.http.fast_path import fast_path_protocol
 from vigie.http.forwarded import Origins
-from vigie.http.profile import ApiAccess, ApiProfile, bound
+from vigie.http.profile import ApiAccess, ApiProfile, ProtocolFactory, bound
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
 from vigie.identity.sign_in.signed_state import StateSigner
@@ -92,18 +92,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
         write_seconds=settings.server.write_seconds,
         determinations_as_sent=settings.updates.determinations == "as-sent",
     )
-    # The fast path observes its route from the start, so that is declared before.
-    context.metrics.declare_routes(defender.API_NAME, (route.path for route in defender.ROUTES))
-    fast_path = FastPath(
-        gate,
-        context.incident_service,
-        quotas.get,
-        origins=context.origins,
-        metrics=context.metrics,
-        access_log=context.access_log,
-        request_ids=context.request_ids,
-        clock=context.clock,
-    )
+    fast_path = _fast_path(context, gate, quotas.get) if settings.server.fast_path else None
     routes = bound(defender.ROUTES, handlers)
     return ApiProfile(
         name=defender.API_NAME,
@@ -113,8 +102,22 @@ def defender_api(context: ApiContext) -> ApiProfile:
         quotas=(quotas.get, quotas.list, quotas.update),
         match=defender.matcher(routes),
         openapi=defender.OPENAPI,
-        fast_path=partial(fast_path_protocol, fast_path) if settings.server.fast_path else None,
+        fast_path=fast_path,
     )
+
+
+def _fast_path(context: ApiContext, gate: Gate, quota: Quota) -> ProtocolFactory:
+    fast_path = FastPath(
+        gate,
+        context.incident_service,
+        quota,
+        origins=context.origins,
+        metrics=context.metrics,
+        access_log=context.access_log,
+        request_ids=context.request_ids,
+        clock=context.clock,
+    )
+    return partial(fast_path_protocol, fast_path)
 
 
 def _defender_quotas(settings: QuotaSettings) -> defender.DefenderQuotas:

@@ -78,17 +78,7 @@ async def build_components(
     foreign = _foreign_tokens(installation, issuer, metrics) if identity.issuers else None
     installation.database.observe = metrics.observe_store
     installation.database.on_lost = lambda reason: log.error("store_file_lost", reason=reason)
-    callers = Authenticator(
-        installation.directory,
-        installation.sign_ins,
-        keys.ring if keys else None,
-        issuer=issuer,
-        clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
-        size_max=identity.token_cache_size,
-        count_lookup=metrics.token_cache.count,
-        foreign=foreign,
-        every_stub=settings.incidents.has_open_stubs,
-    )
+    callers = _authenticator(installation, keys, foreign, issuer=issuer, metrics=metrics)
     metrics.counter(
         "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: access_log.writer.dropped
     )
@@ -134,6 +124,28 @@ async def build_components(
         sign_in=authorization_server.sign_in,
         foreign=foreign,
         issuer=issuer,
+    )
+
+
+def _authenticator(
+    installation: Installation,
+    keys: LiveKeys | None,
+    foreign: FederatedTokens | None,
+    *,
+    issuer: str,
+    metrics: Metrics,
+) -> Authenticator:
+    settings = installation.settings
+    return Authenticator(
+        installation.directory,
+        installation.sign_ins,
+        keys.ring if keys else None,
+        issuer=issuer,
+        clock_skew_ticks=settings.identity.clock_skew_seconds * TICKS_PER_SECOND,
+        size_max=settings.identity.token_cache_size,
+        count_lookup=metrics.token_cache.count,
+        foreign=foreign,
+        every_stub=settings.incidents.has_open_stubs,
     )
 
 

@@ -12,7 +12,7 @@ from vigie.core.access import WHOLE_TENANT, Caller, Exposure
 from vigie.core.api_resource import ApiResource
 from vigie.core.errors import InvalidToken, PermissionMissing, WrongAudience
 from vigie.core.quotas import Quota, Window
-from vigie.http.error_responses import ErrorRenderer, Headers
+from vigie.http.error_responses import ErrorRenderer, ErrorResponse, Headers
 from vigie.http.exchange import Exchange
 from vigie.http.profile import ApiAccess, ApiProfile, OpenApiPart, Route, bound
 from vigie.runtime.apis import ApiContext
@@ -37,8 +37,8 @@ def _challenge(*_: object) -> Headers:
 
 ERRORS = ErrorRenderer(
     responses={
-        kind: replace(
-            row,
+        kind: ErrorResponse(
+            status=row.status,
             code=f"toy.{kind.__name__}",
             headers=_challenge if kind in (InvalidToken, WrongAudience) else row.headers,
         )

@@ -75,7 +75,7 @@ class FastPath:
         self._quota = quota
         self._origins = origins
         self._observe_store = metrics.store_observer("find_incident")
-        self._observe_request = metrics.request_observer(INCIDENT_ROUTE, 200)
+        self._observe_request = metrics.request_observer(API_NAME, INCIDENT_ROUTE, 200)
         self._access_log = access_log
         self._id_prefix = request_ids.prefix
         self._next_number = request_ids.next_number
