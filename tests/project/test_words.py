@@ -113,6 +113,11 @@ def openings() -> tuple[tuple[str, str], ...]:
     )
 
 
+def spaced(text: str) -> str:
+    """A text in lower case, with spaces between the words of names."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).lower()
+
+
 def is_module(dotted: str) -> bool:
     """Whether a dotted path below `vigie` is a package or a module, or a name in one."""
     *parents, last = dotted.strip(".").split(".")
@@ -221,6 +226,18 @@ def test_every_name_that_a_document_puts_into_a_module_is_there() -> None:
 
     assert named
     assert {each for each in named if not is_in_module(each[1], each[2])} == set()
+
+
+def test_every_word_of_the_glossary_is_used() -> None:
+    glossary = DOCS / "glossary.md"
+    rows = re.findall(r"^\| ([^|]+?) \| [^|-]", text_of(glossary), re.MULTILINE)
+    words = {word for row in rows for word in re.sub(r" \(.*\)", "", row).split(", ")} - {"word"}
+    used = spaced(
+        " ".join(text_of(path) for path in (*TEXTS_OF_PROGRAM, *CODE, *DOCUMENTS) if path != glossary)
+    )
+
+    assert words
+    assert [word for word in words if f" {spaced(word)}" not in used] == []
 
 
 def test_every_name_of_code_that_a_document_names_exists() -> None:
