@@ -119,6 +119,34 @@ def first_line_of(process: "subprocess.Popen[str]", *, within_seconds: float = _
     return process.stdout.readline()
 
 
+def shown_until(text: str, terminal: int, shown: str = "") -> str:
+    """What a terminal has shown, from `shown` on, once the text is in it; a program that says else is a failure."""
+    while text not in shown:
+        assert select.select([terminal], [], [], _START_SECONDS_MAX)[0], f"no {text!r} in {shown!r}"
+        shown += os.read(terminal, 4096).decode()
+    return shown
+
+
+@contextmanager
+def on_a_terminal(*arguments: object) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """The real program in a session of its own, and the terminal that controls it; killed if it still runs.
+
+    The terminal that a secret is asked on is the one that controls the process.
+    """
+    ours, theirs = os.openpty()
+    command = ["setsid", "--ctty", "--wait", str(PROGRAM), *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment({})
+    ) as process:
+        os.close(theirs)
+        try:
+            yield process, ours
+        finally:
+            # Who waits for input ends with the terminal.
+            os.close(ours)
+            process.kill()
+
+
 def events_in(log: Path) -> list[dict[str, Any]]:
     """What a server has logged so far, as far as the lines are whole."""
     whole = log.read_text(encoding="utf-8").rpartition("\n")[0]

@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-import subprocess
 import urllib.parse
 import urllib.request
 from contextlib import closing
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import PROGRAM, done, environment, run, served
+from tests.support.commands import done, on_a_terminal, run, served, shown_until
 from vigie.core.client_secrets import check_chosen_secret, hash_secret
 from vigie.core.directory import DirectoryError
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
@@ -156,24 +155,12 @@ def test_a_file_that_cannot_be_read_is_named(missing: str) -> None:
 
 
 def test_on_a_terminal_a_secret_is_asked_for_and_not_shown() -> None:
-    ours, theirs = os.openpty()
-    command = [str(PROGRAM), "app", "add", "reader", *OF_CONTOSO, "--client-secret-file", "-"]
-    with subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *command],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment({}),
-    ) as process:
-        os.close(theirs)
-        shown = ""
-        while "Client secret: " not in shown:
-            shown += os.read(ours, 4096).decode()
-        os.write(ours, f"{SECRET}\n".encode())
-        while "is now valid" not in shown:
-            shown += os.read(ours, 4096).decode()
+    command = ("app", "add", "reader", *OF_CONTOSO, "--client-secret-file", "-")
+    with on_a_terminal(*command) as (process, terminal):
+        shown = shown_until("Client secret: ", terminal)
+        os.write(terminal, f"{SECRET}\n".encode())
+        shown = shown_until("is now valid", terminal, shown)
         process.wait(timeout=30)
-    os.close(ours)
 
     assert (process.returncode, SECRET in shown) == (0, False)
     assert is_a_secret_of("reader", SECRET)
