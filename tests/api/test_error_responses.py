@@ -18,6 +18,7 @@ from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUna
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import Quota, QuotaExcess, Window
 from vigie.http.protocol import Reason
+from vigie.identity.token_errors import TokenRefusal
 from vigie.ui.sign_in.error_pages import PAGE_ERROR_STATUSES
 
 ERRORS = DOCS / "errors.md"
@@ -38,7 +39,8 @@ CODES_OF_THE_API = {
 
 
 def every_refusal(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
-    for refusal in base.__subclasses__():
+    """All but that of the token endpoints, which has a table of its own, by numbers."""
+    for refusal in set(base.__subclasses__()) - {TokenRefusal}:
         yield refusal
         yield from every_refusal(refusal)
 

@@ -11,7 +11,7 @@ from vigie.api.defender.resource import INCIDENTS
 from vigie.api.description import ApiDescription
 from vigie.api.gate import Gate
 from vigie.api.oauth import endpoints as oauth
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES, TokenErrorRenderer
 from vigie.api.operations import handlers as operations
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import QuotaSettings
@@ -150,7 +150,7 @@ def oauth_api(context: ApiContext) -> ApiProfile:
         name="oauth",
         routes=bound(oauth.ROUTES, endpoints),
         openapi=oauth.OPENAPI,
-        errors=context.errors,
+        errors=TokenErrorRenderer.beside(context.errors),
         unserved=frozenset() if context.issues_tokens else paths,
     )
 

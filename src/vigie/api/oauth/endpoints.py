@@ -5,16 +5,15 @@ Source: docs/api/tokens.md, docs/api/discovery.md, docs/api/clients.md.
 
 import base64
 import binascii
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from functools import partial
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import JSON_HEADER, NOT_STORED, name_of
 from vigie.api.oauth.responses import client_info, device_answer, token_answer
 from vigie.core.errors import StoreUnavailable
-from vigie.core.instants import Instant, format_instant
 from vigie.core.letter_case import lowered
 from vigie.http.anonymous_throttle import Kind
 from vigie.http.exchange import Exchange, read_body
@@ -22,7 +21,6 @@ from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
 from vigie.http.profile import OpenApiPart, Route
 from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients.authentication import (
-    GUID,
     TENANTS_OF_ANY,
     ClientAuthenticator,
 )
@@ -50,11 +48,8 @@ OPENAPI = OpenApiPart(
 ISSUED = "issued"
 FORM_BYTES_MAX = 64 * 1024
 
-_JSON = (b"content-type", b"application/json; charset=utf-8")
-_NOT_STORED = ((b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache"))
 _KEPT_BY_HOST = ((b"cache-control", b"private, max-age=300"), (b"vary", b"Host"))
 _ASKED_ANEW = ((b"cache-control", b"no-cache"),)
-_RETRY_AFTER_SECONDS = {429: 60, 503: 5}
 _SECRET_FIELDS = frozenset(
     {
         "access_token",
@@ -100,32 +95,26 @@ class OAuthEndpoints:
             request = await self._request(exchange, tenant, version)
             issued = await self._grants.issue(request)
         except TokenRefusal as refusal:
-            self._count_outcome(f"AADSTS{refusal.code}")
-            await _refuse(exchange, refusal)
-        except StoreUnavailable as refusal:
-            exchange.detail = refusal.detail
-            await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
-        else:
-            exchange.tenant_guid = issued.tenant_guid
-            # A client that gets a token has authenticated.
-            exchange.anonymous_throttles = None
-            self._count_outcome(ISSUED)
-            more = client_info(issued) if request.form.get("client_info") == "1" else {}
-            await _answer(exchange, {**token_answer(issued, version), **more}, headers=_NOT_STORED)
+            self._count_outcome(name_of(refusal))
+            raise
+        except StoreUnavailable as error:
+            raise _transient(error) from error
+        exchange.tenant_guid = issued.tenant_guid
+        # A client that gets a token has authenticated.
+        exchange.anonymous_throttles = None
+        self._count_outcome(ISSUED)
+        more = client_info(issued) if request.form.get("client_info") == "1" else {}
+        await _answer(exchange, {**token_answer(issued, version), **more}, headers=NOT_STORED)
 
     async def device_code(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """Answer a device that has no browser: what it shows, and where that is to be typed."""
         try:
             issued = await self._device_codes.issue(await self._request(exchange, tenant, version))
-        except TokenRefusal as refusal:
-            await _refuse(exchange, refusal)
-        except StoreUnavailable as refusal:
-            exchange.detail = refusal.detail
-            await _refuse(exchange, TokenRefusal(90033, "A transient error has occurred. Please try again."))
-        else:
-            exchange.tenant_guid = issued.tenant_guid
-            fields = device_answer(issued, exchange.origin, version)
-            await _answer(exchange, fields, headers=_NOT_STORED)
+        except StoreUnavailable as error:
+            raise _transient(error) from error
+        exchange.tenant_guid = issued.tenant_guid
+        fields = device_answer(issued, exchange.origin, version)
+        await _answer(exchange, fields, headers=NOT_STORED)
 
     async def _request(self, exchange: Exchange, tenant: str, version: EndpointVersion) -> GrantRequest:
         return GrantRequest(
@@ -140,36 +129,28 @@ class OAuthEndpoints:
     async def discovery(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """Answer where everything is, on the origin that was called; the issuer is the installation's own."""
         is_of_any = lowered(tenant) in TENANTS_OF_ANY
-        try:
-            guid = "{tenantid}" if is_of_any else (await self._clients.tenant(tenant)).guid
-        except TokenRefusal as refusal:
-            await _refuse(exchange, refusal)
-        else:
-            issuer = issuer_of(self._issuer, guid)
-            document = _discovery(exchange.origin, tenant, issuer, self._grants.names, version)
-            # Without one issuer there is nothing that an answer could name, and that a client could compare.
-            document["authorization_response_iss_parameter_supported"] = not is_of_any
-            await _answer(exchange, document, headers=_KEPT_BY_HOST)
+        guid = "{tenantid}" if is_of_any else (await self._clients.tenant(tenant)).guid
+        issuer = issuer_of(self._issuer, guid)
+        document = _discovery(exchange.origin, tenant, issuer, self._grants.names, version)
+        # Without one issuer there is nothing that an answer could name, and that a client could compare.
+        document["authorization_response_iss_parameter_supported"] = not is_of_any
+        await _answer(exchange, document, headers=_KEPT_BY_HOST)
 
     async def instance(self, exchange: Exchange) -> None:
         """Answer where discovery of an authority is, for clients that ask whether they may trust its address."""
-        try:
-            authority = self._own_authority(exchange)
-            tenant = authority.path.strip("/").partition("/")[0]
-            if lowered(tenant) not in TENANTS_OF_ANY:
-                await self._clients.tenant(tenant)
-        except TokenRefusal as refusal:
-            await _refuse(exchange, refusal)
-        else:
-            is_v2 = f"{EndpointVersion.V2.path_segment}/" in authority.path.lower()
-            version = EndpointVersion.V2 if is_v2 else EndpointVersion.V1
-            endpoint = f"{exchange.origin}/{tenant}{version.path_segment}/.well-known/openid-configuration"
-            document = {
-                "tenant_discovery_endpoint": endpoint,
-                "api-version": "1.1",
-                "metadata": [self._names_of(authority)],
-            }
-            await _answer(exchange, document, headers=_KEPT_BY_HOST)
+        authority = self._own_authority(exchange)
+        tenant = authority.path.strip("/").partition("/")[0]
+        if lowered(tenant) not in TENANTS_OF_ANY:
+            await self._clients.tenant(tenant)
+        is_v2 = f"{EndpointVersion.V2.path_segment}/" in authority.path.lower()
+        version = EndpointVersion.V2 if is_v2 else EndpointVersion.V1
+        endpoint = f"{exchange.origin}/{tenant}{version.path_segment}/.well-known/openid-configuration"
+        document = {
+            "tenant_discovery_endpoint": endpoint,
+            "api-version": "1.1",
+            "metadata": [self._names_of(authority)],
+        }
+        await _answer(exchange, document, headers=_KEPT_BY_HOST)
 
     def _own_authority(self, exchange: Exchange) -> SplitResult:
         """The authority that a query asks about. Clients leave its port out, so the name has to do."""
@@ -198,14 +179,10 @@ class OAuthEndpoints:
 
     async def keys(self, exchange: Exchange, tenant: str) -> None:
         """Answer the public keys: the same for every tenant."""
-        try:
-            if lowered(tenant) not in TENANTS_OF_ANY:
-                await self._clients.tenant(tenant)
-        except TokenRefusal as refusal:
-            await _refuse(exchange, refusal)
-        else:
-            keys = {"keys": [key.public() for key in self._ring().accepted(exchange.at)]}
-            await _answer(exchange, keys, headers=_ASKED_ANEW)
+        if lowered(tenant) not in TENANTS_OF_ANY:
+            await self._clients.tenant(tenant)
+        keys = {"keys": [key.public() for key in self._ring().accepted(exchange.at)]}
+        await _answer(exchange, keys, headers=_ASKED_ANEW)
 
 
 _TOKEN_METHODS = ("POST", "GET")
@@ -244,6 +221,10 @@ ROUTES: tuple[Route, ...] = (
     Route(path=INSTANCE_ROUTE, handler=OAuthEndpoints.instance),
 )
 """Every route of the token endpoints and of what is published about them."""
+
+
+def _transient(error: StoreUnavailable) -> TokenRefusal:
+    return TokenRefusal(90033, "A transient error has occurred. Please try again.", detail=error.detail)
 
 
 async def _form_of(exchange: Exchange) -> dict[str, str]:
@@ -341,35 +322,4 @@ async def _answer(
     exchange: Exchange, value: object, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     await exchange.wait_among(Kind.DOCUMENT)
-    await exchange.answer(200, [_JSON, *exchange.safety_headers, *headers], msgspec.json.encode(value))
-
-
-async def _refuse(exchange: Exchange, refusal: TokenRefusal) -> None:
-    status, error = TOKEN_ERROR_RESPONSES[refusal.code]
-    exchange.refusal = f"AADSTS{refusal.code}"
-    exchange.detail = exchange.detail or refusal.detail
-    seconds = _RETRY_AFTER_SECONDS.get(status)
-    retry = [(b"retry-after", str(seconds).encode())] if seconds else []
-    body = msgspec.json.encode(_error(exchange, refusal, error))
-    await exchange.answer(status, [_JSON, *exchange.safety_headers, *_NOT_STORED, *retry], body)
-
-
-def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str, object]:
-    trace_id = exchange.request_id
-    sent = exchange.client_request_id.decode()
-    correlation_id = sent if GUID.fullmatch(sent) else trace_id
-    timestamp = _timestamp(exchange.at)
-    return {
-        "error": error,
-        "error_description": f"AADSTS{refusal.code}: {refusal.message} Trace ID: {trace_id} "
-        f"Correlation ID: {correlation_id} Timestamp: {timestamp}",
-        "error_codes": [refusal.code],
-        "timestamp": timestamp,
-        "trace_id": trace_id,
-        "correlation_id": correlation_id,
-        "error_uri": f"{exchange.origin}/error?code={refusal.code}",
-    }
-
-
-def _timestamp(at: Instant) -> str:
-    return format_instant(at)[:19].replace("T", " ") + "Z"
+    await exchange.answer(200, [JSON_HEADER, *exchange.safety_headers, *headers], msgspec.json.encode(value))

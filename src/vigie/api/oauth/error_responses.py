@@ -4,6 +4,22 @@ docs/errors.md says when each of them comes.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
+from typing import Self
+
+import msgspec
+
+from vigie.core.errors import Refusal
+from vigie.core.instants import Instant, format_instant
+from vigie.http.error_responses import ErrorRenderer, ErrorResponse
+from vigie.http.exchange import Exchange
+from vigie.identity.clients.authentication import GUID
+from vigie.identity.token_errors import TokenRefusal
+
+JSON_HEADER = (b"content-type", b"application/json; charset=utf-8")
+NOT_STORED = ((b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache"))
+
+_RETRY_AFTER_SECONDS = {429: 60, 503: 5}
 
 # AADSTS code: status, `error`.
 TOKEN_ERROR_RESPONSES: Mapping[int, tuple[int, str]] = {
@@ -41,3 +57,56 @@ TOKEN_ERROR_RESPONSES: Mapping[int, tuple[int, str]] = {
     7000222: (401, "invalid_client"),
     9002313: (400, "invalid_grant"),
 }
+
+
+class TokenErrorRenderer(ErrorRenderer):
+    """The token endpoints' form for a TokenRefusal, and the server's form for whatever else."""
+
+    @classmethod
+    def beside(cls, others: ErrorRenderer) -> Self:
+        """The renderer that leaves other refusals to another one's tables."""
+        return cls(**{each.name: getattr(others, each.name) for each in fields(others)})
+
+    def response_to(self, refusal: Refusal) -> ErrorResponse:
+        """The row for a refusal; the log and the metrics know one of a token by its number."""
+        if not isinstance(refusal, TokenRefusal):
+            return self.responses[type(refusal)]
+        status, _ = TOKEN_ERROR_RESPONSES[refusal.code]
+        return ErrorResponse(status=status, code=name_of(refusal))
+
+    async def answer(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Send the error response to a refusal."""
+        if not isinstance(refusal, TokenRefusal):
+            await ErrorRenderer.answer(self, exchange, refusal)
+            return
+        status, error = TOKEN_ERROR_RESPONSES[refusal.code]
+        seconds = _RETRY_AFTER_SECONDS.get(status)
+        retry = [(b"retry-after", str(seconds).encode())] if seconds else []
+        body = msgspec.json.encode(_error(exchange, refusal, error))
+        await exchange.answer(status, [JSON_HEADER, *exchange.safety_headers, *NOT_STORED, *retry], body)
+
+
+def name_of(refusal: TokenRefusal) -> str:
+    """What the log, the metrics and the documents call it."""
+    return f"AADSTS{refusal.code}"
+
+
+def _error(exchange: Exchange, refusal: TokenRefusal, error: str) -> Mapping[str, object]:
+    trace_id = exchange.request_id
+    sent = exchange.client_request_id.decode()
+    correlation_id = sent if GUID.fullmatch(sent) else trace_id
+    timestamp = _timestamp(exchange.at)
+    return {
+        "error": error,
+        "error_description": f"{name_of(refusal)}: {refusal.message} Trace ID: {trace_id} "
+        f"Correlation ID: {correlation_id} Timestamp: {timestamp}",
+        "error_codes": [refusal.code],
+        "timestamp": timestamp,
+        "trace_id": trace_id,
+        "correlation_id": correlation_id,
+        "error_uri": f"{exchange.origin}/error?code={refusal.code}",
+    }
+
+
+def _timestamp(at: Instant) -> str:
+    return format_instant(at)[:19].replace("T", " ") + "Z"
