@@ -20,12 +20,23 @@ from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.config.settings import LoggingSettings
 from vigie.core.errors import InvalidQuery, Refusal, for_caller, for_log, user_text
 from vigie.core.instants import Instant
+from vigie.core.quotas import QuotaExcess, minute_and_hour
 from vigie.http.protocol import Limits
 
 WORDS = "Zaphod"
 """What callers say here wherever they can say something."""
 
-VALUES = {"str": "x", "int": 1, "tuple": ("GET",), "Instant": Instant(0), "Optional": None}
+A_QUOTA = minute_and_hour("get", per_minute=1, per_hour=1)
+VALUES = {
+    "str": "x",
+    "int": 1,
+    "tuple": ("GET",),
+    "Instant": Instant(0),
+    "Optional": None,
+    "bool": True,
+    "Quota": A_QUOTA,
+    "QuotaExcess": QuotaExcess(window=A_QUOTA.windows[0], wait_ticks=1),
+}
 
 LISTS = (
     f"$filter=status eq '{WORDS}'",
