@@ -59,7 +59,7 @@ def _whole_time(text: str) -> str:
     if found is None:
         return text
     day, minute, second, fraction, offset = found.groups()
-    return f"{day}T{minute or '00:00'}:{second or '00'}{fraction or ''}{(offset or 'Z').upper()}"
+    return f"{day}T{minute or '00:00'}:{second or '00'}{fraction or ''}{offset.upper() if offset else 'Z'}"
 
 
 def _word(name: str, words: Mapping[str, str], operator: Operator, literal: Literal) -> Value:
