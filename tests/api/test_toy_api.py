@@ -113,6 +113,7 @@ def token_for(house: House, kind: str) -> str:
         (405, "MethodNotAllowed", "DELETE", f"/toys/{NUMBER}"),
         (429, "QuotaExceeded", "GET", f"/toys/{NUMBER}"),
         (500, "Broken", "GET", f"/toys/{toy.BROKEN}"),
+        (500, "Broken", "GET", f"/toys/{toy.WITHOUT_ROW}"),
     ],
 )
 def test_each_error_has_the_shape_of_the_api_that_is_called(

@@ -97,6 +97,9 @@ class VigieApp:
         return profile.errors
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal, errors: ErrorRenderer) -> None:
+        if not errors.has_response_to(refusal):
+            await self._answer_internal_error(exchange, refusal, errors)
+            return
         exchange.refusal = errors.response_to(refusal).code
         exchange.detail = refusal.detail
         if exchange.status:

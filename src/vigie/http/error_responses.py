@@ -56,6 +56,10 @@ class ErrorRenderer:
     headers: tuple[tuple[bytes, bytes], ...]
     names_authorization_server: bool = True
 
+    def has_response_to(self, refusal: Refusal) -> bool:
+        """Whether the table has a row for a refusal; one without is an internal error of its API."""
+        return type(refusal) in self.responses
+
     def response_to(self, refusal: Refusal) -> ErrorResponse:
         """The row of the table for a refusal."""
         return self.responses[type(refusal)]

@@ -10,7 +10,7 @@ from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
 from vigie.core.access import WHOLE_TENANT, Caller, Exposure
 from vigie.core.api_resource import ApiResource
-from vigie.core.errors import InvalidToken, PermissionMissing, WrongAudience
+from vigie.core.errors import DisallowedOperation, InvalidToken, PermissionMissing, WrongAudience
 from vigie.core.quotas import Quota, Window
 from vigie.http.error_responses import ErrorRenderer, ErrorResponse, Headers
 from vigie.http.exchange import Exchange
@@ -27,8 +27,8 @@ CALLS_A_MINUTE = 3
 QUOTA = Quota(name="toys", windows=(Window(calls=CALLS_A_MINUTE, seconds=60),))
 MEDIA_TYPE = "application/toy+json"
 HEADERS = ((b"content-type", MEDIA_TYPE.encode()), (b"x-toy", b"1"))
-BROKEN = "0"
-"""The id at which the handler has a bug."""
+BROKEN, WITHOUT_ROW = "0", "1"
+"""The ids at which the handler has a bug, and refuses what its table of errors has no row for."""
 
 
 def _challenge(*_: object) -> Headers:
@@ -43,6 +43,7 @@ ERRORS = ErrorRenderer(
             headers=_challenge if kind in (InvalidToken, WrongAudience) else row.headers,
         )
         for kind, row in ERROR_RESPONSES.items()
+        if kind is not DisallowedOperation
     },
     internal_error=replace(INTERNAL_ERROR, code="toy.Broken"),
     envelope=lambda code, message, target: msgspec.json.encode(
@@ -64,6 +65,8 @@ class ToyHandlers:
         caller, exposure, min_position = await self._gate.admit(exchange, QUOTA)
         if id == BROKEN:
             raise RuntimeError("the bug of the toy")
+        if id == WITHOUT_ROW:
+            raise DisallowedOperation("This toy is not for you.")
         await self._incident_service.get_incident(
             caller.tenant_id, exposure, int(id), exchange.at, min_position=min_position
         )

@@ -67,6 +67,12 @@ class TokenErrorRenderer(ErrorRenderer):
         """The renderer that leaves other refusals to another one's tables."""
         return cls(**{each.name: getattr(others, each.name) for each in fields(others)})
 
+    def has_response_to(self, refusal: Refusal) -> bool:
+        """Whether there is a row for a refusal, in either table."""
+        if isinstance(refusal, TokenRefusal):
+            return refusal.code in TOKEN_ERROR_RESPONSES
+        return type(refusal) in self.responses
+
     def response_to(self, refusal: Refusal) -> ErrorResponse:
         """The row for a refusal; the log and the metrics know one of a token by its number."""
         if not isinstance(refusal, TokenRefusal):
