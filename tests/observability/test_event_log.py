@@ -200,10 +200,10 @@ def test_of_a_url_host_and_port_are_written_and_who_connects_is_not(
 ) -> None:
     heard.at("info")
 
-    structlog.get_logger().warning("standby_left_out", replica=url)
+    structlog.get_logger().warning("replica_ejected", replica=url)
 
     (line,) = heard.lines()
-    assert line["standby"] == written
+    assert line["replica"] == written
 
 
 @pytest.mark.parametrize(

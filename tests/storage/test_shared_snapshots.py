@@ -65,7 +65,7 @@ def test_who_has_written_reads_it_while_others_read_in_every_turn(
                     )
                     at_once = to_name(
                         installation.incidents.try_visible(
-                            installation.incidents.look_up(tenant_id, number), WHOLE_TENANT
+                            installation.incidents.lookup(tenant_id, number), WHOLE_TENANT
                         )
                     )
                     found = await name_of(installation, tenant_id, number)

@@ -66,11 +66,11 @@ class IncidentService:
         self, tenant_id: int, exposure: Exposure, incident_id: int, now: Instant
     ) -> bytes | None:
         """What `get_incident` would answer, if that can be said on the spot; None leaves it to that."""
-        return self.try_incident(self._incidents.look_up(tenant_id, incident_id), exposure, now)
+        return self.try_incident(self._incidents.lookup(tenant_id, incident_id), exposure, now)
 
-    def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
+    def submit_lookup(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
         """Ask for what `try_incident` takes; None where `try_get_incident` has the answer, or nobody."""
-        return self._incidents.ask_for_incident(tenant_id, incident_id)
+        return self._incidents.submit_lookup(tenant_id, incident_id)
 
     def try_incident(self, row: Row | None, exposure: Exposure, now: Instant) -> bytes | None:
         """What `get_incident` would answer from a row, if that can be said on the spot."""

@@ -27,7 +27,7 @@ from vigie.cli.secret_files import SecretFileOption, read_secret
 from vigie.core.directory import Application, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
 from vigie.runtime.resources import RESOURCES
-from vigie.storage.directory_names import NIL_GUID, checked_guid
+from vigie.storage.directory.names import NIL_GUID, checked_guid
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 _PERMISSIONS = (

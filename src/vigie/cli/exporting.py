@@ -68,7 +68,7 @@ def generate(
 
 
 def _guid(text: str) -> str:
-    from vigie.storage.directory_names import checked_guid
+    from vigie.storage.directory.names import checked_guid
 
     try:
         return checked_guid(text)

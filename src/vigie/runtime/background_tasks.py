@@ -37,8 +37,8 @@ async def background_tasks(
         asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, parts)),
         asyncio.create_task(_retire(installation, parts.incident_service, clock)),
     ]
-    if parts.watch:
-        tasks.append(asyncio.create_task(parts.watch.run()))
+    if parts.lag_monitor:
+        tasks.append(asyncio.create_task(parts.lag_monitor.run()))
     if parts.foreign:
         tasks.append(asyncio.create_task(_refresh_issuers(parts.foreign)))
     if secured:

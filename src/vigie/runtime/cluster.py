@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vigie.ratelimit.valkey import ValkeyRateLimiter
     from vigie.ratelimit.valkey_connection import ValkeyConnection
     from vigie.storage.postgres.database import PostgresDatabase
-    from vigie.storage.postgres.replicas.lag_monitor import Watch
+    from vigie.storage.postgres.replicas.lag_monitor import LagMonitor
 
 SPEND_OPERATION = "spend_quota"
 """Under this name the store of the quotas appears among what the store does."""
@@ -53,7 +53,7 @@ def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLim
         seconds_max=_QUOTA_STORE_SECONDS_MAX,
     )
     rate_limiter = _meter_of_all(link, place.name, settings, metrics)
-    primary = _primary_of_standbys(installation)
+    primary = _replicated_primary(installation)
     if primary is None:
         return RateLimiting(rate_limiter=rate_limiter, store=rate_limiter)
     age_seconds = installation.settings.database.replica_age_seconds_max
@@ -69,32 +69,33 @@ def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLim
 
 def build_incident_store(
     installation: Installation, metrics: Metrics
-) -> "tuple[IncidentStore, Watch | None]":
-    """The incidents as callers are answered with them, and who looks after the standbys."""
-    primary = _primary_of_standbys(installation)
+) -> "tuple[IncidentStore, LagMonitor | None]":
+    """The incidents as callers are answered with them, and what measures the replicas that they are read from."""
+    primary = _replicated_primary(installation)
     if primary is None:
         return installation.incidents, None
     from vigie.storage.postgres.replicas.database import DatabaseWithReplicas
-    from vigie.storage.postgres.replicas.lag_monitor import Watch
+    from vigie.storage.postgres.replicas.lag_monitor import LagMonitor
     from vigie.storage.postgres.replicas.replica import Replica
 
     settings = installation.settings.database
     replicas = [
         Replica(
             url,
-            on_left_out=lambda name, reason: log.warning("standby_left_out", replica=name, reason=reason),
-            on_back=lambda name: log.info("standby_back", replica=name),
+            on_ejected=lambda name, reason: log.warning("replica_ejected", replica=name, reason=reason),
+            on_back=lambda name: log.info("replica_back", replica=name),
         )
         for url in settings.replicas
     ]
     metrics.gauge(
-        "vigie_standbys_up", "Standbys that are read from.", lambda: sum(each.is_up for each in replicas)
+        "vigie_standbys_up", "Replicas that are read from.", lambda: sum(each.is_up for each in replicas)
     )
     age_seconds_max = settings.replica_age_seconds_max
     database = DatabaseWithReplicas(
         primary, replicas, age_seconds_max=age_seconds_max, count_read=metrics.store_reads.count
     )
-    return IncidentStore(database), Watch(settings.url, replicas, age_seconds_max=age_seconds_max)
+    monitor = LagMonitor(settings.url, replicas, age_seconds_max=age_seconds_max)
+    return IncidentStore(database), monitor
 
 
 def _meter_of_all(
@@ -120,8 +121,8 @@ def _meter_of_all(
     return rate_limiter
 
 
-def _primary_of_standbys(installation: Installation) -> "PostgresDatabase | None":
-    """The database that standbys follow, None where none are set."""
+def _replicated_primary(installation: Installation) -> "PostgresDatabase | None":
+    """The database that replicas follow, None where the settings name none."""
     if not installation.settings.database.replicas:
         return None
     from vigie.storage.postgres.database import PostgresDatabase

@@ -37,7 +37,7 @@ from vigie.runtime.installation import Installation
 from vigie.storage.statements import statements
 
 if TYPE_CHECKING:
-    from vigie.storage.postgres.replicas.lag_monitor import Watch
+    from vigie.storage.postgres.replicas.lag_monitor import LagMonitor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Components:
     incident_service: IncidentService
     callers: Authenticator
     quota_store: AbstractAsyncContextManager[object]
-    watch: "Watch | None"
+    lag_monitor: "LagMonitor | None"
     sign_in: SignIn
     keys: LiveKeys | None
     foreign: FederatedTokens | None
@@ -84,7 +84,7 @@ async def build_components(
     )
     await callers.refresh(keys.ring if keys else None)
     counting = build_rate_limiting(installation, metrics)
-    incidents, watch = build_incident_store(installation, metrics)
+    incidents, lag_monitor = build_incident_store(installation, metrics)
     incident_service = IncidentService(incidents, retention_days=settings.retention.days)
     authorization_server = build_authorization_server(
         installation, audiences, issuer=issuer, steady_clock=steady_now
@@ -120,7 +120,7 @@ async def build_components(
         callers=callers,
         keys=keys,
         quota_store=counting.store,
-        watch=watch,
+        lag_monitor=lag_monitor,
         sign_in=authorization_server.sign_in,
         foreign=foreign,
         issuer=issuer,

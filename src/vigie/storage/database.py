@@ -19,7 +19,7 @@ class StoreError(Exception):
 
 
 class ReplicaFailed(Exception):
-    """A read from a standby did not come to its end; as of now, from the primary, it may."""
+    """A read from a replica failed. The same read from the primary may succeed."""
 
 
 class Session(Protocol):
@@ -83,7 +83,8 @@ def unheard(_reason: str, /) -> None:
     """Where nobody wants to hear it."""
 
 
-LookUp = Callable[..., Row | None]
+Lookup = Callable[..., Row | None]
+"""Answers the first row of one statement at once, from values in a fixed order. None is no answer."""
 
 
 class Database(Protocol):
@@ -97,21 +98,24 @@ class Database(Protocol):
     def check_place(self) -> None:
         """Raises StoreUnavailable when what is written now would be lost; that also reaches `on_lost`."""
 
-    async def row(
-        self, statement: str, values: Values, *, min_position: ReplicationPosition | None = None
-    ) -> Row | None:
-        """The first row, as of now; or at least as of a position, where a standby may be asked."""
+    async def row(self, statement: str, values: Values) -> Row | None:
+        """The first row, as of now."""
 
-    def look_up(self, statement: str, *names: str) -> LookUp:
-        """How to ask for the first row of a statement on the spot, the values in the order of these names.
+    def prepare_lookup(self, statement: str, *names: str) -> Lookup:
+        """A function that answers the first row of a statement at once, given the values of `names` in order.
 
-        Unobserved. None is no answer: there may be no row, or the database may have to make somebody wait.
+        It is not observed. Its None is no answer: there may be no row, or the answer has to be waited for.
         """
 
-    def ask(self, statement: str, values: Values) -> Future[Row | None] | None:
-        """Ask for the first row without waiting here; unobserved, and others may wait for the same answer.
+    async def find_incident(
+        self, tenant_id: int, incident_id: int, *, min_position: ReplicationPosition | None = None
+    ) -> Row | None:
+        """The row of one incident, as of now; or at least as of `min_position`, where a replica may answer."""
 
-        None where an answer that has to be waited for costs as much as `row`, or `look_up` has it on the spot.
+    def submit_lookup(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
+        """Ask for the row of one incident without waiting here. Others may wait for it: do not cancel it.
+
+        Not observed. None where that gains nothing over `find_incident`, or `prepare_lookup` answers at once.
         """
 
     async def rows(self, statement: str, values: Values) -> list[Row]:
@@ -122,7 +126,7 @@ class Database(Protocol):
     ) -> AbstractAsyncContextManager[Snapshot]:
         """One view for reads that may take long; they stop no one else.
 
-        It is as of now; or at least as of a position, where a standby may be asked. Then opening it, and all of
+        It is as of now; or at least as of `min_position`, where a replica may answer. Then opening it, and all of
         its reads, may raise ReplicaFailed.
         """
 

@@ -55,16 +55,12 @@ class DirectoryStore:
     def __init__(self, database: Database, resources: Iterable[ApiResource]) -> None:
         resources = tuple(resources)
         self._database = database
-        self._application_permissions = tuple(
-            name for each in resources for name in each.application_permissions
-        )
-        self._delegated_permissions = tuple(name for each in resources for name in each.delegated_permissions)
-        self._look_up_value = database.look_up("installation_value", "name")
+        self._lookup_value = database.prepare_lookup("installation_value", "name")
 
     async def version(self) -> int:
         """A number that grows with every change of the directory."""
         name = "directory_version"
-        row = self._look_up_value(name) or await self._database.row("installation_value", {"name": name})
+        row = self._lookup_value(name) or await self._database.row("installation_value", {"name": name})
         return int(row[0]) if row else 0
 
     async def find_issuer(self) -> str | None:

@@ -60,8 +60,8 @@ class IncidentStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.look_up = database.look_up("find_incident", "tenant_id", "incident_id")
-        """What `try_visible` takes, where it can be had on the spot."""
+        self.lookup = database.prepare_lookup("find_incident", "tenant_id", "incident_id")
+        """Answers at once the row that `try_visible` takes, or None."""
 
     async def check_readable(self) -> None:
         """Read one row. Raises StoreUnavailable when that cannot be done."""
@@ -79,10 +79,9 @@ class IncidentStore:
         """What this exposure may know of an incident, as JSON without `@odata.context`; None for nothing.
 
         An incident last updated before `retained_since` is past its retention, and gone. It is read as of now, or
-        from a standby that has come as far as `min_position`.
+        from a replica that has come as far as `min_position`.
         """
-        values = {"tenant_id": tenant_id, "incident_id": incident_id}
-        row = await self._database.row("find_incident", values, min_position=min_position)
+        row = await self._database.find_incident(tenant_id, incident_id, min_position=min_position)
         if row is None:
             return None
         document, alerts_at, spans, last_update_at = row
@@ -94,12 +93,12 @@ class IncidentStore:
 
     async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
         """The device groups of which any one makes an incident visible; None among them: every reader sees it."""
-        row = await self._database.row("find_incident", changes.key_of(tenant_id, incident_id))
+        row = await self._database.find_incident(tenant_id, incident_id)
         return visibility_of(decode_spans(row[2])) if row else frozenset()
 
-    def ask_for_incident(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
-        """Ask for what `try_visible` takes; None where it need not be waited for."""
-        return self._database.ask("find_incident", {"tenant_id": tenant_id, "incident_id": incident_id})
+    def submit_lookup(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
+        """Ask for the row that `try_visible` takes; None where it need not be waited for."""
+        return self._database.submit_lookup(tenant_id, incident_id)
 
     def try_visible(
         self, row: Row | None, exposure: Exposure, *, retained_since: Instant | None = None
@@ -225,7 +224,7 @@ class IncidentStore:
     ) -> AsyncIterator[Page]:
         """One page, read while it is sent: nothing of it is held but what is on its way.
 
-        It is read as of now, or from a standby that has come as far as `min_position`. A standby that fails before
+        It is read as of now, or from a replica that has come as far as `min_position`. A replica that fails before
         the first incidents are there is not asked again; one that fails later cuts the page: StoreUnavailable.
         """
         try:

@@ -1,4 +1,4 @@
-"""Single reads that are gathered: each caller gets the row that was asked for, as it is after it was asked."""
+"""Batched lookups: each caller gets the row that was asked for, as it is after it was asked."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,10 +45,10 @@ def test_results_never_cross_callers(
 ) -> None:
     async def ask() -> None:
         rows = Rows(missing=missing)
-        gathering = BatchedLookup(rows.fetch)
+        lookups = BatchedLookup(rows.fetch)
         waiting: list[tuple[tuple[int, int], asyncio.Task[Row | None]]] = []
         for tenant_id, number, goes_away, pauses in asked:
-            task = asyncio.create_task(gathering.find(tenant_id, number))
+            task = asyncio.create_task(lookups.find(tenant_id, number))
             for _ in range(pauses):
                 await asyncio.sleep(0)
             if goes_away:
@@ -58,7 +58,7 @@ def test_results_never_cross_callers(
         rows.pause.set()
         for key, task in waiting:
             assert await task == (None if key in missing else (*key, 0))
-        await gathering.close()
+        await lookups.close()
 
     asyncio.run(ask())
 
@@ -66,11 +66,11 @@ def test_results_never_cross_callers(
 def test_what_is_asked_while_a_fetch_is_under_way_goes_into_the_next_one() -> None:
     async def ask() -> list[tuple[int, tuple[int, ...]]]:
         rows = Rows()
-        gathering = BatchedLookup(rows.fetch)
-        tasks = [asyncio.create_task(gathering.find(1, 1))]
+        lookups = BatchedLookup(rows.fetch)
+        tasks = [asyncio.create_task(lookups.find(1, 1))]
         await asyncio.sleep(0.01)
-        tasks += [asyncio.create_task(gathering.find(1, number)) for number in (2, 3, 2, 1)]
-        tasks += [asyncio.create_task(gathering.find(2, 1))]
+        tasks += [asyncio.create_task(lookups.find(1, number)) for number in (2, 3, 2, 1)]
+        tasks += [asyncio.create_task(lookups.find(2, 1))]
         await asyncio.sleep(0.01)
         rows.pause.set()
         await asyncio.gather(*tasks)
@@ -82,11 +82,11 @@ def test_what_is_asked_while_a_fetch_is_under_way_goes_into_the_next_one() -> No
 def test_whoever_asks_after_a_write_sees_it_although_a_fetch_was_under_way() -> None:
     async def ask() -> list[Row | None]:
         rows = Rows()
-        gathering = BatchedLookup(rows.fetch)
-        before = asyncio.create_task(gathering.find(1, 1))
+        lookups = BatchedLookup(rows.fetch)
+        before = asyncio.create_task(lookups.find(1, 1))
         await asyncio.sleep(0.01)
         rows.version = 1
-        after = asyncio.create_task(gathering.find(1, 1))
+        after = asyncio.create_task(lookups.find(1, 1))
         await asyncio.sleep(0.01)
         rows.pause.set()
         return [await before, await after]
@@ -97,10 +97,10 @@ def test_whoever_asks_after_a_write_sees_it_although_a_fetch_was_under_way() -> 
 def test_a_failure_is_the_answer_to_those_who_asked_and_to_nobody_else() -> None:
     async def ask() -> Row | None:
         rows = Rows(failures=[ConnectionError("gone")])
-        gathering = BatchedLookup(rows.fetch)
-        unlucky = [asyncio.create_task(gathering.find(1, number)) for number in (1, 2)]
+        lookups = BatchedLookup(rows.fetch)
+        unlucky = [asyncio.create_task(lookups.find(1, number)) for number in (1, 2)]
         await asyncio.sleep(0.01)
-        later = asyncio.create_task(gathering.find(1, 1))
+        later = asyncio.create_task(lookups.find(1, 1))
         rows.pause.set()
         for task in unlucky:
             with pytest.raises(ConnectionError):

@@ -1,4 +1,4 @@
-"""Hot standbys: real ones, that lag, die and come back, under two servers that read from them."""
+"""Replicas: real ones, that lag, die and come back, under two servers that read from them."""
 
 import asyncio
 import signal
@@ -31,8 +31,8 @@ from vigie.core.replication import ReplicationPosition
 from vigie.storage.database import ReplicaFailed, Session, Statement
 from vigie.storage.postgres.database import PostgresDatabase, open_postgres
 from vigie.storage.postgres.replicas.database import DatabaseWithReplicas, Place
-from vigie.storage.postgres.replicas.lag_monitor import Watch
-from vigie.storage.postgres.replicas.replica import Reached, Replica
+from vigie.storage.postgres.replicas.lag_monitor import LagMonitor
+from vigie.storage.postgres.replicas.replica import Progress, Replica
 from vigie.storage.postgres.session import PostgresSession
 
 AGE_SECONDS = 2
@@ -49,7 +49,7 @@ _END_WAITING = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wai
 
 @dataclass
 class Cluster:
-    """A primary and a standby of it."""
+    """A primary and a replica of it."""
 
     primary: PostgresServer
     replica: PostgresServer
@@ -95,21 +95,21 @@ class Node:
 
     @property
     def reads(self) -> tuple[float, float]:
-        """How many reads the primary and the standbys have answered."""
+        """How many reads the primary and the replicas have answered."""
         primary, replica = (
             self.metric(f'vigie_store_reads_total{{place="{place}"}}') for place in ("primary", "standby")
         )
         return primary, replica
 
     @property
-    def standbys_up(self) -> float:
-        """How many standbys it reads from."""
+    def replicas_up(self) -> float:
+        """How many replicas it reads from."""
         return self.metric("vigie_standbys_up")
 
-    def reads_from_standby(
+    def reads_from_replica(
         self, number: int, token: str, *, within_seconds: float = BACK_SECONDS_MAX
     ) -> bool:
-        """Whether this caller is answered by a standby in the end."""
+        """Whether this caller is answered by a replica in the end."""
 
         def is_so() -> bool:
             before = self.reads[1]
@@ -165,10 +165,10 @@ def pair(cluster: Cluster, valkey: RunningValkey, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def number(pair: Pair) -> int:
-    """An incident that all standbys have."""
+    """An incident that all replicas have."""
     number = pair.house.takes(an_incident())
     assert eventually(
-        lambda: all(node.standbys_up == 1 for node in pair.nodes), within_seconds=BACK_SECONDS_MAX
+        lambda: all(node.replicas_up == 1 for node in pair.nodes), within_seconds=BACK_SECONDS_MAX
     )
     pair.cluster.primary.wait_for(pair.cluster.replica)
     return number
@@ -187,19 +187,19 @@ def paused(replica: PostgresServer) -> Iterator[None]:
 # Two servers
 
 
-def test_a_caller_of_whom_nothing_is_known_is_answered_by_the_primary_and_then_by_standbys(
+def test_a_caller_of_whom_nothing_is_known_is_answered_by_the_primary_and_then_by_replicas(
     pair: Pair, number: int
 ) -> None:
     token = pair.house.a_token()
     node = pair.nodes[0]
-    assert node.reads_from_standby(number, pair.house.a_token())
+    assert node.reads_from_replica(number, pair.house.a_token())
     primary, replica = node.reads
 
     node.name_of(number, token)
     assert node.reads == (primary + 1, replica)
 
-    assert node.reads_from_standby(number, token)
-    assert pair.nodes[1].reads_from_standby(number, token)
+    assert node.reads_from_replica(number, token)
+    assert pair.nodes[1].reads_from_replica(number, token)
     primary = node.reads[0]
     assert pair.nodes[1].listed(token) == node.listed(token)
     assert node.reads[0] == primary
@@ -210,8 +210,8 @@ def test_whoever_writes_reads_what_it_wrote_and_others_nothing_older_than_the_bo
 ) -> None:
     writer, reader = pair.house.a_token(WRITE_ALL), pair.house.a_token()
     for node in pair.nodes:
-        assert node.reads_from_standby(number, writer)
-        assert node.reads_from_standby(number, reader)
+        assert node.reads_from_replica(number, writer)
+        assert node.reads_from_replica(number, reader)
     before = assigned(pair.nodes[0], number, reader)
     seen: list[tuple[float, str]] = []
 
@@ -223,14 +223,14 @@ def test_whoever_writes_reads_what_it_wrote_and_others_nothing_older_than_the_bo
         while (asked_at := time.monotonic()) < changed_at + AGE_SECONDS + 1.5:
             seen += [(asked_at - changed_at, assigned(node, number, reader)) for node in pair.nodes]
             time.sleep(0.05)
-        assert [node.standbys_up for node in pair.nodes] == [0, 0]
+        assert [node.replicas_up for node in pair.nodes] == [0, 0]
 
     assert {name for _, name in seen} == {before, now}
     assert {name for seconds, name in seen if seconds > AGE_SECONDS} == {now}
     for node in pair.nodes:
-        assert node.reads_from_standby(number, writer)
+        assert node.reads_from_replica(number, writer)
         assert assigned(node, number, writer) == now
-        assert node.standbys_up == 1
+        assert node.replicas_up == 1
 
 
 def test_many_writers_read_what_they_wrote_at_every_server(pair: Pair, number: int) -> None:
@@ -241,7 +241,7 @@ def test_many_writers_read_what_they_wrote_at_every_server(pair: Pair, number: i
     def work(number: int, token: str) -> None:
         for turn in range(25):
             now = pair.rename(number, token)
-            # At once the primary is asked; standbys are, once somebody has looked how far they have come.
+            # At once the primary is asked; replicas are, once somebody has looked how far they have come.
             for pause_seconds in (0, 0.01, 0.1 * (turn % 4)):
                 time.sleep(pause_seconds)
                 assert [assigned(node, number, token) for node in pair.nodes] == [now, now]
@@ -256,8 +256,8 @@ def test_many_writers_read_what_they_wrote_at_every_server(pair: Pair, number: i
 def test_a_refused_change_sends_nobody_to_the_primary(pair: Pair, number: int) -> None:
     writer, reader = pair.house.a_token(WRITE_ALL), pair.house.a_token()
     node = pair.nodes[0]
-    assert node.reads_from_standby(number, writer)
-    assert node.reads_from_standby(number, reader)
+    assert node.reads_from_replica(number, writer)
+    assert node.reads_from_replica(number, reader)
     primary = node.reads[0]
 
     refused = [
@@ -276,7 +276,7 @@ def test_a_change_whose_body_never_comes_sends_nobody_to_the_primary_for_long(
 ) -> None:
     writer = pair.house.a_token(WRITE_ALL)
     node = pair.nodes[0]
-    assert node.reads_from_standby(number, writer)
+    assert node.reads_from_replica(number, writer)
     place = urlsplit(node.running.url)
 
     def is_under_way() -> bool:
@@ -288,16 +288,16 @@ def test_a_change_whose_body_never_comes_sends_nobody_to_the_primary_for_long(
         connection.sendall(head_of(node.house, number, writer, "Content-Length: 100") + b"{")
         assert eventually(is_under_way, within_seconds=BACK_SECONDS_MAX)
 
-    assert node.reads_from_standby(number, writer)
+    assert node.reads_from_replica(number, writer)
 
 
-def test_a_standby_that_is_killed_under_reads_fails_none_of_them_and_comes_back(
+def test_a_replica_that_is_killed_under_reads_fails_none_of_them_and_comes_back(
     pair: Pair, number: int
 ) -> None:
     tokens = [pair.house.a_token() for _ in range(4)]
     for node in pair.nodes:
         for token in tokens:
-            assert node.reads_from_standby(number, token)
+            assert node.reads_from_replica(number, token)
     has_ended = threading.Event()
     statuses: list[int] = []
 
@@ -308,7 +308,7 @@ def test_a_standby_that_is_killed_under_reads_fails_none_of_them_and_comes_back(
                 statuses.append(node.house.get("/api/incidents", token).status)
 
     def ups() -> list[float]:
-        return [node.standbys_up for node in pair.nodes]
+        return [node.replicas_up for node in pair.nodes]
 
     with ThreadPoolExecutor(len(tokens)) as callers:
         reads = [callers.submit(read, token) for token in tokens]
@@ -325,19 +325,19 @@ def test_a_standby_that_is_killed_under_reads_fails_none_of_them_and_comes_back(
             each.result()
 
     assert set(statuses) == {200}
-    assert all(node.reads_from_standby(number, tokens[0]) for node in pair.nodes)
+    assert all(node.reads_from_replica(number, tokens[0]) for node in pair.nodes)
 
 
-def test_a_list_whose_standby_fails_before_anything_is_sent_is_read_from_the_primary(
+def test_a_list_whose_replica_fails_before_anything_is_sent_is_read_from_the_primary(
     pair: Pair, number: int
 ) -> None:
     token = pair.house.a_token()
     node, primary, replica = pair.nodes[0], pair.cluster.primary, pair.cluster.replica
-    assert node.reads_from_standby(number, token)
+    assert node.reads_from_replica(number, token)
     before = node.reads
 
     with ThreadPoolExecutor(2) as others:
-        # A lock that is held in the primary stops whoever reads the table, in the standby too.
+        # A lock that is held in the primary stops whoever reads the table, in the replica too.
         locking = others.submit(primary.sql, _LOCK_LISTS, database=pair.database)
         assert eventually(lambda: replica.sql(_LOCKS) == "1", within_seconds=BACK_SECONDS_MAX)
         listing = others.submit(node.listed, token)
@@ -353,7 +353,7 @@ def test_without_valkey_reads_are_the_primary_s_and_changes_wait_until_they_are_
 ) -> None:
     writer = pair.house.a_token(WRITE_ALL)
     node = pair.nodes[0]
-    assert node.reads_from_standby(number, writer)
+    assert node.reads_from_replica(number, writer)
 
     with paused(pair.cluster.replica):
         pair.valkey.kill()
@@ -368,14 +368,14 @@ def test_without_valkey_reads_are_the_primary_s_and_changes_wait_until_they_are_
             pair.valkey.start()
 
     assert eventually(lambda: node.metric("vigie_quota_store_up") == 1, within_seconds=BACK_SECONDS_MAX)
-    assert all(each.reads_from_standby(number, writer) for each in pair.nodes)
+    assert all(each.reads_from_replica(number, writer) for each in pair.nodes)
     assert [assigned(each, number, writer) for each in pair.nodes] == [now, now]
 
 
 def test_without_the_primary_reads_go_on_as_long_as_they_are_not_too_old(pair: Pair, number: int) -> None:
     token = pair.house.a_token()
     node = pair.nodes[0]
-    assert node.reads_from_standby(number, token)
+    assert node.reads_from_replica(number, token)
 
     process = pair.cluster.primary.process
     assert process is not None
@@ -393,7 +393,7 @@ def test_without_the_primary_reads_go_on_as_long_as_they_are_not_too_old(pair: P
 
     assert answered[0][1] == 200
     assert {status for seconds, status in answered if seconds > AGE_SECONDS + 1} == {503}
-    assert all(each.reads_from_standby(number, token) for each in pair.nodes)
+    assert all(each.reads_from_replica(number, token) for each in pair.nodes)
 
 
 # One database
@@ -401,7 +401,7 @@ def test_without_the_primary_reads_go_on_as_long_as_they_are_not_too_old(pair: P
 
 @dataclass
 class Told:
-    """What was said of standbys."""
+    """What was said of replicas."""
 
     said: list[str] = field(default_factory=list)
     replicas: list[Replica] = field(default_factory=list)
@@ -409,7 +409,7 @@ class Told:
     def replica(self, url: str) -> Replica:
         replica = Replica(
             url,
-            on_left_out=lambda _, reason: self.said.append(reason),
+            on_ejected=lambda _, reason: self.said.append(reason),
             on_back=lambda _: self.said.append("back"),
         )
         self.replicas.append(replica)
@@ -420,9 +420,9 @@ class Told:
 async def reading(
     primary_url: str, replica: Replica, *, age_seconds: float = AGE_SECONDS
 ) -> AsyncIterator[tuple[PostgresDatabase, DatabaseWithReplicas]]:
-    """A database, and the same as it is read where there is a standby, once that is up."""
+    """A database, and the same as it is read where there is a replica, once that is up."""
     primary = await open_postgres(primary_url, create=True)
-    watching = asyncio.create_task(Watch(primary_url, [replica], age_seconds_max=age_seconds).run())
+    watching = asyncio.create_task(LagMonitor(primary_url, [replica], age_seconds_max=age_seconds).run())
     try:
         assert await becomes(lambda: replica.is_up)
         yield primary, DatabaseWithReplicas(primary, [replica], age_seconds_max=age_seconds)
@@ -432,12 +432,12 @@ async def reading(
         await primary.close()
 
 
-async def reached(url: str) -> Reached:
-    """How far a standby has come, as one who looks would say."""
+async def reached(url: str) -> Progress:
+    """How far a replica has come, as one who looks would say."""
     connection = await asyncpg.connect(url)
-    offset, machine = await PostgresSession(connection).row("replayed", {}) or (0, "")
+    offset, server_id = await PostgresSession(connection).row("replayed", {}) or (0, "")
     await connection.close()
-    return Reached(as_of_seconds=time.monotonic(), position=FIRST, offset=offset, machine=machine)
+    return Progress(as_of_seconds=time.monotonic(), position=FIRST, offset=offset, server_id=server_id)
 
 
 async def becomes(claim: Callable[[], bool]) -> bool:
@@ -450,13 +450,13 @@ async def add_value(session: Session, name: str, value: str) -> None:
 
 @pytest.fixture
 def urls(cluster: Cluster) -> tuple[str, str]:
-    """An empty database, on the primary and on the standby."""
+    """An empty database, on the primary and on the replica."""
     name = cluster.primary.new_database()
     cluster.primary.wait_for(cluster.replica)
     return cluster.primary.url(name), cluster.replica.url(name)
 
 
-def test_a_standby_that_is_promoted_is_left_out(cluster: Cluster, urls: tuple[str, str]) -> None:
+def test_a_replica_that_is_promoted_is_ejected(cluster: Cluster, urls: tuple[str, str]) -> None:
     async def work(other: PostgresServer, told: Told) -> None:
         replica = told.replica(urls[1].replace(str(cluster.replica.folder), str(other.folder)))
         async with reading(urls[0], replica):
@@ -467,10 +467,10 @@ def test_a_standby_that_is_promoted_is_left_out(cluster: Cluster, urls: tuple[st
     with a_standby(cluster.primary) as other:
         asyncio.run(work(other, told))
 
-    assert told.said == ["it is no standby"]
+    assert told.said == ["it is no hot standby"]
 
 
-def test_a_standby_that_has_not_followed_a_new_primary_does_not_pass_for_one_that_is_far(
+def test_a_replica_that_has_not_followed_a_new_primary_does_not_pass_for_one_that_is_far(
     cluster: Cluster,
 ) -> None:
     """It has replayed more of the old primary than the new one ever had: by bytes alone it would be in front."""
@@ -510,7 +510,7 @@ def test_another_database_is_never_read_from(cluster: Cluster, urls: tuple[str, 
         other = cluster.replica.url(cluster.primary.new_database())
         replica = told.replica(other)
         primary = await open_postgres(urls[0], create=True)
-        watching = asyncio.create_task(Watch(urls[0], [replica], age_seconds_max=1).run())
+        watching = asyncio.create_task(LagMonitor(urls[0], [replica], age_seconds_max=1).run())
         assert await becomes(lambda: bool(told.said))
         watching.cancel()
         await primary.close()
@@ -522,15 +522,15 @@ def test_another_database_is_never_read_from(cluster: Cluster, urls: tuple[str, 
     assert len(told.said) == 1
 
 
-def test_a_standby_that_has_been_set_back_is_not_read_from(urls: tuple[str, str]) -> None:
+def test_a_replica_that_has_been_set_back_is_not_read_from(urls: tuple[str, str]) -> None:
     async def work(told: Told) -> None:
         replica = told.replica(urls[1])
         far = replace(await reached(urls[1]), offset=2**60)
-        await replica.see(far)
+        await replica.update(far)
         with pytest.raises(ReplicaFailed):
             await replica.find_incident(1, 1)
         assert not replica.is_up
-        await replica.see(far)
+        await replica.update(far)
         with pytest.raises(ReplicaFailed):
             async with replica.snapshot(1):
                 pass
@@ -539,10 +539,10 @@ def test_a_standby_that_has_been_set_back_is_not_read_from(urls: tuple[str, str]
     told = Told()
     asyncio.run(work(told))
 
-    assert told.said == ["the standby has been set back", "back", "the standby has been set back"]
+    assert told.said == ["the replica has been set back", "back", "the replica has been set back"]
 
 
-def test_of_two_standbys_behind_one_address_only_the_one_that_was_measured_is_read_from(
+def test_of_two_replicas_behind_one_address_only_the_one_that_was_measured_is_read_from(
     cluster: Cluster,
 ) -> None:
     async def work(second: PostgresServer, told: Told) -> list[int]:
@@ -563,7 +563,7 @@ def test_of_two_standbys_behind_one_address_only_the_one_that_was_measured_is_re
                 return [number for _ in range(3) for number in await looks(told, database, position)]
 
     async def looks(told: Told, database: DatabaseWithReplicas, position: ReplicationPosition) -> list[int]:
-        """What several see at once, each on a connection of its own, once the standby is there."""
+        """What several see at once, each on a connection of its own, once the replica is there."""
         replica = told.replicas[0]
         assert await becomes(lambda: replica.may_answer(position, since_seconds=0))
         seen = await asyncio.gather(*(look(database, position) for _ in range(4)))
@@ -589,19 +589,19 @@ def test_of_two_standbys_behind_one_address_only_the_one_that_was_measured_is_re
     assert told.said[0] == "it leads to another machine, or to one that has been started anew"
 
 
-@pytest.mark.parametrize("change", [{"machine": "another"}, {"offset": 0}])
-def test_what_was_open_to_a_standby_ends_when_it_is_another_or_set_back(
+@pytest.mark.parametrize("change", [{"server_id": "another"}, {"offset": 0}])
+def test_what_was_open_to_a_replica_ends_when_it_is_another_or_set_back(
     urls: tuple[str, str], change: dict[str, Any]
 ) -> None:
-    async def look(replica: Replica, seen: Reached) -> None:
+    async def look(replica: Replica, seen: Progress) -> None:
         async with replica.snapshot(1) as view:
-            await replica.see(replace(seen, **change))
+            await replica.update(replace(seen, **change))
             await view.number(Statement("SELECT 1", {}))
 
     async def work(told: Told) -> None:
         replica = told.replica(urls[1])
         seen = await reached(urls[1])
-        await replica.see(seen)
+        await replica.update(seen)
         with pytest.raises(ReplicaFailed):
             await look(replica, seen)
         assert replica.is_up
@@ -613,7 +613,7 @@ def test_what_was_open_to_a_standby_ends_when_it_is_another_or_set_back(
     assert told.said == []
 
 
-def test_a_connection_that_was_begun_before_a_standby_was_set_back_is_not_used(
+def test_a_connection_that_was_begun_before_a_replica_was_set_back_is_not_used(
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
     async def look(replica: Replica) -> None:
@@ -624,11 +624,11 @@ def test_a_connection_that_was_begun_before_a_standby_was_set_back_is_not_used(
         async with an_address(cluster.replica) as address:
             replica = told.replica(address.url(urlsplit(urls[1]).path[1:]))
             seen = await reached(urls[1])
-            await replica.see(seen)
+            await replica.update(seen)
             address.opens.clear()
             looking = asyncio.create_task(look(replica))
             await asyncio.sleep(0.1)
-            await replica.see(replace(seen, offset=0))
+            await replica.update(replace(seen, offset=0))
             address.opens.set()
             with pytest.raises(ReplicaFailed):
                 await looking
@@ -641,21 +641,21 @@ def test_a_connection_that_was_begun_before_a_standby_was_set_back_is_not_used(
     assert told.said == []
 
 
-def test_a_mark_whose_answer_is_lost_puts_no_standby_out(cluster: Cluster, urls: tuple[str, str]) -> None:
+def test_a_heartbeat_whose_answer_is_lost_ejects_no_replica(cluster: Cluster, urls: tuple[str, str]) -> None:
     name = urlsplit(urls[0]).path[1:]
 
-    def marked() -> int:
+    def heartbeats() -> int:
         return int(cluster.replica.sql("SELECT max(change) FROM installation_writer", database=name))
 
     async def work(told: Told) -> None:
         replica = told.replica(urls[1])
         async with an_address(cluster.primary) as address:
             primary = await open_postgres(urls[0], create=True)
-            watching = asyncio.create_task(Watch(address.url(name), [replica], age_seconds_max=6).run())
+            watching = asyncio.create_task(LagMonitor(address.url(name), [replica], age_seconds_max=6).run())
             assert await becomes(lambda: replica.is_up)
             address.answers.clear()
-            before = await asyncio.to_thread(marked)
-            assert await becomes(lambda: marked() > before)
+            before = await asyncio.to_thread(heartbeats)
+            assert await becomes(lambda: heartbeats() > before)
             # As long as two looks take.
             await asyncio.sleep(1.2)
             assert told.said == []
@@ -667,10 +667,10 @@ def test_a_mark_whose_answer_is_lost_puts_no_standby_out(cluster: Cluster, urls:
     told = Told()
     asyncio.run(work(told))
 
-    assert told.said == ["it has none of the marks of the last 6 s"]
+    assert told.said == ["it has no heartbeat of the last 6 s"]
 
 
-def test_whoever_finds_no_connection_to_a_standby_free_is_answered_by_the_primary_and_the_standby_stays(
+def test_whoever_finds_no_connection_to_a_replica_free_is_answered_by_the_primary_and_the_replica_stays(
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
     async def work(told: Told) -> list[Place]:
@@ -691,8 +691,7 @@ def test_whoever_finds_no_connection_to_a_standby_free_is_answered_by_the_primar
         return places
 
     async def find(database: DatabaseWithReplicas, tenant_id: int) -> None:
-        values = {"tenant_id": tenant_id, "incident_id": 1}
-        assert await database.row("find_incident", values, min_position=FIRST) is None
+        assert await database.find_incident(tenant_id, 1, min_position=FIRST) is None
 
     told = Told()
     places = asyncio.run(work(told))
@@ -706,7 +705,6 @@ def test_whoever_has_no_position_or_a_later_one_is_answered_by_the_primary(
 ) -> None:
     async def work(told: Told) -> list[str]:
         places: list[str] = []
-        values = {"tenant_id": 1, "incident_id": 1}
         replica = told.replica(urls[1])
         async with reading(urls[0], replica) as (primary, _):
             database = DatabaseWithReplicas(
@@ -716,8 +714,8 @@ def test_whoever_has_no_position_or_a_later_one_is_answered_by_the_primary(
                 await primary.write(lambda session: add_value(session, "a", "1"))
                 now = await primary.position()
                 for min_position in (None, FIRST, now):
-                    await database.row("find_incident", values, min_position=min_position)
-                assert await database.row("installation_value", {"name": "a"}, min_position=FIRST) == ("1",)
+                    await database.find_incident(1, 1, min_position=min_position)
+                assert await database.row("installation_value", {"name": "a"}) == ("1",)
                 for min_position in (None, FIRST, now):
                     async with database.snapshot(min_position=min_position) as view:
                         assert await view.number(Statement("SELECT 1", {})) == 1
@@ -728,7 +726,7 @@ def test_whoever_has_no_position_or_a_later_one_is_answered_by_the_primary(
     assert asyncio.run(work(Told())) == [*reads, "primary", *reads]
 
 
-def test_a_view_that_stands_in_the_way_of_what_is_replayed_fails_and_the_standby_is_back_at_once(
+def test_a_view_that_stands_in_the_way_of_what_is_replayed_fails_and_the_replica_is_back_at_once(
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
     async def work(told: Told) -> bool:
@@ -759,7 +757,7 @@ def test_a_view_that_stands_in_the_way_of_what_is_replayed_fails_and_the_standby
 # The program
 
 
-def test_the_log_says_that_a_standby_is_left_out_and_back_but_not_its_password(
+def test_the_log_says_that_a_replica_is_ejected_and_back_but_not_its_password(
     cluster: Cluster,
     valkey: RunningValkey,
     urls: tuple[str, str],
@@ -777,30 +775,30 @@ def test_the_log_says_that_a_standby_is_left_out_and_back_but_not_its_password(
 
     log = Path("serve.log")
     with served("--port", 0, log=log) as (process, said):
-        assert eventually(lambda: standbys_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
+        assert eventually(lambda: replicas_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
         with paused(cluster.replica):
-            assert eventually(lambda: standbys_up(said["url"]) == "0.0", within_seconds=BACK_SECONDS_MAX)
-        assert eventually(lambda: standbys_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
+            assert eventually(lambda: replicas_up(said["url"]) == "0.0", within_seconds=BACK_SECONDS_MAX)
+        assert eventually(lambda: replicas_up(said["url"]) == "1.0", within_seconds=BACK_SECONDS_MAX)
         process.terminate()
         process.communicate(timeout=20)
 
-    told = [event for event in events_in(log) if event["event"].startswith("standby")]
+    told = [event for event in events_in(log) if event["event"].startswith("replica")]
     assert [(event["event"], event["level"]) for event in told] == [
-        ("standby_left_out", "warning"),
-        ("standby_back", "info"),
+        ("replica_ejected", "warning"),
+        ("replica_back", "info"),
     ]
-    assert {event["standby"] for event in told} == {urls[1].replace("postgres@", "[removed]@")}
-    assert told[0]["reason"] == "it has none of the marks of the last 2 s"
+    assert {event["replica"] for event in told} == {urls[1].replace("postgres@", "[removed]@")}
+    assert told[0]["reason"] == "it has no heartbeat of the last 2 s"
     assert "hunter2" not in log.read_text(encoding="utf-8")
 
 
-def standbys_up(url: str) -> str:
+def replicas_up(url: str) -> str:
     with urlopen(f"{url}/metrics", timeout=20) as answer:
         lines: list[str] = answer.read().decode().splitlines()
     return next(line.split()[1] for line in lines if line.startswith("vigie_standbys_up "))
 
 
-def test_without_a_quota_store_nothing_is_served_beside_standbys(
+def test_without_a_quota_store_nothing_is_served_beside_replicas(
     urls: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

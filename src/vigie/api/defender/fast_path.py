@@ -144,7 +144,7 @@ class FastPath:
         if not self._gate.is_valid(template.admission, at):
             return None
         tenant_id = template.admission.known.caller.tenant_id
-        row = self._incident_service.ask_for_incident(tenant_id, int(digits))
+        row = self._incident_service.submit_lookup(tenant_id, int(digits))
         return None if row is None else PendingIncident(template, digits, at, started_seconds, row)
 
     def answer_to(self, pending: PendingIncident, dated: DatedHeaders) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Single incidents that are asked for at the same moment, fetched by one statement."""
+"""Lookups of single incidents that are asked for at the same moment, fetched by one statement."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,62 +6,64 @@ from collections.abc import Awaitable, Callable, Sequence
 from vigie.storage.database import Row
 
 Fetch = Callable[[int, Sequence[int]], Awaitable[Sequence[Row]]]
-"""Rows of a tenant by numbers, the number in front; a number that is not there has no row."""
+"""Rows of a tenant by incident ids, the id in front; an id that is not there has no row."""
 
-_NUMBERS_MAX = 200
+_BATCH_MAX = 200
 
-_Asked = dict[int, asyncio.Future[Row | None]]
+_Pending = dict[int, asyncio.Future[Row | None]]
+"""The lookups of one tenant that no fetch has taken yet, by incident id."""
 
 
 class BatchedLookup:
-    """What is asked while a fetch for the tenant is under way waits for the next one, which takes it all.
+    """Collects the lookups of a tenant while a fetch for it is under way; the next fetch answers them all.
 
-    A fetch begins after everything it answers was asked, so that whoever writes and reads finds what it wrote.
+    A fetch begins after everything that it answers was asked, so that a caller who writes and then reads finds
+    what it wrote.
     """
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self._asked: dict[int, _Asked] = {}
+        self._pending: dict[int, _Pending] = {}
         self._fetching: dict[int, asyncio.Task[None]] = {}
 
-    async def find(self, tenant_id: int, number: int) -> Row | None:
-        """The row of that number in that tenant, without the number in front."""
+    async def find(self, tenant_id: int, incident_id: int) -> Row | None:
+        """The row of that incident in that tenant, without the id in front."""
         # Others may wait for the same row: one that goes away must not take it from them.
-        return await asyncio.shield(self.ask(tenant_id, number))
+        return await asyncio.shield(self.submit(tenant_id, incident_id))
 
-    def ask(self, tenant_id: int, number: int) -> asyncio.Future[Row | None]:
-        """What `find` waits for. Others may wait for it too: it is not to be cancelled."""
-        asked = self._asked.setdefault(tenant_id, {})
-        if number not in asked:
-            asked[number] = asyncio.get_running_loop().create_future()
-        answer = asked[number]
+    def submit(self, tenant_id: int, incident_id: int) -> asyncio.Future[Row | None]:
+        """The future that `find` waits for. Others may wait for it too: it is not to be cancelled."""
+        pending = self._pending.setdefault(tenant_id, {})
+        if incident_id not in pending:
+            pending[incident_id] = asyncio.get_running_loop().create_future()
+        answer = pending[incident_id]
         if tenant_id not in self._fetching:
-            self._fetching[tenant_id] = asyncio.create_task(self._fetch_until_none_is_asked(tenant_id))
+            self._fetching[tenant_id] = asyncio.create_task(self._fetch_all_pending(tenant_id))
         return answer
 
     async def close(self) -> None:
         """Wait for the fetches that are under way."""
         await asyncio.gather(*self._fetching.values())
 
-    async def _fetch_until_none_is_asked(self, tenant_id: int) -> None:
-        asked = self._asked[tenant_id]
+    async def _fetch_all_pending(self, tenant_id: int) -> None:
+        pending = self._pending[tenant_id]
         try:
-            while asked:
-                some = {number: asked.pop(number) for number in list(asked)[:_NUMBERS_MAX]}
-                await self._answer(tenant_id, some)
+            while pending:
+                batch = {number: pending.pop(number) for number in list(pending)[:_BATCH_MAX]}
+                await self._answer(tenant_id, batch)
         finally:
-            del self._asked[tenant_id], self._fetching[tenant_id]
+            del self._pending[tenant_id], self._fetching[tenant_id]
 
-    async def _answer(self, tenant_id: int, some: _Asked) -> None:
+    async def _answer(self, tenant_id: int, batch: _Pending) -> None:
         try:
-            found = {number: row for number, *row in await self._fetch(tenant_id, list(some))}
-        # Whatever it is, it is the answer to each of those who asked, and to nobody else.
+            found = {number: row for number, *row in await self._fetch(tenant_id, list(batch))}
+        # Any error is the answer to each lookup of this batch, and to no other.
         except Exception as error:  # noqa: BLE001
-            for answer in some.values():
+            for answer in batch.values():
                 answer.set_exception(error)
-                # Whoever asked may have gone away.
+                # Marks it as retrieved: the caller may have gone away.
                 answer.exception()
             return
-        for number, answer in some.items():
+        for number, answer in batch.items():
             row = found.get(number)
             answer.set_result(None if row is None else tuple(row))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import asyncpg
 
 from vigie.core.replication import ReplicationPosition, replication_position_of
-from vigie.storage.database import Change, LookUp, Observer, OnLost, Row, Values, unheard, unobserved
+from vigie.storage.database import Change, Lookup, Observer, OnLost, Row, Values, unheard, unobserved
 from vigie.storage.listing.dialect import POSTGRES
 from vigie.storage.postgres.batched_lookup import BatchedLookup
 from vigie.storage.postgres.connection import open_pool
@@ -33,7 +33,7 @@ class PostgresDatabase:
         self._readers = readers
         self._scanners = scanners
         self._reader = ReadPool(readers, seconds_max=_READ_SECONDS_MAX, tries_max=_READ_TRIES_MAX)
-        self._points = BatchedLookup(self._reader.fetch_incidents)
+        self._incidents = BatchedLookup(self._reader.fetch_incidents)
         self._writer: Writer | None = None
         self.observe: Observer = unobserved
         self.scan_seconds_max = 10.0
@@ -42,31 +42,33 @@ class PostgresDatabase:
     def check_place(self) -> None:
         """Nothing to check: a database that is gone says so itself."""
 
-    async def row(
-        self,
-        statement: str,
-        values: Values,
-        *,
-        min_position: ReplicationPosition | None = None,  # noqa: ARG002  this is the primary
-    ) -> Row | None:
+    async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, as of now."""
         started_seconds = perf_counter()
-        if statement == "find_incident":
-            found = await self._points.find(*numbers_of(values))
-        else:
-            found = await self._reader.read(lambda session: session.row(statement, values))
+        found = await self._reader.read(lambda session: session.row(statement, values))
         self.observe(statement, perf_counter() - started_seconds)
         return found
 
-    def look_up(self, _statement: str, *_names: str) -> LookUp:
-        """Nothing is there on the spot: whoever asks has to wait for the answer of another process."""
-        return _nothing_at_once
+    def prepare_lookup(self, _statement: str, *_names: str) -> Lookup:
+        """A function without an answer: another process has them all, and that has to be waited for."""
+        return _no_answer
 
-    def ask(self, statement: str, values: Values) -> asyncio.Future[Row | None] | None:
-        """Ask for a single incident, with others that are asked for at the same moment."""
-        if statement != "find_incident":
-            return None
-        return self._points.ask(*numbers_of(values))
+    async def find_incident(
+        self,
+        tenant_id: int,
+        incident_id: int,
+        *,
+        min_position: ReplicationPosition | None = None,  # noqa: ARG002  this is the primary
+    ) -> Row | None:
+        """The row of one incident, as of now, fetched with others that are asked for at the same moment."""
+        started_seconds = perf_counter()
+        found = await self._incidents.find(tenant_id, incident_id)
+        self.observe("find_incident", perf_counter() - started_seconds)
+        return found
+
+    def submit_lookup(self, tenant_id: int, incident_id: int) -> asyncio.Future[Row | None]:
+        """Ask for one incident, with others that are asked for at the same moment."""
+        return self._incidents.submit(tenant_id, incident_id)
 
     async def rows(self, statement: str, values: Values) -> list[Row]:
         """Every row, as of now."""
@@ -102,21 +104,13 @@ class PostgresDatabase:
         """Finish the changes that wait and let go of the connections."""
         if self._writer is not None:
             await self._writer.stop()
-        await self._points.close()
+        await self._incidents.close()
         await self._readers.close()
         await self._scanners.close()
 
 
-def _nothing_at_once(*_values: object) -> Row | None:
+def _no_answer(*_values: object) -> Row | None:
     return None
-
-
-def numbers_of(values: Values) -> tuple[int, int]:
-    """The tenant and the number of an incident that is asked for."""
-    tenant_id, incident_id = values["tenant_id"], values["incident_id"]
-    assert isinstance(tenant_id, int)  # noqa: S101
-    assert isinstance(incident_id, int)  # noqa: S101
-    return tenant_id, incident_id
 
 
 async def open_postgres(url: str, *, create: bool) -> PostgresDatabase:

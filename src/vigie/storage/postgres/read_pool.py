@@ -42,9 +42,9 @@ class ReadPool:
         finally:
             self._under_way -= 1
 
-    async def fetch_incidents(self, tenant_id: int, numbers: Sequence[int]) -> Sequence[Row]:
-        """The rows of incidents, for those who gather what is asked."""
-        values = {"tenant_id": tenant_id, "incident_ids": numbers}
+    async def fetch_incidents(self, tenant_id: int, incident_ids: Sequence[int]) -> Sequence[Row]:
+        """The rows of several incidents, each with its id in front."""
+        values = {"tenant_id": tenant_id, "incident_ids": incident_ids}
         return await self.read(lambda session: session.rows("find_incidents", values))
 
     async def _read_in_time(self, read: Callable[[PostgresSession], Awaitable[T]]) -> T:

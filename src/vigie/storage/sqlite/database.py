@@ -11,7 +11,7 @@ from vigie.core.errors import StoreUnavailable
 from vigie.core.replication import ReplicationPosition
 from vigie.storage.database import (
     Change,
-    LookUp,
+    Lookup,
     Observer,
     OnLost,
     Row,
@@ -76,13 +76,7 @@ class SqliteDatabase:
         with unavailable_when_it_fails():
             self._file.check_length(self._reader)
 
-    async def row(
-        self,
-        statement: str,
-        values: Values,
-        *,
-        min_position: ReplicationPosition | None = None,  # noqa: ARG002  nothing here lags
-    ) -> Row | None:
+    async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, as of now."""
         started_seconds = perf_counter()
         with unavailable_when_it_fails():
@@ -91,8 +85,8 @@ class SqliteDatabase:
         self.observe(statement, perf_counter() - started_seconds)
         return found
 
-    def look_up(self, statement: str, *names: str) -> LookUp:
-        """How to ask for the first row on the spot; None also when the store cannot answer."""
+    def prepare_lookup(self, statement: str, *names: str) -> Lookup:
+        """A function that answers the first row at once; its None may also mean that the store cannot answer."""
         text = by_place(statement, names)
         execute = self._reader.cursor().execute
 
@@ -106,8 +100,18 @@ class SqliteDatabase:
 
         return row
 
-    def ask(self, _statement: str, _values: Values) -> None:
-        """What is on the spot is not waited for."""
+    async def find_incident(
+        self,
+        tenant_id: int,
+        incident_id: int,
+        *,
+        min_position: ReplicationPosition | None = None,  # noqa: ARG002  nothing here lags
+    ) -> Row | None:
+        """The row of one incident, as of now."""
+        return await self.row("find_incident", {"tenant_id": tenant_id, "incident_id": incident_id})
+
+    def submit_lookup(self, _tenant_id: int, _incident_id: int) -> None:
+        """Nothing to wait for: `prepare_lookup` answers at once."""
         return
 
     async def rows(self, statement: str, values: Values) -> list[Row]:

@@ -1,1 +1,1 @@
-"""Hot standbys of PostgreSQL: which of them has come far enough to be read from."""
+"""Replicas of a PostgreSQL primary: which of them have come far enough to be read from."""

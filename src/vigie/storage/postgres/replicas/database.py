@@ -1,8 +1,8 @@
-"""The store with its hot standbys: who reads from which, and who from the primary.
+"""The primary together with its replicas: which of them answers a read.
 
-A standby may answer a caller if it is behind the position that the caller's last change had, and if all that the
-primary had at a moment no longer ago than the stated age is there. Whoever has no position is answered by the
-primary, and so is whoever finds no standby that may answer, or one that fails.
+A replica may answer a caller if it has come as far as the caller's last change, and if it has everything that the
+primary had at some moment within the stated age. A caller without a position is answered by the primary, and so is
+one for whom no replica may answer, or whose replica fails.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,16 +11,17 @@ from time import monotonic, perf_counter
 from typing import Literal, TypeVar
 
 from vigie.core.replication import ReplicationPosition
-from vigie.storage.database import Change, LookUp, Observer, OnLost, ReplicaFailed, Row, Snapshot, Values
-from vigie.storage.postgres.database import PostgresDatabase, numbers_of
+from vigie.storage.database import Change, Lookup, Observer, OnLost, ReplicaFailed, Row, Snapshot, Values
+from vigie.storage.postgres.database import PostgresDatabase
 from vigie.storage.postgres.replicas.replica import Replica
 
 T = TypeVar("T")
 Place = Literal["primary", "standby"]
+"""Where a read was answered, as the label of a metric says it."""
 
 
 class DatabaseWithReplicas:
-    """A database whose incidents are read from standbys where that is allowed; all else is the primary's."""
+    """Reads incidents from replicas where that is allowed, and everything else from the primary."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class DatabaseWithReplicas:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._primary = primary
-        self._standbys = list(replicas)
+        self._replicas = list(replicas)
         self._age_seconds_max = age_seconds_max
         self._count_read = count_read
         self._clock = clock
@@ -45,58 +46,63 @@ class DatabaseWithReplicas:
         """As the primary says."""
         self._primary.check_place()
 
-    async def row(
-        self, statement: str, values: Values, *, min_position: ReplicationPosition | None = None
-    ) -> Row | None:
-        """The first row, as of now; of an incident at least as of a position, if one is given."""
-        replica = self._find_replica(min_position) if statement == "find_incident" else None
-        if replica is not None:
-            started_seconds = perf_counter()
-            try:
-                found = await replica.find_incident(*numbers_of(values))
-            except ReplicaFailed:
-                pass
-            else:
-                self.observe(statement, perf_counter() - started_seconds)
-                self._count_read("standby")
-                return found
+    async def row(self, statement: str, values: Values) -> Row | None:
+        """The first row, as of now."""
         self._count_read("primary")
         return await self._primary.row(statement, values)
 
+    def prepare_lookup(self, statement: str, *names: str) -> Lookup:
+        """As the primary does: a function without an answer."""
+        return self._primary.prepare_lookup(statement, *names)
+
+    async def find_incident(
+        self, tenant_id: int, incident_id: int, *, min_position: ReplicationPosition | None = None
+    ) -> Row | None:
+        """The row of one incident, as of now; or as of `min_position`, from a replica if one may."""
+        replica = self._find_replica(min_position)
+        if replica is not None:
+            started_seconds = perf_counter()
+            try:
+                found = await replica.find_incident(tenant_id, incident_id)
+            except ReplicaFailed:
+                pass
+            else:
+                self.observe("find_incident", perf_counter() - started_seconds)
+                self._count_read("standby")
+                return found
+        self._count_read("primary")
+        return await self._primary.find_incident(tenant_id, incident_id)
+
+    def submit_lookup(self, _tenant_id: int, _incident_id: int) -> None:
+        """Nothing: a caller who may read from a replica has to wait for its position first, and so waits anyway."""
+
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row, as of now."""
+        return await self._primary.rows(statement, values)
+
     @asynccontextmanager
     async def snapshot(self, *, min_position: ReplicationPosition | None = None) -> AsyncIterator[Snapshot]:
-        """One view for reads that may take long: as of now, or on a standby, where they may raise ReplicaFailed."""
+        """One view for reads that may take long: as of now, or on a replica, where they may raise ReplicaFailed."""
         replica = self._find_replica(min_position)
         self._count_read("primary" if replica is None else "standby")
         opening = self._primary.snapshot() if replica is None else replica.snapshot(self.scan_seconds_max)
         async with opening as view:
             yield view
 
-    def look_up(self, statement: str, *names: str) -> LookUp:
-        """Nothing is there on the spot."""
-        return self._primary.look_up(statement, *names)
-
-    def ask(self, _statement: str, _values: Values) -> None:
-        """Whoever may read from a standby has asked how far it must be, and so waits anyway."""
-
-    async def rows(self, statement: str, values: Values) -> list[Row]:
-        """Every row, as of now."""
-        return await self._primary.rows(statement, values)
-
     async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:
         """Run a change and return once it is durable."""
         return await self._primary.write(change, is_retryable=is_retryable)
 
     async def close(self) -> None:
-        """Nothing: the primary is closed by whoever has opened it, and the standbys by whoever looks at them."""
+        """Nothing: its opener closes the primary, and the lag monitor closes the replicas."""
 
     def _find_replica(self, min_position: ReplicationPosition | None) -> Replica | None:
-        """The next in turn of those that may answer."""
+        """The next one, in rotation, of those that may answer."""
         if min_position is None:
             return None
         since_seconds = self._clock() - self._age_seconds_max
-        for turn, replica in enumerate(self._standbys):
+        for index, replica in enumerate(self._replicas):
             if replica.may_answer(min_position, since_seconds=since_seconds):
-                self._standbys.append(self._standbys.pop(turn))
+                self._replicas.append(self._replicas.pop(index))
                 return replica
         return None

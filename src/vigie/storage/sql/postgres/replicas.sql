@@ -3,8 +3,8 @@
 SELECT cast(cast('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS bit(32)) AS bigint),
        cast(pg_current_wal_insert_lsn() - '0/0' AS bigint);
 
--- name: leave_mark
--- Nobody waits for it to be durable: a mark that is lost is one that no standby has.
+-- name: write_heartbeat
+-- Not durable at once, and nobody waits for that: a heartbeat that is lost is one that no replica has.
 UPDATE installation_writer
    SET change = :change,
        at = cast(extract(epoch FROM now()) AS bigint)
@@ -12,8 +12,8 @@ UPDATE installation_writer
 RETURNING cast(cast('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS bit(32)) AS bigint),
           set_config('synchronous_commit', 'off', true);
 
--- name: find_mark
--- The newest mark that a standby has, how far it has come since, and which it is; no row where it has none.
+-- name: find_heartbeat
+-- The newest heartbeat that a replica has, how far it has come since, and which server it is; no row without one.
 SELECT change,
        pg_is_in_recovery(),
        cast(pg_last_wal_replay_lsn() - '0/0' AS bigint),
@@ -22,7 +22,7 @@ SELECT change,
  WHERE writer_id = :writer_id;
 
 -- name: replayed
--- How far a standby has come, NULL where there is none, and which it is: two machines do not start at the same
--- microsecond, and one that was copied while it ran has another address.
+-- How far a replica has come, NULL for a server that is none, and which server it is: two machines do not start at
+-- the same microsecond, and one that was copied while it ran has another address.
 SELECT CASE WHEN pg_is_in_recovery() THEN cast(pg_last_wal_replay_lsn() - '0/0' AS bigint) END,
        concat_ws(' ', date_part('epoch', pg_postmaster_start_time()), inet_server_addr(), inet_server_port());
