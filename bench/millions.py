@@ -25,7 +25,7 @@ from vigie.documents.differences import added
 from vigie.runtime.installation import opened
 from vigie.storage.postgres.raw_tables import postgres_raw_tables
 from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
-from vigie.storage.transfer import HISTORY, INCIDENTS, SIGHTS, RawTables, Rows
+from vigie.storage.transfer import HISTORY, INCIDENTS, VISIBILITY, RawTables, Rows
 from vigie.storage.visibility import WHOLE_TENANT, visibility_label
 
 TENANT = "Contoso"
@@ -165,7 +165,7 @@ def _rows_of(tenant_id: int, incidents: list[StoredIncident]) -> Iterator[Rows]:
         [(tenant_id, *(getattr(each, name) for name in _INCIDENT_COLUMNS[1:])) for each in incidents],
     )
     yield (
-        SIGHTS,
+        VISIBILITY,
         _SIGHT_COLUMNS,
         [
             (

@@ -1,4 +1,4 @@
-"""Whatever is imported, updated and removed: the sights are always what the spans and columns of the rows say."""
+"""Whatever is imported, updated and removed: the visibility table always says what the rows say."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,7 +30,7 @@ NUMBERS = st.integers(1, 4)
 GROUPS = st.sampled_from(("laptops", "servers", "branch", "", None))
 ASSIGNEES = st.sampled_from((None, "", "ana", "élise"))
 
-SIGHT_COLUMNS = ("incident_id", "last_update_at", "created_at", "status", "assigned_to")
+VISIBILITY_COLUMNS = ("incident_id", "last_update_at", "created_at", "status", "assigned_to")
 
 Step = tuple[str, Any]
 
@@ -66,11 +66,11 @@ class Store:
 
     def rows(self) -> list[dict[str, Any]]:
         """Every incident, by its columns."""
-        return list(self._select(f"SELECT {', '.join(SIGHT_COLUMNS)}, spans, document FROM incident"))
+        return list(self._select(f"SELECT {', '.join(VISIBILITY_COLUMNS)}, spans, document FROM incident"))
 
     def visibility(self) -> list[tuple[object, ...]]:
-        """Every sight, in order."""
-        rows = self._select(f"SELECT label, {', '.join(SIGHT_COLUMNS)} FROM incident_sight")
+        """Every row of the visibility table, in order."""
+        rows = self._select(f"SELECT label, {', '.join(VISIBILITY_COLUMNS)} FROM incident_visibility")
         return sorted((tuple(row.values()) for row in rows), key=repr)
 
     def _select(self, statement: str) -> Iterator[dict[str, Any]]:
@@ -95,10 +95,10 @@ def updating(update: Update, audit_context: AuditContext) -> Callable[[IncidentT
     return change
 
 
-def sights_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-    """The sights that the incidents ought to have: one for the whole tenant, one for each that spans give."""
+def visibility_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """The visibility that the incidents ought to have: one for the whole tenant, one for each that spans give."""
     visibility = (
-        (label, *(row[column] for column in SIGHT_COLUMNS))
+        (label, *(row[column] for column in VISIBILITY_COLUMNS))
         for row in rows
         for label in labels_by(decode_spans(row["spans"]))
     )
@@ -170,7 +170,7 @@ steps = st.one_of(
 
 @settings(max_examples=60)
 @given(st.lists(steps, max_size=12))
-def test_the_sights_are_what_spans_and_columns_say_after_every_change(
+def test_the_visibility_is_what_spans_and_columns_say_after_every_change(
     running_house: RunningHouse, changes: list[Step]
 ) -> None:
     store = Store(House(running_house))
@@ -179,7 +179,7 @@ def test_the_sights_are_what_spans_and_columns_say_after_every_change(
         store.take(change)
 
         rows = store.rows()
-        assert store.visibility() == sights_by(rows), change
+        assert store.visibility() == visibility_by(rows), change
         assert kept_inherited(rows) == inherited(rows), change
 
 
@@ -201,7 +201,7 @@ def test_the_columns_and_spans_of_a_row_are_what_its_document_says(
 
 
 @pytest.mark.parametrize("last", [("remove", 1), ("retire", Instant(NOON + 1_000_000))])
-def test_an_incident_that_is_gone_leaves_no_sight(house: House, last: Step) -> None:
+def test_an_incident_that_is_gone_leaves_no_visibility(house: House, last: Step) -> None:
     store = Store(house)
     store.take(("import", [an_incident(an_alert("laptops"), an_alert("servers"), incidentId=1)]))
     assert [row[0] for row in store.visibility()] == ["#11", "#12", "*"]

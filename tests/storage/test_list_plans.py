@@ -164,16 +164,16 @@ def filled(folder: Path, count: int) -> Iterator[Filled]:
 
 
 def is_search_by(index: str, text: str) -> bool:
-    named = rf"SEARCH incident_sight USING (COVERING )?(INDEX )?{index} \(tenant_id=\? AND label=\?"
+    named = rf"SEARCH incident_visibility USING (COVERING )?(INDEX )?{index} \(tenant_id=\? AND label=\?"
     return re.match(named, text) is not None
 
 
 def arms_of(plan: list[tuple[int, int, str]]) -> list[tuple[str, set[str]]]:
-    """Each reading of the sights, and what else happens at the same place."""
+    """Each reading of the visibility table, and what else happens at the same place."""
     return [
         (text, {beside for number, place, beside in plan if place == parent and number != arm})
         for arm, parent, text in plan
-        if "incident_sight" in text
+        if "incident_visibility" in text
     ]
 
 

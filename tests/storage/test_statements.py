@@ -14,8 +14,9 @@ import pytest
 import vigie
 from tests.support.house import House
 from tests.support.stores import KINDS, Kind
+from vigie.storage.migration_steps import STEPS
 from vigie.storage.postgres.statement import named
-from vigie.storage.statements import migrations, statements
+from vigie.storage.statements import migrations, statements, step_statements
 
 PROGRAM = Path(vigie.__file__).parent
 SQL = PROGRAM / "storage" / "sql"
@@ -23,7 +24,11 @@ SQL = PROGRAM / "storage" / "sql"
 # Who takes the name of a statement as first argument.
 RUNS_STATEMENTS = {"row", "rows", "run", "run_many", "_run", "_row", "_rows", "scan"}
 NAME = re.compile(r"^-- name: (\w+)", re.MULTILINE)
-ALL = {*statements("sqlite"), *statements("postgres")}
+ALL = {
+    *statements("sqlite"),
+    *statements("postgres"),
+    *(name for step in STEPS for name in step_statements(step)),
+}
 
 
 def names_used() -> Iterator[str]:

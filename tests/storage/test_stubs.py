@@ -173,11 +173,27 @@ def test_the_setting_opens_every_stub_to_every_reader_of_a_store_that_is_there(t
 # Stores that were made before
 
 
+# The names of before, and the number of the schema.
 OLD_SCHEMAS = {
-    "sqlite": "PRAGMA user_version = 4",
-    "postgres": "UPDATE vigie_schema SET version = 2",
+    "sqlite": (
+        "ALTER TABLE incident_visibility RENAME TO incident_sight;"
+        "DROP INDEX visibility_by_creation; DROP INDEX visibility_by_status; DROP INDEX visibility_by_assignee;"
+        "CREATE INDEX sight_by_creation ON incident_sight (tenant_id, label, created_at);"
+        "CREATE INDEX sight_by_status ON incident_sight (tenant_id, label, status);"
+        "CREATE INDEX sight_by_assignee ON incident_sight (tenant_id, label, assigned_to);"
+        "PRAGMA user_version = 4"
+    ),
+    "postgres": (
+        "ALTER TABLE incident_visibility RENAME TO incident_sight;"
+        "ALTER INDEX visibility_by_last_update RENAME TO sight_by_last_update;"
+        "ALTER INDEX visibility_by_creation RENAME TO sight_by_creation;"
+        "ALTER INDEX visibility_by_status RENAME TO sight_by_status;"
+        "ALTER INDEX visibility_by_assignee RENAME TO sight_by_assignee;"
+        "ALTER INDEX visibility_of_unassigned RENAME TO sight_of_nobody;"
+        "UPDATE vigie_schema SET version = 2"
+    ),
 }
-SIGHT = "tenant_id, last_update_at, incident_id, created_at, status, assigned_to"
+LABELLED = "tenant_id, last_update_at, incident_id, created_at, status, assigned_to"
 
 
 def make_old(folder: Path) -> None:
@@ -188,9 +204,9 @@ def make_old(folder: Path) -> None:
         "DROP INDEX incident_by_target;"
         "ALTER TABLE incident DROP COLUMN redirect_incident_id;"
         f"UPDATE incident SET spans = {old_spans} WHERE status = 'Redirected';"
-        "DELETE FROM incident_sight WHERE status = 'Redirected' AND label <> '*';"
-        f"INSERT INTO incident_sight (label, {SIGHT})"
-        f" SELECT '', {SIGHT} FROM incident_sight WHERE status = 'Redirected';"
+        "DELETE FROM incident_visibility WHERE status = 'Redirected' AND label <> '*';"
+        f"INSERT INTO incident_visibility (label, {LABELLED})"
+        f" SELECT '', {LABELLED} FROM incident_visibility WHERE status = 'Redirected';"
         f"{OLD_SCHEMAS[kind]};"
     )
 

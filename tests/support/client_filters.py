@@ -36,9 +36,9 @@ class ClientQuery:
 
 
 LAST_UPDATE = "PRIMARY KEY"
-CREATION = "sight_by_creation"
-STATUS = "sight_by_status"
-ASSIGNEE = "sight_by_assignee"
+CREATION = "visibility_by_creation"
+STATUS = "visibility_by_status"
+ASSIGNEE = "visibility_by_assignee"
 
 ZERO_TRUST_ASSESSMENT = (
     "createdTime ge {created[300]} and ((assignedTo eq null and status ne 'redirected')"

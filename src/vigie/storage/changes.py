@@ -1,4 +1,4 @@
-"""Changes of incidents, inside one transaction: the row, the sights and the history always together."""
+"""Changes of incidents, inside one transaction: the row, its visibility labels and the history always together."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -87,10 +87,10 @@ async def write(
         "redirect_incident_id": incident.redirect_incident_id,
     }
     if before is not None:
-        await session.run_many("remove_sight", _sights(key, before))
+        await session.run_many("remove_visibility", _visibility_rows(key, before))
     await session.run("put_incident", {**key, **values})
     labels = labels_on(decode_spans(incident.spans))
-    await session.run_many("add_sight", [{**key, **values, "label": label} for label in labels])
+    await session.run_many("add_visibility", [{**key, **values, "label": label} for label in labels])
     if before is None or before.spans != incident.spans:
         await bequeath(session, key, incident.spans)
 
@@ -129,7 +129,9 @@ async def put_head(
         "document": document,
     }
     await session.run("update_incident", {**key, **values})
-    await session.run_many("move_sight", [{**values, "at": at, **sight} for sight in _sights(key, before)])
+    await session.run_many(
+        "move_visibility", [{**values, "at": at, **row} for row in _visibility_rows(key, before)]
+    )
     await note_seen(session, key["tenant_id"], at)
     await _record(session, key, audit_context, "update", differences(split.head, after.head))
     return IncidentRow(document, alerts_at, before.spans, at)
@@ -141,7 +143,7 @@ async def remove(session: Session, tenant_id: int, incident_id: int, audit_conte
     before = await find_row(session, key)
     if before is None:
         return False
-    await session.run_many("remove_sight", _sights(key, before))
+    await session.run_many("remove_visibility", _visibility_rows(key, before))
     await session.run("remove_incident", key)
     await bequeath(session, key, None)
     with unavailable_when_damaged():
@@ -150,7 +152,7 @@ async def remove(session: Session, tenant_id: int, incident_id: int, audit_conte
     return True
 
 
-def _sights(key: Values, row: IncidentRow) -> list[Values]:
+def _visibility_rows(key: Values, row: IncidentRow) -> list[Values]:
     labels = labels_on(row.known_spans())
     return [{**key, "last_update_at": row.last_update_at, "label": label} for label in labels]
 

@@ -254,7 +254,7 @@ class IncidentStore:
             document, alerts_at, spans = row
             left = visible(document, alerts_at, spans, exposure)
             if left is None:
-                raise RuntimeError("the sights name an incident that the exposure does not know about")
+                raise RuntimeError("a label names an incident that the exposure does not know about")
             return left
 
         async with self._database.snapshot(min_position=min_position) as snapshot:

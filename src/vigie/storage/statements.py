@@ -26,6 +26,13 @@ def statements(kind: DatabaseKind = "sqlite") -> "Mapping[str, str]":
     return MappingProxyType(found)
 
 
+@cache
+def step_statements(migration: str) -> "Mapping[str, str]":
+    """The statements of a migration's step by name: for the schema of that migration, in both databases."""
+    source = files("vigie.storage").joinpath("sql", "migration_steps", f"{migration}.sql")
+    return MappingProxyType(dict(_statements_of(source)))
+
+
 class Migration(NamedTuple):
     """A change of the schema: its number, its name, and its script."""
 
@@ -54,10 +61,14 @@ def schema_version(kind: DatabaseKind) -> int:
 
 def _statements_in(folder: Traversable) -> Iterator[tuple[str, str]]:
     for source in _sql_files(folder):
-        queries = aiosql.from_str(source.read_text(encoding="utf-8"), "sqlite3", mandatory_parameters=False)
-        for name in queries.available_queries:
-            if not name.endswith("_cursor"):
-                yield name, getattr(queries, name).sql
+        yield from _statements_of(source)
+
+
+def _statements_of(source: Traversable) -> Iterator[tuple[str, str]]:
+    queries = aiosql.from_str(source.read_text(encoding="utf-8"), "sqlite3", mandatory_parameters=False)
+    for name in queries.available_queries:
+        if not name.endswith("_cursor"):
+            yield name, getattr(queries, name).sql
 
 
 def _sql_files(folder: Traversable) -> list[Traversable]:

@@ -1,6 +1,6 @@
 """The visibility of stubs: that of the incident at the end of their redirects, over as many others as there are.
 
-It is written into the stub itself and into its sights whenever either end of a redirect is written, so that reading
+It is written into the stub itself and into its labels whenever either end of a redirect is written, so that reading
 follows no redirect. Redirects that lead nowhere, or around in a circle, make nothing visible.
 """
 
@@ -40,6 +40,6 @@ async def bequeath(session: Session, key: Values, spans: bytes | None) -> None:
         removed += [{**row, "label": label} for label in labels_on(decode_spans(before))]
         added += [{**row, **more, "label": label} for label in labels_on(decode_spans(after))]
         changed.append({**row, "spans": after})
-    await session.run_many("remove_sight", removed)
-    await session.run_many("add_sight", added)
+    await session.run_many("remove_visibility", removed)
+    await session.run_many("add_visibility", added)
     await session.run_many("put_spans", changed)

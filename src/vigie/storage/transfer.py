@@ -20,7 +20,7 @@ class Table:
     key: tuple[str, ...]
 
 
-SIGHTS = Table("incident_sight", ("tenant_id", "label", "last_update_at", "incident_id"))
+VISIBILITY = Table("incident_visibility", ("tenant_id", "label", "last_update_at", "incident_id"))
 INCIDENTS = Table("incident", ("tenant_id", "incident_id"))
 HISTORY = Table("history", ("tenant_id", "incident_id", "entry"))
 INSTALLATION = Table("installation", ("name",))
@@ -47,7 +47,7 @@ TABLES = (
     Table("request_done", ("tenant_id", "fingerprint")),
     Table("latest_update", ("tenant_id",)),
 )
-"""What is copied row by row, each table behind those it refers to. Sights are made anew from their incidents."""
+"""What is copied row by row, each table behind those it refers to. Visibility is derived anew."""
 
 COPYING = "copying"
 """The name under which an unfinished copy says of itself that it is one."""
@@ -112,7 +112,7 @@ async def copy(source: RawTables, target: RawTables, watch: Watch) -> int:
         async for rows in source.rows(table, columns, after or ()):
             batch: list[Rows] = [(table, columns, rows)]
             if table is INCIDENTS:
-                batch.append((SIGHTS, *_sights(columns, rows)))
+                batch.append((VISIBILITY, *_visibility_rows(columns, rows)))
             await target.put(batch)
             copied += len(rows)
             watch(len(rows))
@@ -122,7 +122,7 @@ async def copy(source: RawTables, target: RawTables, watch: Watch) -> int:
 async def compare(source: RawTables, target: RawTables, watch: Watch) -> dict[str, int]:
     """How many rows each table has, the same on both sides and with the same content. Raises StoreError if not."""
     counts = {}
-    for table in (*TABLES, SIGHTS):
+    for table in (*TABLES, VISIBILITY):
         columns = await source.columns(table)
         one, other = [await _sum_of(raw_tables, table, columns) for raw_tables in (source, target)]
         if one != other:
@@ -131,7 +131,7 @@ async def compare(source: RawTables, target: RawTables, watch: Watch) -> dict[st
                 f"instead of {one[0]} and {one[1]:x}; stop all servers on both, and copy into a new store"
             )
         counts[table.name] = one[0]
-        watch(one[0] if table is not SIGHTS else 0)
+        watch(one[0] if table is not VISIBILITY else 0)
     # What was changed behind the comparison was told to somebody as done.
     await _check_alone(source, target)
     columns = await source.columns(INSTALLATION)
@@ -168,8 +168,8 @@ async def _begin(target: RawTables) -> None:
     await target.put([(INSTALLATION, ("name", "value"), [(COPYING, "under way")])])
 
 
-def _sights(columns: Sequence[str], incidents: Sequence[Row]) -> tuple[Sequence[str], list[Row]]:
-    """What brings incidents in sight: a row for each label."""
+def _visibility_rows(columns: Sequence[str], incidents: Sequence[Row]) -> tuple[Sequence[str], list[Row]]:
+    """The visibility of incidents: a row for each label of each."""
     shared = ("tenant_id", "incident_id", "last_update_at", "created_at", "status", "assigned_to")
     places = [columns.index(name) for name in shared]
     spans_at = columns.index("spans")

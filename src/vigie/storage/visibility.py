@@ -1,4 +1,4 @@
-"""How the database writes what brings an incident in sight."""
+"""The labels that make incidents visible: those written with each incident, and those that an exposure has."""
 
 from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.incident import Spans, visibility_of
@@ -6,14 +6,14 @@ from vigie.core.incident import Spans, visibility_of
 OPEN_TO_EVERY_READER = ""
 WHOLE_TENANT = "*"
 EVERY_STUB = ">"
-"""Found by those alone who see each stub, wherever it leads: the setting may be changed on any day."""
+"""The label of every stub, for exposures that see each one, wherever it leads: a setting, which may change."""
 
 
-def visibility_label(sight: DeviceGroupLabel | None) -> str:
-    """The label of a sight; None is open to every reader. A number can never be taken for a name."""
-    if sight is None:
+def visibility_label(group: DeviceGroupLabel | None) -> str:
+    """The label of a device group; None is open to every reader. A number can never be taken for a name."""
+    if group is None:
         return OPEN_TO_EVERY_READER
-    return f"#{sight}" if isinstance(sight, int) else f"={sight}"
+    return f"#{group}" if isinstance(group, int) else f"={group}"
 
 
 def labels_on(spans: Spans) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def labels_on(spans: Spans) -> tuple[str, ...]:
 
 
 def labels_of(exposure: Exposure) -> tuple[str, ...]:
-    """The labels under which a caller finds what is in sight."""
+    """The labels under which this exposure finds incidents."""
     if exposure.whole_tenant:
         return (WHOLE_TENANT,)
     stubs = (EVERY_STUB,) if exposure.every_stub else ()

@@ -22,7 +22,7 @@ from vigie.storage import transfer as copying
 from vigie.storage.database import StoreError
 from vigie.storage.postgres.raw_tables import postgres_raw_tables
 from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
-from vigie.storage.transfer import COPYING, SIGHTS, TABLES
+from vigie.storage.transfer import COPYING, TABLES, VISIBILITY
 
 IN_A_FILE = "sqlite:///vigie.sqlite3"
 
@@ -113,7 +113,7 @@ def test_a_copy_that_was_stopped_half_way_goes_on_where_it_was(url: str) -> None
     store = below(DatabaseSettings(url=url))
     store.run("DELETE FROM latest_update; DELETE FROM history WHERE incident_id > 10")
     store.run(
-        "DELETE FROM incident_sight WHERE incident_id > 20; DELETE FROM incident WHERE incident_id > 20"
+        "DELETE FROM incident_visibility WHERE incident_id > 20; DELETE FROM incident WHERE incident_id > 20"
     )
     store.run(f"INSERT INTO installation VALUES ('{COPYING}', 'under way')")
 
@@ -214,7 +214,7 @@ def test_every_table_is_copied(url: str) -> None:
 
     tables = set(below(DatabaseSettings(url=url)).columns())
 
-    beside = {"installation", "installation_writer", "vigie_schema", SIGHTS.name}
+    beside = {"installation", "installation_writer", "vigie_schema", VISIBILITY.name}
     assert {table.name for table in TABLES} | beside == tables
 
 

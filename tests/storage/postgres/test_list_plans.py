@@ -27,10 +27,10 @@ from vigie.storage.postgres.statement import numbered
 T = TypeVar("T")
 
 INDEXES = {
-    LAST_UPDATE: {"sight_by_last_update"},
-    CREATION: {"sight_by_creation"},
-    STATUS: {"sight_by_status"},
-    ASSIGNEE: {"sight_by_assignee", "sight_of_nobody"},
+    LAST_UPDATE: {"visibility_by_last_update"},
+    CREATION: {"visibility_by_creation"},
+    STATUS: {"visibility_by_status"},
+    ASSIGNEE: {"visibility_by_assignee", "visibility_of_unassigned"},
 }
 EXPOSURES = {"the whole tenant": WHOLE_TENANT, "two groups": Exposure(device_groups=frozenset({11, 12}))}
 
@@ -139,7 +139,7 @@ def test_each_arm_is_a_stretch_of_the_expected_index_in_order(filled: Filled, qu
     for scope, exposure in EXPOSURES.items():
         nodes = filled.nodes(filled.listing(query, exposure).page(AccessPath.WALK))
 
-        arms = readings(nodes, "incident_sight")
+        arms = readings(nodes, "incident_visibility")
         assert arms, scope
         assert {arm["Index Name"] for arm in arms} <= INDEXES[query.index], scope
         assert all("label = " in arm["Index Cond"] for arm in arms), scope
@@ -155,7 +155,7 @@ def test_the_stretch_of_the_other_time_is_found_first_and_then_sorted(
     if filled.way(listing) is AccessPath.WALK:
         return
 
-    arms = readings(filled.nodes(listing.page(AccessPath.STRETCH)), "incident_sight")
+    arms = readings(filled.nodes(listing.page(AccessPath.STRETCH)), "incident_visibility")
 
     assert {arm["Index Name"] for arm in arms} <= INDEXES[str(query.stretch)]
 

@@ -1,6 +1,6 @@
 """The statements of one page: a few stretches of indexes, merged.
 
-A page is put together from arms. An arm reads what is in sight under one label, and of one assignee or status
+A page is put together from arms. An arm reads what is visible under one label, and of one assignee or status
 where the filter says so, from an index that is already in the order of the list, and is cut after as many rows
 as the page can reach. Merging the arms costs the page and what is skipped, for each arm, and not the size of
 the store. docs/decisions/0006-lists-read-sights-alone.md has the reasons.
@@ -33,10 +33,10 @@ from vigie.storage.visibility import labels_of
 _ARMS_MAX = 400
 _NEAR_ROWS = 1_000
 
-_LAST_UPDATE_INDEX = "INDEXED BY sqlite_autoindex_incident_sight_1"  # the primary key
-_CREATION_INDEX = "INDEXED BY sight_by_creation"
-_STATUS_INDEX = "INDEXED BY sight_by_status"
-_ASSIGNEE_INDEX = "INDEXED BY sight_by_assignee"
+_LAST_UPDATE_INDEX = "INDEXED BY sqlite_autoindex_incident_visibility_1"  # the primary key
+_CREATION_INDEX = "INDEXED BY visibility_by_creation"
+_STATUS_INDEX = "INDEXED BY visibility_by_status"
+_ASSIGNEE_INDEX = "INDEXED BY visibility_by_assignee"
 _ANY_INDEX = ""
 
 _TIME_INDEXES: Mapping[Property | None, str] = {
@@ -140,7 +140,7 @@ class Listing:
         # One label names an incident once.
         counted = "count(*)" if len(self._labels) == 1 else "count(DISTINCT incident_id)"
         return Statement(
-            f"SELECT {counted} FROM incident_sight WHERE {self._in_sight(bound, self._labels)}"
+            f"SELECT {counted} FROM incident_visibility WHERE {self._visible_under(bound, self._labels)}"
             f" AND {all_of(bound, self._conditions)}",
             bound.values,
         )
@@ -165,8 +165,8 @@ class Listing:
         fits = [
             f"SELECT CAST(count(*) < {row_count} OR count(*) FILTER (WHERE {matches}) >= {reached} AS integer)"
             f" AS fits FROM"
-            f" (SELECT {', '.join(COLUMNS.values())} FROM incident_sight {index}"
-            f" WHERE {self._in_sight(bound, labels)} AND {all_of(bound, key)} AND {stretch}"
+            f" (SELECT {', '.join(COLUMNS.values())} FROM incident_visibility {index}"
+            f" WHERE {self._visible_under(bound, labels)} AND {all_of(bound, key)} AND {stretch}"
             f" ORDER BY {self._dialect.directed(COLUMNS[first.property], first)} LIMIT {row_count}) AS walked"
             for labels, key in arms
         ]
@@ -177,8 +177,8 @@ class Listing:
         bound = BindParameters()
         return Statement(
             f"SELECT CAST(count(*) <= {bound.name(rows)} AS integer) FROM"
-            f" (SELECT 1 FROM incident_sight {self._dialect.index(_TIME_INDEXES[time])}"
-            f" WHERE {self._in_sight(bound, self._labels)}"
+            f" (SELECT 1 FROM incident_visibility {self._dialect.index(_TIME_INDEXES[time])}"
+            f" WHERE {self._visible_under(bound, self._labels)}"
             f" AND {self._all_of(bound, bounds_of(time, self._conditions), (time,))}"
             f" LIMIT {bound.name(rows + 1)}) AS stretch",
             bound.values,
@@ -195,7 +195,7 @@ class Listing:
         if len(rows) == 1:
             return f"{rows[0]} LIMIT {bound.name(size)} OFFSET {bound.name(skip)}"
         reach = bound.name(skip + size)
-        # An incident may be in sight under several labels.
+        # An incident may be visible under several labels.
         union = " UNION " if len(self._labels) > 1 else " UNION ALL "
         merged = union.join(
             f"SELECT incident_id, {self._sorted_by()} FROM ({row} LIMIT {reach}) AS arm" for row in rows
@@ -220,7 +220,7 @@ class Listing:
         columns = [f"{column} AS k{place}" for place, column in enumerate(sorted_by)]
         return (
             f"SELECT {'DISTINCT ' if len(labels) > 1 else ''}incident_id, {', '.join(columns)}"
-            f" FROM incident_sight {index} WHERE {self._in_sight(bound, labels)}"
+            f" FROM incident_visibility {index} WHERE {self._visible_under(bound, labels)}"
             f" AND {all_of(bound, key)} AND {matches}"
             f" ORDER BY {', '.join([*self._directed(sorted_by, key), 'incident_id'])}"
         )
@@ -315,7 +315,7 @@ class Listing:
     ) -> str:
         return all_of(bound, conditions, sought, dialect=self._dialect)
 
-    def _in_sight(self, bound: BindParameters, labels: tuple[str, ...]) -> str:
+    def _visible_under(self, bound: BindParameters, labels: tuple[str, ...]) -> str:
         names = ", ".join(bound.name(label) for label in labels)
         is_one = f"label = {names}" if len(labels) == 1 else f"label IN ({names})"
         return f"tenant_id = {bound.name(self._tenant_id)} AND {is_one}"

@@ -50,7 +50,7 @@ class Job:
             self._is_waiting = True
             self.tenant_id = tenant_id
             self._enter(self, tenant_id)
-        # A tenant that is being added is in nobody's sight yet.
+        # A tenant that is being added is visible to nobody yet.
         if self.tenant_id is not None and tenant_id not in (None, self.tenant_id):
             raise RuntimeError("a change may be about one tenant only")
         return await self._session

@@ -7,7 +7,7 @@ from vigie.storage.migration_steps import STEPS
 from vigie.storage.postgres.connection import connect, shown
 from vigie.storage.postgres.failures import reason_of
 from vigie.storage.postgres.session import PostgresSession
-from vigie.storage.statements import migrations
+from vigie.storage.statements import migrations, step_statements
 
 ADVISORY_SPACE = 0x56494749
 """`VIGI`: the first half of every advisory lock of ours."""
@@ -85,5 +85,5 @@ async def _apply_migrations(connection: asyncpg.Connection, url: str) -> None:
             if migration.number > version:
                 await connection.execute(migration.script)
                 if step := STEPS.get(migration.name):
-                    await step(PostgresSession(connection))
+                    await step(PostgresSession(connection, step_statements(migration.name)))
                 await connection.execute(f"UPDATE vigie_schema SET version = {migration.number}")

@@ -1,38 +1,42 @@
 """Named statements on one connection to PostgreSQL."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import asyncpg
 
 from vigie.storage.database import Row, Values
-from vigie.storage.postgres.statement import named, received
+from vigie.storage.postgres.statement import Numbered, named, numbered, received
 
 
 class PostgresSession:
-    """Named statements on one connection."""
+    """Named statements on one connection, the program's unless `texts` are given."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, texts: Mapping[str, str] | None = None) -> None:
         self._connection = connection
+        self._texts = texts
 
     async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, None when there is none."""
-        asked = named(statement)
-        found = await self._connection.fetchrow(asked.text, *asked.arguments(values))
+        query = self._query(statement)
+        found = await self._connection.fetchrow(query.text, *query.arguments(values))
         return None if found is None else received(found)
 
     async def rows(self, statement: str, values: Values) -> list[Row]:
         """Every row."""
-        asked = named(statement)
-        return [received(row) for row in await self._connection.fetch(asked.text, *asked.arguments(values))]
+        query = self._query(statement)
+        return [received(row) for row in await self._connection.fetch(query.text, *query.arguments(values))]
 
     async def run(self, statement: str, values: Values) -> int:
         """Run a change and say how many rows it touched."""
-        asked = named(statement)
+        query = self._query(statement)
         # The server ends its answer with a word and a number: "UPDATE 1".
-        answer = await self._connection.execute(asked.text, *asked.arguments(values))
+        answer = await self._connection.execute(query.text, *query.arguments(values))
         return int(answer.rpartition(" ")[2])
 
     async def run_many(self, statement: str, values: Iterable[Values]) -> None:
         """Run a change once for each set of values."""
-        asked = named(statement)
-        await self._connection.executemany(asked.text, [asked.arguments(each) for each in values])
+        query = self._query(statement)
+        await self._connection.executemany(query.text, [query.arguments(each) for each in values])
+
+    def _query(self, statement: str) -> Numbered:
+        return named(statement) if self._texts is None else numbered(self._texts[statement])

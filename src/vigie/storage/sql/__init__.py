@@ -1,1 +1,1 @@
-"""TODO storage/sql"""
+"""The named statements and the migrations of both databases, in `.sql` files."""

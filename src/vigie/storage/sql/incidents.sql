@@ -98,14 +98,6 @@ UPDATE incident
  WHERE tenant_id = :tenant_id
    AND incident_id = :incident_id;
 
--- name: spans_after
--- The next incidents of all tenants with what they are visible by.
-SELECT tenant_id, incident_id, spans
-  FROM incident
- WHERE (tenant_id, incident_id) > (:tenant_id, :incident_id)
- ORDER BY tenant_id, incident_id
- LIMIT :count;
-
 -- name: has_incidents
 SELECT 1
   FROM incident
@@ -126,12 +118,12 @@ VALUES (:tenant_id, :at)
    SET at = excluded.at
  WHERE latest_update.at < excluded.at;
 
--- name: add_sight!
-INSERT INTO incident_sight (tenant_id, label, last_update_at, incident_id, created_at, status, assigned_to)
+-- name: add_visibility!
+INSERT INTO incident_visibility (tenant_id, label, last_update_at, incident_id, created_at, status, assigned_to)
 VALUES (:tenant_id, :label, :last_update_at, :incident_id, :created_at, :status, :assigned_to);
 
--- name: move_sight!
-UPDATE incident_sight
+-- name: move_visibility!
+UPDATE incident_visibility
    SET last_update_at = :at,
        status = :status,
        assigned_to = :assigned_to
@@ -140,8 +132,8 @@ UPDATE incident_sight
    AND last_update_at = :last_update_at
    AND incident_id = :incident_id;
 
--- name: remove_sight!
-DELETE FROM incident_sight
+-- name: remove_visibility!
+DELETE FROM incident_visibility
  WHERE tenant_id = :tenant_id
    AND label = :label
    AND last_update_at = :last_update_at
@@ -164,7 +156,7 @@ SELECT incident_id, document
 -- name: some_incidents_before
 -- Some of the incidents whose last update is before a moment: a few at a time, so that others can write between.
 SELECT incident_id
-  FROM incident_sight
+  FROM incident_visibility
  WHERE tenant_id = :tenant_id
    AND label = :label
    AND last_update_at < :before

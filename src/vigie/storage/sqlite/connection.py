@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -31,11 +31,11 @@ def connect(
 
 
 class SqliteSession:
-    """Named statements on one connection. Its coroutines never suspend."""
+    """Named statements on one connection, the program's unless `texts` are given. Its coroutines never suspend."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, texts: Mapping[str, str] | None = None) -> None:
         self._connection = connection
-        self._statements = statements()
+        self._statements = statements() if texts is None else texts
 
     async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, None when there is none."""

@@ -12,7 +12,7 @@ from vigie.files.trust import check_private
 from vigie.storage.database import OnLost, StoreError
 from vigie.storage.migration_steps import STEPS
 from vigie.storage.sqlite.connection import SqliteSession, connect, finish
-from vigie.storage.statements import migrations
+from vigie.storage.statements import migrations, step_statements
 
 APPLICATION_ID = 0x56494749
 """`VIGI`, in the header of every store file, so that another program's file is never taken for one."""
@@ -172,7 +172,7 @@ def _apply_migrations(connection: sqlite3.Connection, path: Path, newest: int) -
             for statement in _split(migration.script):
                 connection.execute(statement)
             if step := STEPS.get(migration.name):
-                finish(step(SqliteSession(connection)))
+                finish(step(SqliteSession(connection, step_statements(migration.name))))
             connection.execute(f"PRAGMA user_version = {migration.number}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("COMMIT")
