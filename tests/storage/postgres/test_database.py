@@ -17,7 +17,7 @@ from tests.support.stores import KINDS, store_of_tests, the_postgres_server
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.runtime.installation import opened
 from vigie.storage.database import Session, Statement, StoreError
-from vigie.storage.postgres import writer
+from vigie.storage.postgres import writer_connections
 from vigie.storage.postgres.connection import shown
 from vigie.storage.postgres.database import PostgresDatabase, open_postgres
 from vigie.storage.postgres.schema import ADVISORY_SPACE
@@ -292,7 +292,7 @@ def test_a_commit_that_nobody_can_look_up_is_said_to_be_unknown(
     ) -> str:
         if text == "COMMIT":
             self.terminate()
-            patch.setattr(writer, "open_connection", nothing_there)
+            patch.setattr(writer_connections, "open_connection", nothing_there)
             raise ConnectionResetError("the line is dead")
         return str(await execute(self, text, *values, **options))
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how each is opened, what is said of those that cannot be, and pools of them."""
+"""Connections to PostgreSQL, single ones and pools: how each is opened, and how failures are explained."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -14,15 +14,15 @@ from vigie.storage.postgres.urls import postgres_url
 
 Check = Callable[[asyncpg.Connection], Coroutine[Any, Any, None]]
 
-TURN_SECONDS_MAX = 10
+LOCK_SECONDS_MAX = 10
 """How long a change waits for others who change the same tenant."""
 
 APPLICATION_NAME = "vigie"
-"""What PostgreSQL calls every connection of ours; the schemas of a URL that names some stand behind it."""
+"""The name of every connection in PostgreSQL's views; the schemas of a URL that names some stand behind it."""
 
 _CONNECT_SECONDS_MAX = 5.0
-# Longer than a turn is waited for.
-_COMMAND_SECONDS_MAX = TURN_SECONDS_MAX + 5.0
+# Longer than a lock is waited for.
+_COMMAND_SECONDS_MAX = LOCK_SECONDS_MAX + 5.0
 _IDLE_SECONDS_MAX = 300.0
 _FILES = {
     "sslrootcert": check_public,
@@ -33,7 +33,7 @@ _FILES = {
 _SETTINGS = {
     # The statements are short: compiling them would take longer than running them.
     "jit": "off",
-    # A server that has gone without a word lets go of its tenants' turns within a minute.
+    # A server that has gone without a word lets go of its tenants' locks within a minute.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -41,7 +41,7 @@ _SETTINGS = {
 
 
 def shown(url: str) -> str:
-    """Where a database is, as people may read it: without the password."""
+    """The address of a database as people may read it: without the password."""
     return postgres_url(url).shown
 
 
@@ -59,7 +59,7 @@ async def open_connection(url: str) -> asyncpg.Connection:
     return await _connect(
         url,
         command_timeout=_COMMAND_SECONDS_MAX,
-        server_settings={**_SETTINGS, "lock_timeout": f"{TURN_SECONDS_MAX}s"},
+        server_settings={**_SETTINGS, "lock_timeout": f"{LOCK_SECONDS_MAX}s"},
     )
 
 
@@ -93,7 +93,7 @@ async def open_pool(url: str, *, connections_max: int, init: Check | None = None
         max_size=connections_max,
         max_inactive_connection_lifetime=_IDLE_SECONDS_MAX,
         init=init,
-        # Nothing here changes a connection for longer than a transaction: resetting would be one more journey.
+        # Nothing here changes a connection for longer than a transaction: to reset it would cost a journey.
         reset=_leave_as_it_is,
         connect=_connect,
         server_settings=_SETTINGS,

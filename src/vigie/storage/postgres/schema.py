@@ -12,7 +12,7 @@ from vigie.storage.statements import migrations, step_statements
 ADVISORY_SPACE = 0x56494749
 """`VIGI`: the first half of every advisory lock of ours."""
 
-_SCHEMA_TURN = -1
+_SCHEMA_LOCK = -1
 _VERSION_MIN = 15
 
 # In a table of its own, so that another program's database is never taken for a store.
@@ -76,7 +76,7 @@ async def _find_version(connection: asyncpg.Connection, url: str) -> int:
 async def _apply_migrations(connection: asyncpg.Connection, url: str) -> None:
     """Apply what is missing in one transaction; of several servers that start at once one does the work."""
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_SPACE}, {_SCHEMA_TURN})")
+        await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_SPACE}, {_SCHEMA_LOCK})")
         version = await _find_version(connection, url)
         if version == 0:
             await connection.execute(_SCHEMA_TABLE)

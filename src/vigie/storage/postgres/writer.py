@@ -1,266 +1,165 @@
-"""Changes of one process: of each tenant one after the other, and those that wait in one transaction.
+"""The changes of one process: those of a tenant one after the other, and those that wait in one transaction.
 
-Servers take turns by an advisory lock for each tenant that ends with the transaction, so that changes become
-visible in the order of their moments: whoever polls for what is newer misses nothing.
+Servers exclude each other by an advisory lock for each tenant that ends with the transaction, so that changes
+become visible in the order of their moments: a poller that asks for what is newer misses nothing.
 """
 
 import asyncio
 import threading
-import uuid
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TypeVar
-
-import asyncpg
 
 from vigie.core.errors import StoreUnavailable
 from vigie.storage.database import Change
-from vigie.storage.postgres.change_queue import Job, Undone
-from vigie.storage.postgres.connection import open_connection
+from vigie.storage.postgres.change_queue import QueuedChange, TenantQueue, Undone
 from vigie.storage.postgres.failures import (
-    is_connection_lost,
     is_outage,
     is_transient,
     unavailable,
     unavailable_when_it_fails,
 )
-from vigie.storage.postgres.schema import ADVISORY_SPACE
-from vigie.storage.postgres.session import PostgresSession
+from vigie.storage.postgres.writer_connections import WriterConnection, WriterConnections
 
 T = TypeVar("T")
 
-_DESKS_MAX = 4
-_JOBS_PER_COMMIT_MAX = 64
+_CHANGES_PER_COMMIT_MAX = 64
 _TRIES_MAX = 3
-_BEGIN_SECONDS_MAX = 5.0
 _TRYING_SECONDS_MAX = 10.0
-_FORGOTTEN_AFTER_SECONDS = 86_400
 _INSTALLATION = 0
-"""Whose turn changes wait for that are about no tenant, or about making one."""
+"""The lock of changes that are about no tenant, or add one. No tenant has this number."""
 
 
 class Writer:
-    """A thread with a loop of its own for changes: they may take long, and wait for what they are fed with."""
+    """A thread with an event loop of its own for changes: they may take long, and import while they run."""
 
     def __init__(self, url: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._lanes = _Lanes(url)
+        self._queues = _ChangeQueues(url)
         self._thread = threading.Thread(target=self._loop.run_forever, name="vigie-writer", daemon=True)
         self._thread.start()
 
     async def run(self, change: Change[T], *, is_retryable: bool) -> T:
         """Run a change and return once it is durable. It goes on when its caller has gone away."""
-        work = self._lanes.run(change, is_retryable=is_retryable)
+        work = self._queues.run(change, is_retryable=is_retryable)
         running = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-        running.add_done_callback(_hear)
+        running.add_done_callback(_retrieve_error)
         return await asyncio.shield(running)
 
     async def stop(self) -> None:
         """Finish what waits and end."""
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._lanes.close(), self._loop))
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._queues.close(), self._loop))
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
         self._loop.close()
 
 
-@dataclass(slots=True)
-class _Lane:
-    """The changes of one tenant in this process, in the order in which they came."""
-
-    waiting: deque[Job] = field(default_factory=deque)
-    task: asyncio.Task[None] | None = None
-
-
-@dataclass(slots=True)
-class _Desk:
-    """A connection to write on, and the number of the last change that was begun there."""
-
-    connection: asyncpg.Connection
-    writer_id: uuid.UUID
-    change: int = 0
-
-
-class _Lanes:
-    """A lane for each tenant that is being changed, and few desks for all of them."""
+class _ChangeQueues:
+    """A queue for each tenant that is being changed, and few connections for all of them."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._lanes: dict[int, _Lane] = {}
-        self._free = asyncio.Semaphore(_DESKS_MAX)
-        self._desks: list[_Desk] = []
+        self._queues: dict[int, TenantQueue] = {}
+        self._connections = WriterConnections(url)
 
     async def run(self, change: Change[T], *, is_retryable: bool) -> T:
-        """Run a change to its end, anew where that is safe. Raises StoreUnavailable."""
+        """Run a change to its end, again where that is safe. Raises StoreUnavailable."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _TRYING_SECONDS_MAX
         tries = 0
         while True:
             tries += 1
-            job = Job(self._enter)
+            queued = QueuedChange(self._enqueue)
             try:
                 with unavailable_when_it_fails():
-                    return await _run(change, job)
+                    return await _run(change, queued)
             except Undone as undone:
                 error = undone.__cause__ or undone
                 is_over = tries == _TRIES_MAX or loop.time() > end or not is_transient(error)
-                if is_over or (job.has_begun and not is_retryable):
+                # One that has not begun has drawn nothing yet from what can be drawn once only.
+                if is_over or (queued.has_begun and not is_retryable):
                     raise unavailable(error) from error
 
     async def close(self) -> None:
-        """Finish what waits and let go of the connections."""
-        while tasks := [lane.task for lane in self._lanes.values() if lane.task]:
+        """Finish what waits and close the connections."""
+        while tasks := [queue.task for queue in self._queues.values() if queue.task]:
             await asyncio.wait(tasks)
-        for desk in self._desks:
-            await desk.connection.close()
+        await self._connections.close()
 
-    def _enter(self, job: Job, tenant_id: int | None) -> None:
+    def _enqueue(self, change: QueuedChange, tenant_id: int | None) -> None:
         key = _INSTALLATION if tenant_id is None else tenant_id
-        lane = self._lanes.setdefault(key, _Lane())
-        lane.waiting.append(job)
-        if lane.task is None:
-            lane.task = asyncio.create_task(self._serve(key, lane))
+        queue = self._queues.setdefault(key, TenantQueue())
+        queue.waiting.append(change)
+        if queue.task is None:
+            queue.task = asyncio.create_task(self._serve(key, queue))
 
-    async def _serve(self, key: int, lane: _Lane) -> None:
-        while lane.waiting:
-            jobs: list[Job] = []
-            failure: Exception | None = None
-            try:
-                await self._commit_together(key, lane, jobs)
-            except StoreUnavailable as error:
-                failure = error
-            # Whatever it is, it belongs to the changes that wait for this transaction.
-            except Exception as error:  # noqa: BLE001
-                failure = error
-                if is_outage(error):
-                    failure = Undone()
-                    failure.__cause__ = error
-            if failure is not None and not jobs:
-                jobs = list(lane.waiting)
-                lane.waiting.clear()
-            for job in jobs:
-                job.settle(failure)
-        del self._lanes[key]
+    async def _serve(self, key: int, queue: TenantQueue) -> None:
+        """Commit what waits, transaction by transaction, and tell each change what became of it."""
+        while queue.waiting:
+            batch: list[QueuedChange] = []
+            failure = await self._try_commit(key, queue, batch)
+            # Without a transaction none of those that wait could have been run: they all fail alike.
+            if failure is not None and not batch:
+                batch = queue.take_all()
+            for change in batch:
+                change.settle(failure)
+        del self._queues[key]
 
-    async def _commit_together(self, key: int, lane: _Lane, jobs: list[Job]) -> None:
-        """Run the changes that wait in one transaction. `jobs` are those whose work is in it.
-
-        What is raised undoes them all.
-        """
-        async with self._desk() as desk:
-            # It waits for nobody, and so says soon whether anybody is there.
-            await desk.connection.execute("BEGIN", timeout=_BEGIN_SECONDS_MAX)
-            session = await self._take_turn(key, desk)
-            while lane.waiting and len(jobs) < _JOBS_PER_COMMIT_MAX:
-                is_first = not jobs
-                if not is_first:
-                    await desk.connection.execute("SAVEPOINT job")
-                jobs.append(lane.waiting.popleft())
-                error = await jobs[-1].work(session)
-                if error is not None and is_transient(error):
-                    raise error
-                if error is not None and is_first:
-                    await desk.connection.execute("ROLLBACK")
-                    return
-                if error is not None:
-                    await desk.connection.execute("ROLLBACK TO job")
-            await self._commit(desk)
-
-    async def _take_turn(self, key: int, desk: _Desk) -> PostgresSession:
-        session = PostgresSession(desk.connection)
-        desk.change += 1
-        note = {"writer_id": desk.writer_id, "change": desk.change}
-        # Advisory locks are numbered in 32 bits; tenants that meet there wait for each other.
-        turn = {"space": ADVISORY_SPACE, "tenant": key % 2**31}
-        if await session.row("begin_change", {**note, **turn}) is None:
-            raise asyncpg.InterfaceError("the writer is no longer known to the database")
-        return session
-
-    async def _commit(self, desk: _Desk) -> None:
+    async def _try_commit(self, key: int, queue: TenantQueue, batch: list[QueuedChange]) -> Exception | None:
+        """Commit a batch; what it is to be told when it was undone."""
         try:
-            answer = await desk.connection.execute("COMMIT")
-        except Exception as error:
-            if not is_connection_lost(error):
-                raise
-            desk.connection.terminate()
-            if not await self._is_committed(desk):
-                raise
-            return
-        if answer != "COMMIT":
-            raise RuntimeError(f"the transaction was given up: {answer}")
-
-    async def _is_committed(self, lost: _Desk) -> bool:
-        """Whether the last change of a lost connection was committed. Raises StoreUnavailable if none can say."""
-        try:
-            connection = await open_connection(self._url)
-            try:
-                session = PostgresSession(connection)
-                row = await session.row("committed_change", {"writer_id": lost.writer_id})
-            finally:
-                connection.terminate()
-        except Exception as error:
-            raise StoreUnavailable(
-                f"the outcome of a change is not known: {error}", message=_OUTCOME_UNKNOWN
-            ) from error
-        return row is not None and row[0] == lost.change
-
-    @asynccontextmanager
-    async def _desk(self) -> AsyncIterator[_Desk]:
-        """A desk to oneself. It is used again, unless what is done there fails."""
-        async with self._free:
-            desk = self._find_desk() or await self._new_desk()
-            try:
-                yield desk
-            except BaseException as error:
-                desk.connection.terminate()
-                if is_connection_lost(error):
-                    self._clear_desks()
-                raise
-            self._desks.append(desk)
-
-    def _clear_desks(self) -> None:
-        """Let go of the idle connections: they lead where one has led that is lost."""
-        while self._desks:
-            self._desks.pop().connection.terminate()
-
-    def _find_desk(self) -> _Desk | None:
-        while self._desks:
-            desk = self._desks.pop()
-            if not desk.connection.is_closed():
-                return desk
+            async with self._connections.acquire() as writer:
+                await self._commit_together(key, queue, batch, writer)
+        except StoreUnavailable as error:
+            return error
+        # Any other error belongs to the changes that wait for this transaction; the queue has to go on.
+        except Exception as error:  # noqa: BLE001
+            if not is_outage(error):
+                return error
+            undone = Undone()
+            undone.__cause__ = error
+            return undone
         return None
 
-    async def _new_desk(self) -> _Desk:
-        desk = _Desk(await open_connection(self._url), uuid.uuid4())
-        session = PostgresSession(desk.connection)
-        await session.run("forget_writers", {"seconds": _FORGOTTEN_AFTER_SECONDS})
-        await session.run("add_writer", {"writer_id": desk.writer_id})
-        return desk
+    async def _commit_together(
+        self, key: int, queue: TenantQueue, batch: list[QueuedChange], writer: WriterConnection
+    ) -> None:
+        """Run the changes that wait in one transaction. Those that are run are added to `batch`.
+
+        A change that fails is undone alone; what is raised undoes them all.
+        """
+        session = await writer.begin(key)
+        while queue.waiting and len(batch) < _CHANGES_PER_COMMIT_MAX:
+            # The first one needs no savepoint, and most are alone: that saves them a journey to the server.
+            is_first = not batch
+            if not is_first:
+                await writer.connection.execute("SAVEPOINT change")
+            batch.append(queue.waiting.popleft())
+            error = await batch[-1].run_in(session)
+            if error is None:
+                continue
+            if is_transient(error):
+                raise error
+            await writer.connection.execute("ROLLBACK" if is_first else "ROLLBACK TO change")
+            # Nothing is left of this transaction: the others wait for the next one.
+            if is_first:
+                return
+        await self._connections.commit(writer)
 
 
-_OUTCOME_UNKNOWN = (
-    "It is not known whether the change was made. Send it again under the same Idempotency-Key if it had one, "
-    "else look first."
-)
-
-
-async def _run(change: Change[T], job: Job) -> T:
+async def _run(change: Change[T], queued: QueuedChange) -> T:
     """Run a change once; what it raises comes out when it is undone."""
     try:
-        result = await change(job)
+        result = await change(queued)
     except Undone:
         raise
     except Exception as error:
-        job.end(error)
-        await job.settled()
+        queued.end(error)
+        await queued.settled()
         raise
-    job.end(None)
-    await job.settled()
+    queued.end(None)
+    await queued.settled()
     return result
 
 
-def _hear(running: asyncio.Future[T]) -> None:
-    """Whoever waited may have gone away: then nobody else asks how it ended."""
+def _retrieve_error(running: asyncio.Future[T]) -> None:
+    """Mark the outcome as retrieved: a caller that has gone away does not ask for it."""
     if not running.cancelled():
         running.exception()

@@ -8,7 +8,7 @@ DELETE FROM installation_writer
  WHERE at < cast(extract(epoch FROM now()) AS bigint) - :seconds;
 
 -- name: begin_change
--- Wait for the tenant's turn, and leave word of this change: it is there if, and only if, the change is committed.
+-- Wait for the tenant's lock, and note the number of this transaction: it stays if, and only if, that is committed.
 UPDATE installation_writer
    SET change = :change,
        at = cast(extract(epoch FROM now()) AS bigint)
@@ -16,7 +16,7 @@ UPDATE installation_writer
 RETURNING pg_advisory_xact_lock(:space, :tenant);
 
 -- name: committed_change
--- Locked: what is still under way on a connection that was lost comes to its end first.
+-- FOR UPDATE: a transaction that is still under way on a connection that was lost comes to its end first.
 SELECT change
   FROM installation_writer
  WHERE writer_id = :writer_id
