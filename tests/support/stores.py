@@ -31,6 +31,7 @@ ON_EVERY_STORE = frozenset(
         "storage.test_changes",
         "storage.test_directory_store",
         "storage.test_listing",
+        "storage.test_migrations",
         "storage.test_statements",
         "storage.test_stubs",
         "application.test_explain",

@@ -1,0 +1,130 @@
+"""Databases of every earlier schema, made by its scripts and rows, are brought up to date when they are opened."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from tests.support.database_access import below
+from tests.support.house import settings_in
+from tests.support.stores import current_kind
+from vigie.core.access import WHOLE_TENANT, Exposure
+from vigie.core.queries import PageRequest
+from vigie.runtime.installation import opened
+from vigie.storage.statements import Migration, migrations
+
+LAPTOPS = Exposure(device_groups=frozenset({11}))
+
+ALERT = '{"devices":[{"rbacGroupId":%d}]}'
+HEAD = (
+    '{"incidentId":%d,"status":"%s","redirectIncidentId":%s,"createdTime":"2026-02-11T07:41:09Z",'
+    '"lastUpdateTime":"2026-02-11T07:52:30Z","alerts":['
+)
+AT = 17_707_963_500_000_000
+
+# Bytes and labels as the releases of that time wrote them, so that no code of today has a part in them.
+OF_GROUP_11 = "92919320910b910b90"
+OF_GROUP_12 = "92919320910c910c90"
+STUB_BEFORE_STEP = "929090"
+STUB_OF_GROUP_11 = "939090910b"
+STUB_OF_GROUP_12 = "939090910c"
+
+Row = tuple[int, str, str, int | None, str, tuple[str, ...]]
+INCIDENTS: tuple[Row, ...] = (
+    (1, "Active", ALERT % 11, None, OF_GROUP_11, ("*", "#11")),
+    (2, "Active", ALERT % 12, None, OF_GROUP_12, ("*", "#12")),
+)
+STUBS_BEFORE_STEP: tuple[Row, ...] = (
+    (3, "Redirected", "", 1, STUB_BEFORE_STEP, ("*", "")),
+    (4, "Redirected", "", 2, STUB_BEFORE_STEP, ("*", "")),
+    # One that leads around by way of another.
+    (5, "Redirected", "", 3, STUB_BEFORE_STEP, ("*", "")),
+)
+STUBS: tuple[Row, ...] = (
+    (3, "Redirected", "", 1, STUB_OF_GROUP_11, ("*", ">", "#11")),
+    (4, "Redirected", "", 2, STUB_OF_GROUP_12, ("*", ">", "#12")),
+    (5, "Redirected", "", 3, STUB_OF_GROUP_11, ("*", ">", "#11")),
+)
+
+
+def make_old(folder: Path, scripts: list[Migration]) -> None:
+    """A database of the schema that these scripts make, with incidents and stubs of its release."""
+    names = [each.name for each in scripts]
+    has_step, is_renamed = "stubs_inherit" in names, "visibility" in names
+    settings = settings_in(folder).database
+    if current_kind() == "sqlite":
+        # Vigie trusts a file that is closed to others only.
+        settings.path.touch(mode=0o600)
+        mark = f"PRAGMA application_id = {0x56494749}; PRAGMA user_version = {scripts[-1].number};"
+    else:
+        mark = (
+            "CREATE TABLE vigie_schema (version bigint NOT NULL);"
+            f"INSERT INTO vigie_schema (version) VALUES ({scripts[-1].number});"
+        )
+    below(settings).run(
+        "\n".join(
+            [
+                *(each.script for each in scripts),
+                "INSERT INTO tenant (tenant_id, guid, name) VALUES (7, 'a-guid', 'contoso');",
+                *(
+                    inserted(
+                        row, has_target=has_step, table=f"incident_{'visibility' if is_renamed else 'sight'}"
+                    )
+                    for row in (*INCIDENTS, *(STUBS if has_step else STUBS_BEFORE_STEP))
+                ),
+                mark,
+            ]
+        )
+    )
+
+
+def inserted(row: Row, *, has_target: bool, table: str) -> str:
+    """The statements that add an incident and its labels."""
+    number, status, alerts, target, spans, labels = row
+    head = HEAD % (number, status, json.dumps(target))
+    name, value = (", redirect_incident_id", f", {json.dumps(target)}") if has_target else ("", "")
+    incident = (
+        "INSERT INTO incident (tenant_id, incident_id, status, created_at, last_update_at, alerts_at, spans,"
+        f" document{name}) VALUES (7, {number}, '{status}', {AT}, {AT}, {len(head)}, {blob(spans)},"
+        f" {blob((head + alerts + ']}').encode().hex())}{value});"
+    )
+    return incident + "".join(
+        f"INSERT INTO {table} (tenant_id, label, last_update_at, incident_id, created_at, status)"
+        f" VALUES (7, '{label}', {AT}, {number}, {AT}, '{status}');"
+        for label in labels
+    )
+
+
+def blob(digits: str) -> str:
+    return f"x'{digits}'" if current_kind() == "sqlite" else rf"'\x{digits}'::bytea"
+
+
+async def seen_by(folder: Path, exposure: Exposure) -> tuple[list[int], list[int]]:
+    """The incidents that an exposure finds one by one, and those that a list shows to it."""
+    async with opened(settings_in(folder), create=False) as installation:
+        tenant_id = (await installation.directory.get_tenant("contoso")).tenant_id
+        found = [
+            number
+            for number in range(1, 6)
+            if await installation.incidents.find_incident(tenant_id, number, exposure)
+        ]
+        async with installation.incidents.page(tenant_id, exposure, PageRequest()) as page:
+            listed = [json.loads(each)["incidentId"] async for batch in page.batches for each in batch]
+    return found, sorted(listed)
+
+
+def test_the_bytes_of_then_say_what_they_should() -> None:
+    assert len(ALERT % 11) == int(OF_GROUP_11[6:8], 16)
+
+
+def test_a_database_of_any_earlier_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    scripts = migrations(current_kind())
+    seen = {}
+
+    for count in range(1, len(scripts)):
+        folder = tmp_path / scripts[count - 1].name
+        folder.mkdir()
+        make_old(folder, scripts[:count])
+        seen[folder.name] = [asyncio.run(seen_by(folder, who)) for who in (LAPTOPS, WHOLE_TENANT)]
+
+    expected = [([1, 3, 5], [1, 3, 5]), ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])]
+    assert seen == dict.fromkeys([each.name for each in scripts[:-1]], expected)
