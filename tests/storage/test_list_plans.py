@@ -19,7 +19,8 @@ from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
-from vigie.storage.listing.planner import AccessPath, Listing
+from vigie.storage.listing.access_paths import AccessPath
+from vigie.storage.listing.planner import Listing
 
 EXPOSURES = {
     "the whole tenant": WHOLE_TENANT,
@@ -31,9 +32,14 @@ EXPOSURES = {
 
 ONE_PROPERTY = tuple(
     ClientQuery(
-        client=f"{filter_} {orderby}", filter=filter_, top=20, orderby=orderby, index=index, stretch=stretch
+        client=f"{filter_} {orderby}",
+        filter=filter_,
+        top=20,
+        orderby=orderby,
+        index=index,
+        range_index=range_index,
     )
-    for filter_, orderby, index, stretch in (
+    for filter_, orderby, index, range_index in (
         ("lastUpdateTime eq {updated[7]}", "", LAST_UPDATE, None),
         ("lastUpdateTime ne {updated[7]}", "", LAST_UPDATE, None),
         ("lastUpdateTime gt {updated[700]}", "", LAST_UPDATE, None),
@@ -87,8 +93,8 @@ ONE_PROPERTY = tuple(
 )
 EVERY_QUERY = (*CLIENT_QUERIES, *ONE_PROPERTY)
 
-FIRST_LOOKS_STEPS = 5_000
-"""What the first looks cost where there are enough rows to look at: a small store may have fewer."""
+FIRST_PROBES_STEPS = 5_000
+"""What the first probes cost where there are enough rows for them: a small database may have fewer."""
 
 all_queries = pytest.mark.parametrize("query", EVERY_QUERY, ids=lambda query: query.client)
 
@@ -111,9 +117,11 @@ class Filled:
     def number(self, statement: Statement) -> int:
         return int(self.connection.execute(statement.text, statement.values).fetchone()[0])
 
-    def way(self, listing: Listing) -> AccessPath:
-        """The way that the store would take."""
-        return next((look.way for look in listing.looks() if self.number(look.statement)), AccessPath.WALK)
+    def path(self, listing: Listing) -> AccessPath:
+        """The path that the database would take."""
+        return next(
+            (probe.path for probe in listing.probes() if self.number(probe.statement)), AccessPath.IN_ORDER
+        )
 
     def plan(self, statement: Statement) -> list[tuple[int, int, str]]:
         """The steps of a plan as number, number of the step they belong to, text."""
@@ -130,7 +138,7 @@ class Filled:
             return 0
 
         self.connection.set_progress_handler(step, 1)
-        page = listing.page(self.way(listing))
+        page = listing.page(self.path(listing))
         assert len(self.connection.execute(page.text, page.values).fetchall()) <= 101
         self.connection.set_progress_handler(None, 0)
         return count
@@ -168,44 +176,50 @@ def is_search_by(index: str, text: str) -> bool:
     return re.match(named, text) is not None
 
 
-def arms_of(plan: list[tuple[int, int, str]]) -> list[tuple[str, set[str]]]:
+def branches_of(plan: list[tuple[int, int, str]]) -> list[tuple[str, set[str]]]:
     """Each reading of the visibility table, and what else happens at the same place."""
     return [
-        (text, {beside for number, place, beside in plan if place == parent and number != arm})
-        for arm, parent, text in plan
+        (text, {beside for number, place, beside in plan if place == parent and number != branch})
+        for branch, parent, text in plan
         if "incident_visibility" in text
     ]
 
 
 @all_queries
-def test_each_arm_is_a_stretch_of_the_expected_index_in_order(small: Filled, query: ClientQuery) -> None:
-    arms = arms_of(small.plan(small.listing(query).page(AccessPath.WALK)))
+def test_each_branch_is_a_range_of_the_expected_index_in_order(small: Filled, query: ClientQuery) -> None:
+    branches = branches_of(small.plan(small.listing(query).page(AccessPath.IN_ORDER)))
 
-    assert arms
-    for text, beside in arms:
+    assert branches
+    for text, beside in branches:
         assert is_search_by(query.index, text)
         assert "USE TEMP B-TREE FOR ORDER BY" not in beside
 
 
 @all_queries
-def test_the_stretch_of_the_other_time_is_a_choice_where_it_is_bounded(
+def test_the_range_of_the_other_time_is_a_choice_where_it_is_bounded(
     small: Filled, query: ClientQuery
 ) -> None:
     listing = small.listing(query)
-    looks = list(listing.looks())
+    probes = list(listing.probes())
 
-    arms = arms_of(small.plan(listing.page(AccessPath.STRETCH))) if looks else []
+    branches = branches_of(small.plan(listing.page(AccessPath.SORTED_RANGE))) if probes else []
 
-    assert {look.way for look in looks} == ({AccessPath.WALK, AccessPath.STRETCH} if query.stretch else set())
-    assert all(is_search_by(str(query.stretch), text) for text, _ in arms)
+    assert {probe.path for probe in probes} == (
+        {AccessPath.IN_ORDER, AccessPath.SORTED_RANGE} if query.range_index else set()
+    )
+    assert all(is_search_by(str(query.range_index), text) for text, _ in branches)
 
 
 @all_queries
 def test_nothing_is_read_from_end_to_end(small: Filled, query: ClientQuery) -> None:
     for scope, exposure in EXPOSURES.items():
         listing = small.listing(query, exposure)
-        statements = [listing.page(AccessPath.WALK), listing.page(AccessPath.STRETCH), listing.count()]
-        statements += [look.statement for look in listing.looks()]
+        statements = [
+            listing.page(AccessPath.IN_ORDER),
+            listing.page(AccessPath.SORTED_RANGE),
+            listing.count(),
+        ]
+        statements += [probe.statement for probe in listing.probes()]
 
         texts = [text for statement in statements for _, _, text in small.plan(statement)]
 
@@ -218,7 +232,7 @@ def test_documents_are_fetched_for_the_page_alone(small: Filled, query: ClientQu
     for scope, exposure in EXPOSURES.items():
         listing = small.listing(query, exposure)
 
-        plan = small.plan(listing.page(small.way(listing)))
+        plan = small.plan(listing.page(small.path(listing)))
 
         fetched = [(parent, text) for _, parent, text in plan if re.match(r"\w+ incident\b", text)]
         assert fetched == [
@@ -253,17 +267,17 @@ def test_a_scope_of_very_many_groups_is_merged_all_the_same(small: Filled) -> No
 
 
 @pytest.mark.parametrize(
-    ("client", "way"),
+    ("client", "path"),
     [
-        ("XSOAR's first fetch", AccessPath.WALK),
-        ("XSOAR fetches", AccessPath.STRETCH),
-        ("Rapid7", AccessPath.WALK),
+        ("XSOAR's first fetch", AccessPath.IN_ORDER),
+        ("XSOAR fetches", AccessPath.SORTED_RANGE),
+        ("Rapid7", AccessPath.IN_ORDER),
     ],
 )
-def test_the_shorter_way_is_taken(large: Filled, client: str, way: AccessPath) -> None:
+def test_the_shorter_path_is_taken(large: Filled, client: str, path: AccessPath) -> None:
     query = next(each for each in CLIENT_QUERIES if each.client == client)
 
-    assert large.way(large.listing(query)) is way
+    assert large.path(large.listing(query)) is path
 
 
 # Steps
@@ -276,4 +290,4 @@ def test_a_page_costs_the_same_where_there_are_twenty_times_as_many(
     for scope, exposure in EXPOSURES.items():
         before, after = (store.steps(store.listing(query, exposure)) for store in (small, large))
 
-        assert after <= 1.5 * max(before, FIRST_LOOKS_STEPS), scope
+        assert after <= 1.5 * max(before, FIRST_PROBES_STEPS), scope

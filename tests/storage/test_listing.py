@@ -22,7 +22,8 @@ from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
 from vigie.documents.defender.reading import keep_document
 from vigie.documents.defender.redaction import visible_document
 from vigie.storage.database import Row
-from vigie.storage.listing.planner import AccessPath, Listing
+from vigie.storage.listing.access_paths import AccessPath
+from vigie.storage.listing.planner import Listing
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 NOON = parse_instant("2026-02-11T12:00:00Z")
@@ -157,9 +158,9 @@ def answers_of(
         ) as page:
             pages = [[json.loads(each) async for batch in page.batches for each in batch]]
         listing = Listing(tenant_id, exposure, request, retained_since, dialect=installation.database.dialect)
-        for way in {look.way for look in listing.looks()}:
+        for path in {probe.path for probe in listing.probes()}:
             async with installation.database.snapshot() as snapshot:
-                batches = snapshot.batches(listing.page(way), visible)
+                batches = snapshot.batches(listing.page(path), visible)
                 pages.append([json.loads(each) async for batch in batches for each in batch])
         return Answered(count=page.count, pages=pages)
 
@@ -317,15 +318,15 @@ def test_many_pages_are_read_at_once(house: House) -> None:
     assert house.running.run(ask()) == [30] * 40
 
 
-# Ways
+# Access paths
 
 
-def looks_at(house: House, tenant_id: int, request: PageRequest) -> list[tuple[AccessPath, int]]:
+def probes_of(house: House, tenant_id: int, request: PageRequest) -> list[tuple[AccessPath, int]]:
     async def ask() -> list[tuple[AccessPath, int]]:
         database = house.running.installation.database
-        looks = Listing(tenant_id, WHOLE_TENANT, request, dialect=database.dialect).looks()
+        probes = Listing(tenant_id, WHOLE_TENANT, request, dialect=database.dialect).probes()
         async with database.snapshot() as snapshot:
-            return [(look.way, await snapshot.number(look.statement)) for look in looks]
+            return [(probe.path, await snapshot.number(probe.statement)) for probe in probes]
 
     return house.running.run(ask())
 
@@ -336,10 +337,10 @@ CREATED_SINCE = Comparison(CREATED, Operator.GE, NOON)
 def test_where_there_are_few_incidents_to_walk_is_short(house: House) -> None:
     tenant_id = put(house, [an_incident() for _ in range(3)])
 
-    assert looks_at(house, tenant_id, PageRequest(filter=CREATED_SINCE))[0] == (AccessPath.WALK, 1)
+    assert probes_of(house, tenant_id, PageRequest(filter=CREATED_SINCE))[0] == (AccessPath.IN_ORDER, 1)
 
 
-def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_stretch_is_taken(house: House) -> None:
+def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_range_is_taken(house: House) -> None:
     old = [an_incident(createdTime="2026-02-01T00:00:00Z") for _ in range(510)]
     new = [
         an_incident(createdTime="2026-02-12T00:00:00Z", lastUpdateTime="2026-02-11T00:00:00Z")
@@ -347,9 +348,9 @@ def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_stretch_is_taken
     ]
     tenant_id = put(house, [*old, *new])
 
-    assert looks_at(house, tenant_id, PageRequest(filter=CREATED_SINCE))[:2] == [
-        (AccessPath.WALK, 0),
-        (AccessPath.STRETCH, 1),
+    assert probes_of(house, tenant_id, PageRequest(filter=CREATED_SINCE))[:2] == [
+        (AccessPath.IN_ORDER, 0),
+        (AccessPath.SORTED_RANGE, 1),
     ]
     assert answers_of(house, tenant_id, WHOLE_TENANT, PageRequest(filter=CREATED_SINCE)).pages == [new] * 3
 
@@ -368,7 +369,7 @@ def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_stretch_is_taken
     ],
 )
 def test_without_a_bound_on_the_other_time_there_is_no_choice(request_: PageRequest) -> None:
-    assert list(Listing(1, WHOLE_TENANT, request_, NOON).looks()) == []
+    assert list(Listing(1, WHOLE_TENANT, request_, NOON).probes()) == []
 
 
 # Text
@@ -379,7 +380,7 @@ def test_without_a_bound_on_the_other_time_there_is_no_choice(request_: PageRequ
 def test_no_value_is_ever_part_of_the_text(request: PageRequest, exposure: Exposure) -> None:
     listing = Listing(987_654_321, exposure, request, NOON)
 
-    statements = [listing.page(), listing.count(), *(look.statement for look in listing.looks())]
+    statements = [listing.page(), listing.count(), *(probe.statement for probe in listing.probes())]
 
     for statement in statements:
         assert "987654321" not in statement.text

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 class ClientQuery:
     """One list as a client asks for it.
 
-    `index` is what serves it, to a caller who sees the whole tenant, along the order of the list; `stretch` is
-    what serves it where the other time's stretch is shorter, None where there is no such choice.
+    `index` is what serves it, to a caller who sees the whole tenant, along the order of the list; `range_index` is
+    what serves it where the range of the other time is shorter, None where there is no such choice.
     """
 
     client: str
     index: str
-    stretch: str | None = None
+    range_index: str | None = None
     filter: str = ""
     orderby: str = ""
     top: int | None = None
@@ -57,14 +57,14 @@ CLIENT_QUERIES = (
         filter="createdTime gt 2016-11-23T10:57:28Z",
         top=100,
         index=LAST_UPDATE,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(
         client="XSOAR fetches",
         filter="createdTime gt {created[60]}",
         top=100,
         index=LAST_UPDATE,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(
         client="XSOAR fetches on",
@@ -72,7 +72,7 @@ CLIENT_QUERIES = (
         top=100,
         skip=100,
         index=LAST_UPDATE,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(client="XSOAR mirrors", filter="lastUpdateTime gt {updated[40]}", top=100, index=LAST_UPDATE),
     ClientQuery(client="XSOAR asks for a status", filter="status eq 'Active'", top=50, index=STATUS),
@@ -91,13 +91,13 @@ CLIENT_QUERIES = (
         client="XSOAR asks for all it can",
         filter="createdTime gt {created[60]} and status eq 'Active' and assignedTo eq 'ana1@contoso.example'",
         index=ASSIGNEE,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(
         client="Rapid7",
         filter="status eq 'Active' and createdTime ge {created[800]} and lastUpdateTime ge {updated[700]}",
         index=STATUS,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(client="IBM SOAR", filter="lastUpdateTime ge {updated[500]}", index=LAST_UPDATE),
     ClientQuery(
@@ -137,7 +137,7 @@ CLIENT_QUERIES = (
         filter="createdTime ge {created[200]} and createdTime lt {created[100]}",
         top=50,
         index=LAST_UPDATE,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(
         client="SEKOIA",
@@ -157,14 +157,14 @@ CLIENT_QUERIES = (
         client="CIPP",
         filter="createdTime ge {created[400]} and createdTime le {created[200]}",
         index=LAST_UPDATE,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
     ClientQuery(
         client="Zero Trust Assessment",
         filter=ZERO_TRUST_ASSESSMENT_WITHOUT_GRADES,
         top=10,
         index=STATUS,
-        stretch=CREATION,
+        range_index=CREATION,
     ),
 )
 """Those of the XDR clients as they are, those of the Graph clients translated."""

@@ -205,7 +205,7 @@ def _database_failure(installation: Installation) -> Callable[[], Awaitable[Stor
 
     async def failure() -> StoreUnavailable | None:
         try:
-            installation.database.check_place()
+            installation.database.check_file()
             await installation.incidents.check_readable()
             found = await (directory.find_issuer() if has_issuer else directory.version())
         except StoreUnavailable as error:

@@ -95,7 +95,7 @@ class Database(Protocol):
     scan_seconds_max: float
     on_lost: OnLost
 
-    def check_place(self) -> None:
+    def check_file(self) -> None:
         """Raises StoreUnavailable when what is written now would be lost; that also reaches `on_lost`."""
 
     async def row(self, statement: str, values: Values) -> Row | None:

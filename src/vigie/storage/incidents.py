@@ -22,7 +22,8 @@ from vigie.storage.corruption import NOT_AS_KEPT, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.device_groups import DeviceGroupsOfTenant
 from vigie.storage.incident_transaction import IncidentTransaction
-from vigie.storage.listing.planner import AccessPath, Listing
+from vigie.storage.listing.access_paths import AccessPath
+from vigie.storage.listing.planner import Listing
 from vigie.storage.visibility import WHOLE_TENANT
 
 _EXPORT_PAGE_COUNT = 20
@@ -259,9 +260,9 @@ class IncidentStore:
 
         async with self._database.snapshot(min_position=min_position) as snapshot:
             count = await snapshot.number(listing.count()) if request.count else None
-            way = await _shortest_way(snapshot, listing)
+            path = await _shortest_path(snapshot, listing)
             read = itemgetter(0) if exposure.whole_tenant else visible_of
-            batches = snapshot.batches(listing.page(way), read)
+            batches = snapshot.batches(listing.page(path), read)
             yield Page(count=count, batches=batches if min_position is None else await _begun(batches))
 
 
@@ -278,11 +279,11 @@ async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[byte
     return all_of_them()
 
 
-async def _shortest_way(snapshot: Snapshot, listing: Listing) -> AccessPath:
-    for look in listing.looks():
-        if await snapshot.number(look.statement):
-            return look.way
-    return AccessPath.WALK
+async def _shortest_path(snapshot: Snapshot, listing: Listing) -> AccessPath:
+    for probe in listing.probes():
+        if await snapshot.number(probe.statement):
+            return probe.path
+    return AccessPath.IN_ORDER
 
 
 def _entry(row: Row) -> HistoryEntry:

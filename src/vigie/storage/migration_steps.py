@@ -1,8 +1,8 @@
 """Steps of migrations that SQL alone cannot do, run in the transaction of the script whose name they bear.
 
 A step stands on its own. Its statements, in `sql/migration_steps/`, are written for the schema of its script, and
-it reads and writes the forms of that time itself: what the program stores today may change, and an old database must
-still be brought to what the next script expects.
+it reads and writes the forms of that time itself: what the program stores today may change, and an old database
+must still be brought to what the next script expects.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping

@@ -19,8 +19,9 @@ from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.instants import Instant, format_instant
 from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
+from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.dialect import POSTGRES
-from vigie.storage.listing.planner import AccessPath, Listing
+from vigie.storage.listing.planner import Listing
 from vigie.storage.postgres.scans import beginning
 from vigie.storage.postgres.statement import numbered
 
@@ -72,14 +73,14 @@ class Filled:
         request = parse_page_request(urlencode(query.options(self.moments)).encode())
         return Listing(self.tenant_id, exposure, request, dialect=POSTGRES)
 
-    def way(self, listing: Listing) -> AccessPath:
-        """The way that the store would take."""
-        for look in listing.looks():
-            asked = numbered(look.statement.text)
-            answer = self.connection.fetchval(asked.text, *asked.arguments(look.statement.values))
+    def path(self, listing: Listing) -> AccessPath:
+        """The path that the database would take."""
+        for probe in listing.probes():
+            asked = numbered(probe.statement.text)
+            answer = self.connection.fetchval(asked.text, *asked.arguments(probe.statement.values))
             if self.runner.run(_wait(answer)):
-                return look.way
-        return AccessPath.WALK
+                return probe.path
+        return AccessPath.IN_ORDER
 
     def nodes(self, statement: Statement) -> list[Node]:
         """The steps of a plan, each before those it is made of."""
@@ -135,37 +136,41 @@ def readings(nodes: list[Node], table: str) -> list[Node]:
 
 
 @all_queries
-def test_each_arm_is_a_stretch_of_the_expected_index_in_order(filled: Filled, query: ClientQuery) -> None:
+def test_each_branch_is_a_range_of_the_expected_index_in_order(filled: Filled, query: ClientQuery) -> None:
     for scope, exposure in EXPOSURES.items():
-        nodes = filled.nodes(filled.listing(query, exposure).page(AccessPath.WALK))
+        nodes = filled.nodes(filled.listing(query, exposure).page(AccessPath.IN_ORDER))
 
-        arms = readings(nodes, "incident_visibility")
-        assert arms, scope
-        assert {arm["Index Name"] for arm in arms} <= INDEXES[query.index], scope
-        assert all("label = " in arm["Index Cond"] for arm in arms), scope
+        branches = readings(nodes, "incident_visibility")
+        assert branches, scope
+        assert {branch["Index Name"] for branch in branches} <= INDEXES[query.index], scope
+        assert all("label = " in branch["Index Cond"] for branch in branches), scope
         sorts = [node for node in nodes if node["Node Type"] == "Sort"]
         assert not [node for sort in sorts for node in sort["Plans"] if "Relation Name" in node], scope
 
 
 @all_queries
-def test_the_stretch_of_the_other_time_is_found_first_and_then_sorted(
+def test_the_range_of_the_other_time_is_found_first_and_then_sorted(
     filled: Filled, query: ClientQuery
 ) -> None:
     listing = filled.listing(query, WHOLE_TENANT)
-    if filled.way(listing) is AccessPath.WALK:
+    if filled.path(listing) is AccessPath.IN_ORDER:
         return
 
-    arms = readings(filled.nodes(listing.page(AccessPath.STRETCH)), "incident_visibility")
+    branches = readings(filled.nodes(listing.page(AccessPath.SORTED_RANGE)), "incident_visibility")
 
-    assert {arm["Index Name"] for arm in arms} <= INDEXES[str(query.stretch)]
+    assert {branch["Index Name"] for branch in branches} <= INDEXES[str(query.range_index)]
 
 
 @all_queries
 def test_nothing_is_read_from_end_to_end(filled: Filled, query: ClientQuery) -> None:
     for scope, exposure in EXPOSURES.items():
         listing = filled.listing(query, exposure)
-        statements = [listing.page(AccessPath.WALK), listing.page(AccessPath.STRETCH), listing.count()]
-        statements += [look.statement for look in listing.looks()]
+        statements = [
+            listing.page(AccessPath.IN_ORDER),
+            listing.page(AccessPath.SORTED_RANGE),
+            listing.count(),
+        ]
+        statements += [probe.statement for probe in listing.probes()]
 
         kinds = {node["Node Type"] for statement in statements for node in filled.nodes(statement)}
 
@@ -176,7 +181,7 @@ def test_nothing_is_read_from_end_to_end(filled: Filled, query: ClientQuery) -> 
 @all_queries
 def test_documents_are_fetched_one_by_one_for_the_page_alone(filled: Filled, query: ClientQuery) -> None:
     for scope, exposure in EXPOSURES.items():
-        nodes = filled.nodes(filled.listing(query, exposure).page(AccessPath.WALK))
+        nodes = filled.nodes(filled.listing(query, exposure).page(AccessPath.IN_ORDER))
 
         assert nodes[0]["Node Type"] == "Nested Loop", scope
         assert [node["Index Name"] for node in readings(nodes, "incident")] == ["incident_pkey"], scope

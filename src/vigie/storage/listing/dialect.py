@@ -1,4 +1,9 @@
-"""What the two databases must hear differently in the statements of a list."""
+"""The dialects of the two databases: where the statements of a list have to differ.
+
+Both planners left to themselves take another index now and then, and sort or read a whole tenant. SQLite is told
+the index by name. PostgreSQL cannot be told: what must not be searched by is written as an expression, and the
+order is that of the index.
+"""
 
 from typing import Protocol
 
@@ -15,14 +20,14 @@ class Dialect(Protocol):
     def index(self, hint: str) -> str:
         """The index that a statement names, where it can."""
 
-    def aside(self, property_: Property, column: str) -> str:
-        """A column as an expression, that no index is taken for."""
+    def unindexed(self, property_: Property, column: str) -> str:
+        """A column as an expression that no index serves."""
 
     def directed(self, column: str, term: Order, *, may_be_null: bool = True) -> str:
-        """A term of an order: nobody comes before everybody."""
+        """A term of an order: unassigned incidents come before all assigned ones."""
 
     def page_order(self, order: str) -> str:
-        """What stands behind a join whose outer loop is in this order already."""
+        """The order of a join whose outer loop is in this order already."""
 
 
 class SqliteDialect:
@@ -34,7 +39,7 @@ class SqliteDialect:
         """The index that a statement names."""
         return hint
 
-    def aside(self, _property: Property, column: str) -> str:
+    def unindexed(self, _property: Property, column: str) -> str:
         """SQLite takes no index for an expression."""
         return f"+{column}"
 
@@ -48,7 +53,7 @@ class SqliteDialect:
 
 
 class PostgresDialect:
-    """The planner finds the index by itself: by the order that is asked for, and what is not set aside."""
+    """The planner finds the index by itself: by the order of the list, and the columns that are not expressions."""
 
     join = "JOIN"
 
@@ -56,20 +61,20 @@ class PostgresDialect:
         """Nothing: no index can be named."""
         return ""
 
-    def aside(self, property_: Property, column: str) -> str:
+    def unindexed(self, property_: Property, column: str) -> str:
         """An expression that belongs to no index."""
         is_time = property_ in (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
         return f"({column} + 0)" if is_time else f"({column} || '')"
 
     def directed(self, column: str, term: Order, *, may_be_null: bool = True) -> str:
-        """NULL would come last by itself; said only where there may be one, for indexes are without it."""
+        """NULL would come last by itself. Written only where there may be one, for the indexes are without it."""
         directed = f"{column} DESC" if term.is_descending else column
         if term.property is not Property.ASSIGNED_TO or not may_be_null:
             return directed
         return f"{directed} NULLS {'LAST' if term.is_descending else 'FIRST'}"
 
     def page_order(self, order: str) -> str:
-        """The order, or none is promised; the planner sees that there is nothing left to sort."""
+        """The order, as none is promised without it; the planner sees that there is nothing left to sort."""
         return f" ORDER BY {order}"
 
 

@@ -26,14 +26,14 @@ _SYMBOLS = {
 
 Columns = Mapping[Property, str]
 Texts = frozenset[str | None]
-"""Values of a status or an assignee; None is nobody."""
+"""Values of a status or an assignee; None is unassigned."""
 
 EVERY_STATUS: Texts = frozenset(each.value for each in Status)
 
 
 @dataclass(slots=True)
 class BindParameters:
-    """Values on their way into a statement: each gets a name, and the text gets the name."""
+    """The values of a statement: each gets a name, and the text of the statement has the name in its place."""
 
     values: dict[str, object] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ def conditions_of(expression: Expression | None, retained_since: Instant | None)
 
 
 def bounds_of(property_: Property, conditions: Iterable[Expression]) -> tuple[Expression, ...]:
-    """The conditions that cut a stretch, or single values, out of an order by the property."""
+    """The conditions that leave a range, or single values, of an order by the property."""
     return tuple(each for each in conditions if _is_bound(property_, each))
 
 
@@ -88,15 +88,17 @@ def values_left(property_: Property, conditions: Iterable[Expression]) -> Texts 
 def all_of(
     bound: BindParameters,
     conditions: Iterable[Expression],
-    sought: Collection[Property] = tuple(Property),
+    searched: Collection[Property] = tuple(Property),
     *,
     dialect: Dialect = SQLITE,
 ) -> str:
     """The conditions as SQL that is never NULL, so that `not` means what it says.
 
-    Rows are looked up by properties that are `sought`, and merely tested by the others.
+    Rows are looked up by properties that are `searched`, and only tested by the others.
     """
-    columns = {each: name if each in sought else dialect.aside(each, name) for each, name in COLUMNS.items()}
+    columns = {
+        each: name if each in searched else dialect.unindexed(each, name) for each, name in COLUMNS.items()
+    }
     return " AND ".join([_text(bound, each, columns) for each in conditions] or ["1 = 1"])
 
 

@@ -1,83 +1,54 @@
-"""The statements of one page: a few stretches of indexes, merged.
+"""The statements of one page: a few ranges of indexes, merged.
 
-A page is put together from arms. An arm reads what is visible under one label, and of one assignee or status
-where the filter says so, from an index that is already in the order of the list, and is cut after as many rows
-as the page can reach. Merging the arms costs the page and what is skipped, for each arm, and not the size of
-the store. docs/decisions/0006-lists-read-sights-alone.md has the reasons.
+A page is merged from branches (`access_paths.py`). Each reads its range of an index in the order of the list, and
+ends after as many rows as the page can reach. So a page costs its rows and those that are skipped, for each branch,
+and not the size of the database. docs/decisions/0006-lists-read-sights-alone.md has the reasons.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from itertools import product
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from vigie.core.access import Exposure
-from vigie.core.conditions import Comparison, Expression, Operator, Property
+from vigie.core.conditions import Expression, Operator, Property
 from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.storage.database import Statement
-from vigie.storage.listing.dialect import SQLITE, Dialect
-from vigie.storage.listing.filter_sql import (
-    COLUMNS,
-    EVERY_STATUS,
-    BindParameters,
-    all_of,
-    bounds_of,
-    conditions_of,
-    properties_of,
-    values_left,
+from vigie.storage.listing.access_paths import (
+    ASSIGNED,
+    WITHOUT_KEY,
+    AccessPath,
+    Branches,
+    Key,
+    Labels,
+    branches_of,
+    compares_assignees,
+    index_on,
+    other_time,
+    time_of,
 )
+from vigie.storage.listing.dialect import SQLITE, Dialect
+from vigie.storage.listing.filter_sql import COLUMNS, BindParameters, all_of, bounds_of, conditions_of
 from vigie.storage.visibility import labels_of
 
-# SQLite merges at most 500.
-_ARMS_MAX = 400
-_NEAR_ROWS = 1_000
+_SHORT_SKIP_MAX = 1_000
 
-_LAST_UPDATE_INDEX = "INDEXED BY sqlite_autoindex_incident_visibility_1"  # the primary key
-_CREATION_INDEX = "INDEXED BY visibility_by_creation"
-_STATUS_INDEX = "INDEXED BY visibility_by_status"
-_ASSIGNEE_INDEX = "INDEXED BY visibility_by_assignee"
-_ANY_INDEX = ""
-
-_TIME_INDEXES: Mapping[Property | None, str] = {
-    Property.LAST_UPDATE_TIME: _LAST_UPDATE_INDEX,
-    Property.CREATED_TIME: _CREATION_INDEX,
-}
-_OWN_INDEXES: Mapping[Property, str] = {
-    Property.STATUS: _STATUS_INDEX,
-    Property.ASSIGNED_TO: _ASSIGNEE_INDEX,
-}
-_OTHER_TIMES = {
-    Property.LAST_UPDATE_TIME: Property.CREATED_TIME,
-    Property.CREATED_TIME: Property.LAST_UPDATE_TIME,
-}
-
-Key = tuple[Comparison, ...]
-
-
-class AccessPath(Enum):
-    """How a page is found when one time is ordered by and the other is filtered."""
-
-    WALK = "along the order, passing over what does not match"
-    STRETCH = "the whole stretch of the other time, sorted"
-
-
-_LOOKS = (
-    (AccessPath.WALK, 500),
-    (AccessPath.STRETCH, 1_000),
-    (AccessPath.WALK, 8_000),
-    (AccessPath.STRETCH, 16_000),
-    (AccessPath.WALK, 128_000),
-    (AccessPath.STRETCH, 256_000),
+# How many rows a path may cost, asked of both in turns. Neither is known to be short before it is tried, and a try
+# costs what it may cost: as the limits grow sixteenfold, all tries before the one that fits cost little beside it.
+_PROBES = (
+    (AccessPath.IN_ORDER, 500),
+    (AccessPath.SORTED_RANGE, 1_000),
+    (AccessPath.IN_ORDER, 8_000),
+    (AccessPath.SORTED_RANGE, 16_000),
+    (AccessPath.IN_ORDER, 128_000),
+    (AccessPath.SORTED_RANGE, 256_000),
 )
-"""How many rows a way may cost, asked of both in turns: no page costs much more than its shorter way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """A statement that answers 1 if a way is short, and 0 if it is not."""
+class PlanProbe:
+    """A statement that answers 1 if a path is short, and 0 if it is not."""
 
-    way: AccessPath
+    path: AccessPath
     statement: Statement
 
 
@@ -99,45 +70,46 @@ class Listing:
         self._request = request
         self._order = request.whole_order
         self._conditions = tuple(conditions_of(request.filter, retained_since))
+        # One more than the page, where the caller left the size to us: it tells that there is another page.
         self._size = request.size + (request.top is None)
 
-    def looks(self) -> Iterator[Look]:
-        """What to ask, in this order, before choosing a way; nothing where there is no choice.
+    def probes(self) -> Iterator[PlanProbe]:
+        """What to run, in this order, before a path is chosen; nothing where there is no choice.
 
-        The first way that is short is to be taken, and if none is, to walk.
+        The first path that is short is to be taken, and if none is, the order.
         """
-        other = _OTHER_TIMES.get(self._request.order[0].property)
-        if other is not None and bounds_of(other, conditions_of(self._request.filter, None)):
-            for way, rows in _LOOKS:
-                is_short = (
-                    self._walk_fits(rows) if way is AccessPath.WALK else self._stretch_fits(other, rows)
-                )
-                yield Look(way=way, statement=is_short)
+        time = other_time(self._request)
+        if time is None:
+            return
+        for path, rows in _PROBES:
+            is_short = self._order_fits(rows) if path is AccessPath.IN_ORDER else self._range_fits(time, rows)
+            yield PlanProbe(path=path, statement=is_short)
 
-    def page(self, way: AccessPath = AccessPath.WALK) -> Statement:
+    def page(self, path: AccessPath = AccessPath.IN_ORDER) -> Statement:
         """The incidents of the page as document, alerts_at and spans.
 
         When the caller left the size to us there is one more, if there is one, to tell that there is.
         """
         bound = BindParameters()
         tenant = bound.name(self._tenant_id)
-        page = self._merged(bound, way)
-        arms, _ = self._arms(way)
-        # The rows of one arm stand as that arm has them; PostgreSQL would sort them again for another order.
-        order = self._order_of("page.", arms[0][1] if len(arms) == 1 else _MERGED)
+        branches = self._branches(path)
+        page = self._merged(bound, path, branches)
+        # The rows of one branch stand as that branch has them; PostgreSQL would sort them again for another order.
+        order = self._order_of("page.", branches.keys[0][1] if len(branches.keys) == 1 else WITHOUT_KEY)
+        # The page is found in `incident_visibility` alone: documents are read for its rows and for no others.
         return Statement(
             f"SELECT incident.document, incident.alerts_at, incident.spans FROM ({page}) AS page"
             f" {self._dialect.join} incident"
             f" ON incident.tenant_id = {tenant} AND incident.incident_id = page.incident_id"
             f"{self._dialect.page_order(order)}",
             bound.values,
-            is_short=way is AccessPath.WALK and self._is_stretch(),
+            is_short=path is AccessPath.IN_ORDER and self._is_one_range(),
         )
 
     def count(self) -> Statement:
         """How many incidents match, over all pages."""
         bound = BindParameters()
-        # One label names an incident once.
+        # An incident has one row under each of its labels.
         counted = "count(*)" if len(self._labels) == 1 else "count(DISTINCT incident_id)"
         return Statement(
             f"SELECT {counted} FROM incident_visibility WHERE {self._visible_under(bound, self._labels)}"
@@ -145,78 +117,88 @@ class Listing:
             bound.values,
         )
 
-    def _is_stretch(self) -> bool:
-        """Whether the page is, but for a little that is skipped, the first rows of one stretch of one index."""
-        time = self._time(AccessPath.WALK)
-        is_near = self._request.skip <= _NEAR_ROWS and len(self._request.order) == len(self._labels) == 1
-        return is_near and time is not None and bounds_of(time, self._conditions) == self._conditions
+    def _is_one_range(self) -> bool:
+        """Whether the page is, but for a little that is skipped, the first rows of one range of one index."""
+        time = time_of(self._request, AccessPath.IN_ORDER)
+        is_near = self._request.skip <= _SHORT_SKIP_MAX
+        is_single = len(self._request.order) == len(self._labels) == 1
+        return (
+            is_near
+            and is_single
+            and time is not None
+            and bounds_of(time, self._conditions) == self._conditions
+        )
 
-    # Looks
+    # Probes
 
-    def _walk_fits(self, rows: int) -> Statement:
-        """Whether every arm finds as many as the page can reach, or ends, within so many rows in all."""
+    def _order_fits(self, rows: int) -> Statement:
+        """Whether every branch finds as many as the page can reach, or ends, within so many rows in all."""
         bound = BindParameters()
         first = self._request.order[0]
-        arms, index = self._arms()
-        reach = self._request.skip + self._size
-        row_count, reached = bound.name(max(rows, 2 * reach) // len(arms) + 1), bound.name(reach)
+        branches = self._branches(AccessPath.IN_ORDER)
+        window = self._request.skip + self._size
+        # A page that reaches far costs its window on any path: a limit below that would reject them all.
+        row_count = bound.name(max(rows, 2 * window) // len(branches.keys) + 1)
+        found = bound.name(window)
         matches = all_of(bound, self._conditions)
-        stretch = all_of(bound, bounds_of(first.property, self._conditions))
+        range_ = all_of(bound, bounds_of(first.property, self._conditions))
         fits = [
-            f"SELECT CAST(count(*) < {row_count} OR count(*) FILTER (WHERE {matches}) >= {reached} AS integer)"
+            f"SELECT CAST(count(*) < {row_count} OR count(*) FILTER (WHERE {matches}) >= {found} AS integer)"
             f" AS fits FROM"
-            f" (SELECT {', '.join(COLUMNS.values())} FROM incident_visibility {index}"
-            f" WHERE {self._visible_under(bound, labels)} AND {all_of(bound, key)} AND {stretch}"
-            f" ORDER BY {self._dialect.directed(COLUMNS[first.property], first)} LIMIT {row_count}) AS walked"
-            for labels, key in arms
+            f" (SELECT {', '.join(COLUMNS.values())} FROM incident_visibility {branches.index}"
+            f" WHERE {self._visible_under(bound, labels)} AND {all_of(bound, key)} AND {range_}"
+            f" ORDER BY {self._dialect.directed(COLUMNS[first.property], first)} LIMIT {row_count}) AS tried"
+            for labels, key in branches.keys
         ]
-        return Statement(f"SELECT min(fits) FROM ({' UNION ALL '.join(fits)}) AS arms", bound.values)
+        return Statement(f"SELECT min(fits) FROM ({' UNION ALL '.join(fits)}) AS branches", bound.values)
 
-    def _stretch_fits(self, time: Property, rows: int) -> Statement:
-        """Whether the stretch of the time that is not ordered by has at most so many rows."""
+    def _range_fits(self, time: Property, rows: int) -> Statement:
+        """Whether the range of the time that is not ordered by has at most so many rows."""
         bound = BindParameters()
         return Statement(
             f"SELECT CAST(count(*) <= {bound.name(rows)} AS integer) FROM"
-            f" (SELECT 1 FROM incident_visibility {self._dialect.index(_TIME_INDEXES[time])}"
+            f" (SELECT 1 FROM incident_visibility {self._dialect.index(index_on(time))}"
             f" WHERE {self._visible_under(bound, self._labels)}"
             f" AND {self._all_of(bound, bounds_of(time, self._conditions), (time,))}"
-            f" LIMIT {bound.name(rows + 1)}) AS stretch",
+            # Without a limit the count itself would cost the range, however long that is.
+            f" LIMIT {bound.name(rows + 1)}) AS ranged",
             bound.values,
         )
 
-    # Arms
+    # Branches
 
-    def _merged(self, bound: BindParameters, way: AccessPath) -> str:
-        """The numbers of the page's incidents, in order."""
+    def _branches(self, path: AccessPath) -> Branches:
+        branches = branches_of(self._request, self._conditions, self._labels, path)
+        return replace(branches, index=self._dialect.index(branches.index))
+
+    def _merged(self, bound: BindParameters, path: AccessPath, branches: Branches) -> str:
+        """The ids of the page's incidents, in order."""
         size, skip = self._size, self._request.skip
-        arms, index = self._arms(way)
-        matches = self._all_of(bound, self._conditions, self._sought(way))
-        rows = [self._rows(bound, labels, key, (way, index), matches) for labels, key in arms]
+        matches = self._all_of(bound, self._conditions, branches.searched)
+        rows = [
+            self._rows(bound, labels, key, (path, branches.index), matches) for labels, key in branches.keys
+        ]
         if len(rows) == 1:
             return f"{rows[0]} LIMIT {bound.name(size)} OFFSET {bound.name(skip)}"
-        reach = bound.name(skip + size)
-        # An incident may be visible under several labels.
+        # All rows that are skipped may be of one branch, and so may all of the page.
+        window = bound.name(skip + size)
+        # An incident may be visible under several labels: UNION keeps it once. Keys exclude each other.
         union = " UNION " if len(self._labels) > 1 else " UNION ALL "
         merged = union.join(
-            f"SELECT incident_id, {self._sorted_by()} FROM ({row} LIMIT {reach}) AS arm" for row in rows
+            f"SELECT incident_id, {self._sort_names()} FROM ({row} LIMIT {window}) AS branch" for row in rows
         )
-        order = self._order_of("", _MERGED)
+        order = self._order_of("", WITHOUT_KEY)
         return (
-            f"SELECT incident_id, {self._sorted_by()} FROM ({merged}) AS merged ORDER BY {order}"
+            f"SELECT incident_id, {self._sort_names()} FROM ({merged}) AS merged ORDER BY {order}"
             f" LIMIT {bound.name(size)} OFFSET {bound.name(skip)}"
         )
 
     def _rows(
-        self,
-        bound: BindParameters,
-        labels: tuple[str, ...],
-        key: Key,
-        along: tuple[AccessPath, str],
-        matches: str,
+        self, bound: BindParameters, labels: Labels, key: Key, along: tuple[AccessPath, str], matches: str
     ) -> str:
-        """What an arm reads, in the order of the list."""
-        way, index = along
-        sorted_by = [self._sort_column(term.property, way) for term in self._order]
+        """What a branch reads, in the order of the list."""
+        path, index = along
+        sorted_by = [self._sort_column(term.property, path) for term in self._order]
         columns = [f"{column} AS k{place}" for place, column in enumerate(sorted_by)]
         return (
             f"SELECT {'DISTINCT ' if len(labels) > 1 else ''}incident_id, {', '.join(columns)}"
@@ -225,109 +207,33 @@ class Listing:
             f" ORDER BY {', '.join([*self._directed(sorted_by, key), 'incident_id'])}"
         )
 
-    def _sort_column(self, property_: Property, way: AccessPath) -> str:
-        """A stretch is to be found first and then sorted: no index shall offer itself for the order."""
+    def _sort_column(self, property_: Property, path: AccessPath) -> str:
+        """A range is to be found first and then sorted: no index shall offer itself for the order."""
         column = COLUMNS[property_]
-        return self._dialect.aside(property_, column) if way is AccessPath.STRETCH else column
+        return self._dialect.unindexed(property_, column) if path is AccessPath.SORTED_RANGE else column
 
-    def _order_of(self, place_of: str, key: Key) -> str:
-        """The order of the rows of an arm, or of all merged, by what an arm calls its columns."""
-        columns = [f"{place_of}k{place}" for place in range(len(self._order))]
-        return ", ".join([*self._directed(columns, key), f"{place_of}incident_id"])
+    def _order_of(self, table: str, key: Key) -> str:
+        """The order of the rows of a branch, or of all merged, by what a branch calls its columns."""
+        columns = [f"{table}k{place}" for place in range(len(self._order))]
+        return ", ".join([*self._directed(columns, key), f"{table}incident_id"])
 
     def _directed(self, columns: Iterable[str], key: Key) -> Iterator[str]:
-        """The terms of the order; what an arm has one value of is none, and PostgreSQL would sort by NULL."""
+        """The terms of the order, without those that a branch has one value of: PostgreSQL would sort by NULL."""
         fixed = {each.property for each in key if each.operator is Operator.EQ}
-        may_be_null = _SOMEBODY not in key and not self._asks_for_somebody()
+        may_be_null = ASSIGNED not in key and not compares_assignees(self._conditions)
         for column, term in zip(columns, self._order, strict=True):
             if term.property not in fixed:
                 yield self._dialect.directed(column, term, may_be_null=may_be_null)
 
-    def _sorted_by(self) -> str:
+    def _sort_names(self) -> str:
         return ", ".join(f"k{place}" for place in range(len(self._order)))
 
-    def _arms(self, way: AccessPath = AccessPath.WALK) -> tuple[list[tuple[tuple[str, ...], Key]], str]:
-        """The labels and the key of each arm, and the index that all of them read."""
-        keys, index = self._keys(way)
-        if len(keys) * len(self._labels) > _ARMS_MAX:
-            keys, index = [()], _TIME_INDEXES.get(self._time(way), _ANY_INDEX)
-        index = self._dialect.index(index)
-        if len(self._labels) > _ARMS_MAX:
-            return [(self._labels, key) for key in keys], index
-        return [((label,), key) for label, key in product(self._labels, keys)], index
-
-    def _keys(self, way: AccessPath) -> tuple[list[Key], str]:
-        """The pairs of assignee and status, or the statuses, that the filter leaves; else one key for all."""
-        first = self._request.order[0].property
-        if way is AccessPath.WALK and first is Property.LAST_UPDATE_TIME:
-            assignees = values_left(Property.ASSIGNED_TO, self._conditions)
-            statuses = values_left(Property.STATUS, self._conditions)
-            if assignees is not None:
-                both = product(_equal(Property.ASSIGNED_TO, assignees), _equal(Property.STATUS, statuses))
-                return list(both) or [_NEVER], _ASSIGNEE_INDEX
-            if statuses is not None:
-                return [(status,) for status in _equal(Property.STATUS, statuses)] or [_NEVER], _STATUS_INDEX
-        if self._has_own_index():
-            return self._keys_in_order(first), _OWN_INDEXES[first]
-        return [()], _TIME_INDEXES.get(self._time(way), _ANY_INDEX)
-
-    def _keys_in_order(self, first: Property) -> list[Key]:
-        """The values that the filter leaves of the order's own property, or as few keys as there can be.
-
-        Nobody has a key of its own, where somebody may come behind: an index of PostgreSQL is without nobody.
-        """
-        values = values_left(first, self._conditions)
-        if values is not None:
-            return [(value,) for value in _equal(first, values)] or [_NEVER]
-        is_split = first is Property.ASSIGNED_TO and not self._asks_for_somebody()
-        return [(_NOBODY,), (_SOMEBODY,)] if is_split else [()]
-
-    def _asks_for_somebody(self) -> bool:
-        """Whether an assignee must be more or less than another: nobody is neither."""
-        return bool(bounds_of(Property.ASSIGNED_TO, self._conditions))
-
-    def _has_own_index(self) -> bool:
-        """Whether the order is a status's or an assignee's, and nothing else cuts a shorter stretch."""
-        first = self._request.order[0].property
-        asked = properties_of(conditions_of(self._request.filter, None))
-        return first in _OWN_INDEXES and asked <= {first}
-
-    def _sought(self, way: AccessPath) -> tuple[Property, ...]:
-        """By what rows may be looked up; the order's own index must not be left for another."""
-        if self._has_own_index():
-            return (self._request.order[0].property,)
-        time = self._time(way)
-        return tuple(Property) if time is None else (time,)
-
-    def _time(self, way: AccessPath) -> Property | None:
-        """The time along which rows are read, if they are."""
-        first = self._request.order[0].property
-        return (
-            _OTHER_TIMES.get(first)
-            if way is AccessPath.STRETCH
-            else first
-            if first in _TIME_INDEXES
-            else None
-        )
-
     def _all_of(
-        self, bound: BindParameters, conditions: Iterable[Expression], sought: Collection[Property]
+        self, bound: BindParameters, conditions: Iterable[Expression], searched: Collection[Property]
     ) -> str:
-        return all_of(bound, conditions, sought, dialect=self._dialect)
+        return all_of(bound, conditions, searched, dialect=self._dialect)
 
-    def _visible_under(self, bound: BindParameters, labels: tuple[str, ...]) -> str:
+    def _visible_under(self, bound: BindParameters, labels: Labels) -> str:
         names = ", ".join(bound.name(label) for label in labels)
         is_one = f"label = {names}" if len(labels) == 1 else f"label IN ({names})"
         return f"tenant_id = {bound.name(self._tenant_id)} AND {is_one}"
-
-
-_NOBODY = Comparison(Property.ASSIGNED_TO, Operator.EQ, None)
-_SOMEBODY = Comparison(Property.ASSIGNED_TO, Operator.NE, None)
-_MERGED: Key = ()
-_NEVER: Key = (Comparison(Property.STATUS, Operator.EQ, None),)
-
-
-def _equal(property_: Property, values: frozenset[str | None] | None) -> list[Comparison]:
-    wanted = EVERY_STATUS if values is None else values
-    in_order = sorted(wanted, key=lambda value: (value is not None, value or ""))
-    return [Comparison(property_, Operator.EQ, value) for value in in_order]

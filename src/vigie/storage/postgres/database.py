@@ -39,8 +39,8 @@ class PostgresDatabase:
         self.scan_seconds_max = 10.0
         self.on_lost: OnLost = unheard
 
-    def check_place(self) -> None:
-        """Nothing to check: a database that is gone says so itself."""
+    def check_file(self) -> None:
+        """Nothing to check: there is no file here, and a server that is gone reports that itself."""
 
     async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, as of now."""

@@ -70,7 +70,7 @@ class SqliteDatabase:
         self.scan_seconds_max = 10.0
         self.on_lost: OnLost = unheard
 
-    def check_place(self) -> None:
+    def check_file(self) -> None:
         """Raises StoreUnavailable when the path of the file leads elsewhere by now, or the file was cut short."""
         self._file.check()
         with unavailable_when_it_fails():

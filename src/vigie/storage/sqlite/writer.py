@@ -1,4 +1,8 @@
-"""The one writer of a process: a thread that commits the changes that wait together."""
+"""The one writer of a process: a thread that commits the changes that wait together.
+
+SQLite has one writer at a time, and a durable commit waits for the disk. While one transaction is committed the
+next changes arrive, so that under load one wait for the disk is shared by all of them.
+"""
 
 import asyncio
 import queue
@@ -16,13 +20,15 @@ from vigie.storage.sqlite.wal_size import Emptying
 
 T = TypeVar("T")
 
-_JOBS_PER_COMMIT_MAX = 64
+# Each change of a batch waits for the slowest, and all of them for the disk: more than this gains nothing.
+_CHANGES_PER_COMMIT_MAX = 64
 _CACHE_KIB = 8 * 1024
+# 40 MB instead of SQLite's 4: the same pages change again and again, and are copied into the file once.
 _CHECKPOINT_PAGES = 10_000
 
 
-class _Job:
-    """A change that waits for the writer, and the future that its caller waits for."""
+class _QueuedChange:
+    """A change in the queue, and the future that its caller waits for."""
 
     def __init__(self, change: Change[Any]) -> None:
         self.change = change
@@ -32,7 +38,7 @@ class _Job:
         self.error: BaseException | None = None
 
     def settle(self) -> None:
-        """Tell the caller, on its loop; one that has gone away is not told."""
+        """Give the caller its result, on its loop, unless it has gone away."""
         if self.future.done():
             return
         if self.error is not None:
@@ -42,26 +48,26 @@ class _Job:
 
 
 class Writer:
-    """A thread that takes the changes that wait and commits them together, then tells their callers.
+    """A thread that takes the changes that wait and commits them together, then wakes their callers.
 
-    `check_place` raises StoreUnavailable where a commit would be lost.
+    `check_file` raises StoreUnavailable where a commit would be lost.
     """
 
     def __init__(
-        self, path: Path, connect: Callable[[], sqlite3.Connection], check_place: Callable[[], None]
+        self, path: Path, connect: Callable[[], sqlite3.Connection], check_file: Callable[[], None]
     ) -> None:
         self._connect = connect
-        self._check_place = check_place
+        self._check_file = check_file
         self._emptying = Emptying(path)
-        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_QueuedChange | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="vigie-writer", daemon=True)
         self._thread.start()
 
     async def run(self, change: Change[T]) -> T:
         """Run a change and return once it is durable."""
-        job = _Job(change)
-        self._waiting.put(job)
-        return cast("T", await job.future)
+        queued = _QueuedChange(change)
+        self._waiting.put(queued)
+        return cast("T", await queued.future)
 
     def stop(self) -> None:
         """Finish what waits and end."""
@@ -70,69 +76,76 @@ class Writer:
 
     def _serve(self) -> None:
         connection: sqlite3.Connection | None = None
-        while jobs := self._take():
+        while batch := self._take():
             try:
+                # Opened with the first change: a server that only reads has no writer to the file.
                 connection = connection or _prepared(self._connect())
-                _commit_together(connection, SqliteSession(connection), jobs, self._check_place)
+                _commit_together(connection, SqliteSession(connection), batch, self._check_file)
             except (sqlite3.Error, StoreUnavailable) as error:
-                for job in jobs:
-                    job.error = job.error or error
-            _tell(jobs)
+                for queued in batch:
+                    queued.error = queued.error or error
+            # After the commit, never before: a caller that is answered must find its change after a power cut.
+            _settle_all(batch)
             if connection is not None:
                 self._emptying.after_commit(connection)
         if connection is not None:
             connection.close()
 
-    def _take(self) -> list[_Job]:
-        """The next job and those that wait behind it; none when it is time to end."""
-        jobs: list[_Job] = []
-        while len(jobs) < _JOBS_PER_COMMIT_MAX and not (jobs and self._waiting.empty()):
-            job = self._waiting.get()
-            if job is None:
-                if jobs:
+    def _take(self) -> list[_QueuedChange]:
+        """The next change and those that wait behind it; none when it is time to end."""
+        batch: list[_QueuedChange] = []
+        while len(batch) < _CHANGES_PER_COMMIT_MAX and not (batch and self._waiting.empty()):
+            queued = self._waiting.get()
+            if queued is None:
+                # The end has been taken out of the queue: put back, it is found when this batch is done.
+                if batch:
                     self._waiting.put(None)
                 break
-            jobs.append(job)
-        return jobs
+            batch.append(queued)
+        return batch
 
 
 def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    # What a savepoint would need to go back would else be written to a file, a fifth of an update.
+    # The pages that a savepoint has to remember would be written to a file, a fifth of an update.
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
-def _tell(jobs: list[_Job]) -> None:
-    """Wake the callers, those of one loop together: to wake it costs more than to tell one."""
-    for loop in {job.loop for job in jobs}:
+def _settle_all(batch: list[_QueuedChange]) -> None:
+    """Settle the changes, those of one event loop together: waking a loop costs more than settling one."""
+    for loop in {queued.loop for queued in batch}:
         # The loop may have ended with the process that waited.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, [job for job in jobs if job.loop is loop])
+            loop.call_soon_threadsafe(_settle, [queued for queued in batch if queued.loop is loop])
 
 
-def _settle(jobs: list[_Job]) -> None:
-    for job in jobs:
-        job.settle()
+def _settle(batch: list[_QueuedChange]) -> None:
+    for queued in batch:
+        queued.settle()
 
 
 def _commit_together(
-    connection: sqlite3.Connection, session: SqliteSession, jobs: list[_Job], check_place: Callable[[], None]
+    connection: sqlite3.Connection,
+    session: SqliteSession,
+    batch: list[_QueuedChange],
+    check_file: Callable[[], None],
 ) -> None:
-    """Run every job in one transaction; a job that fails is undone alone.
+    """Run every change in one transaction; one that fails is undone alone.
 
-    Raises sqlite3.Error or StoreUnavailable when nothing of it is done.
+    Raises sqlite3.Error or StoreUnavailable when all of them are undone.
     """
     try:
         # IMMEDIATE: a transaction that reads first and writes later can fail half-way as busy.
         connection.execute("BEGIN IMMEDIATE")
-        if len(jobs) == 1:
-            _run_alone(connection, session, jobs[0], check_place)
+        if len(batch) == 1:
+            _run_alone(connection, session, batch[0], check_file)
         else:
-            for job in jobs:
-                _run_under_savepoint(connection, session, job)
-            check_place()
+            for queued in batch:
+                _run_under_savepoint(connection, session, queued)
+            # As late as can be: a file that was replaced meanwhile would take the commit with it.
+            check_file()
             connection.execute("COMMIT")
     except (sqlite3.Error, StoreUnavailable):
         if connection.in_transaction:
@@ -141,32 +154,37 @@ def _commit_together(
 
 
 def _run_alone(
-    connection: sqlite3.Connection, session: SqliteSession, job: _Job, check_place: Callable[[], None]
+    connection: sqlite3.Connection,
+    session: SqliteSession,
+    queued: _QueuedChange,
+    check_file: Callable[[], None],
 ) -> None:
-    """A job with the transaction to itself needs no savepoint, which remembers every page it changes."""
+    """A change with the transaction to itself needs no savepoint, which remembers every page it changes."""
     try:
-        job.result = finish(job.change(session))
-    # Whatever it is, it belongs to the caller that waits for this job.
+        queued.result = finish(queued.change(session))
+    # Any error belongs to the caller that waits for this change.
     except Exception as error:
-        job.error = error
+        queued.error = error
         # A full disk ends the transaction by itself.
         if not connection.in_transaction:
             raise sqlite3.OperationalError(str(error)) from error
         connection.execute("ROLLBACK")
     else:
-        check_place()
+        check_file()
         connection.execute("COMMIT")
 
 
-def _run_under_savepoint(connection: sqlite3.Connection, session: SqliteSession, job: _Job) -> None:
-    connection.execute("SAVEPOINT job")
+def _run_under_savepoint(
+    connection: sqlite3.Connection, session: SqliteSession, queued: _QueuedChange
+) -> None:
+    connection.execute("SAVEPOINT change")
     try:
-        job.result = finish(job.change(session))
-    # Whatever it is, it belongs to the caller that waits for this job, and to no other.
+        queued.result = finish(queued.change(session))
+    # Any error belongs to the caller that waits for this change, and to no other.
     except Exception as error:
-        job.error = error
-        # A full disk ends the whole transaction by itself; then there is nothing to go back to.
+        queued.error = error
+        # A full disk ends the whole transaction by itself; then no savepoint is left to return to.
         if not connection.in_transaction:
             raise sqlite3.OperationalError(str(error)) from error
-        connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
+        connection.execute("ROLLBACK TO change")
+    connection.execute("RELEASE change")

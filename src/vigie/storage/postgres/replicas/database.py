@@ -42,9 +42,9 @@ class DatabaseWithReplicas:
         self.scan_seconds_max = primary.scan_seconds_max
         self.on_lost: OnLost = primary.on_lost
 
-    def check_place(self) -> None:
+    def check_file(self) -> None:
         """As the primary says."""
-        self._primary.check_place()
+        self._primary.check_file()
 
     async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, as of now."""
