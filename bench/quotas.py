@@ -73,9 +73,9 @@ async def _time_calls(valkey: RunningValkey) -> None:
     for _ in range(CALLS):
         memory.spend(quota, caller, steady_now())
     print(f"in memory                 {(time.perf_counter() - began) / CALLS * 1e6:6.2f} µs")
-    place = quota_store_address(valkey.url)
-    link = ValkeyConnection(place, read_password=lambda: "", seconds_max=10.0)
-    async with ValkeyRateLimiter(link, local=None) as rate_limiter:
+    address = quota_store_address(valkey.url)
+    connection = ValkeyConnection(address, read_password=lambda: "", seconds_max=10.0)
+    async with ValkeyRateLimiter(connection, local=None) as rate_limiter:
 
         async def spend() -> None:
             answer = rate_limiter.spend(quota, caller, steady_now())

@@ -401,7 +401,7 @@ def test_a_password_in_a_refused_quota_store_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "address"),
     [
         ("memory", None),
         ("valkey://valkey.example", QuotaStoreAddress(host="valkey.example")),
@@ -414,11 +414,11 @@ def test_a_password_in_a_refused_quota_store_is_not_repeated() -> None:
         ("valkey://:secret@valkey.example", QuotaStoreAddress(host="valkey.example", password="secret")),
     ],
 )
-def test_the_quota_store_is_read_from_its_address(url: str, place: QuotaStoreAddress | None) -> None:
+def test_the_quota_store_is_read_from_its_address(url: str, address: QuotaStoreAddress | None) -> None:
     quotas = settings_with(overrides={"quotas.store": url}).quotas
 
-    assert quotas.place == place
-    assert quotas.read_password() == (place.password if place else "")
+    assert quotas.address == address
+    assert quotas.read_password() == (address.password if address else "")
 
 
 def test_the_quota_store_s_password_is_the_first_line_of_its_file() -> None:

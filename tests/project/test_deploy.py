@@ -96,7 +96,7 @@ def test_the_program_takes_the_variables_it_is_given(variables: dict[str, str]) 
 def test_servers_that_are_several_count_together_and_show_metrics_apart(variables: dict[str, str]) -> None:
     settings = loaded(variables)
 
-    assert settings.quotas.place is not None
+    assert settings.quotas.address is not None
     assert settings.metrics.address is not None
     assert settings.database.is_shared
     assert settings.keys.secret_file
@@ -133,7 +133,7 @@ def test_the_ports_are_those_that_the_program_listens_at() -> None:
 
 def test_the_network_policy_lets_out_to_the_stores_that_are_named() -> None:
     let_out = {port["port"] for rule in CLUSTER["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]}
-    place = loaded(cluster_variables()).quotas.place
+    place = loaded(cluster_variables()).quotas.address
 
     assert place is not None
     assert let_out == {53, place.port, 5432}

@@ -1,4 +1,4 @@
-"""The meter of one process: each caller is counted alone, and those who have gone are forgotten."""
+"""The rate limiter of one process: each caller is counted alone, and those who have gone are forgotten."""
 
 from itertools import accumulate
 
@@ -20,7 +20,9 @@ def at(second: float) -> Instant:
 
 
 @given(calls)
-def test_the_meter_agrees_with_a_log_that_is_kept_for_ever(steps: list[tuple[tuple[int, str], int]]) -> None:
+def test_the_rate_limiter_agrees_with_a_log_that_is_kept_for_ever(
+    steps: list[tuple[tuple[int, str], int]],
+) -> None:
     rate_limiter = MemoryRateLimiter()
     logs: dict[tuple[int, str], list[Instant]] = {}
     seconds = accumulate(step for _, step in steps)

@@ -22,7 +22,7 @@ from vigie.core.quotas import Quota, QuotaExcess, Window, minute_and_hour
 from vigie.core.replication import ReplicationPosition, replication_position_of
 from vigie.ratelimit.address import quota_store_address
 from vigie.ratelimit.memory import CallerKey, MemoryRateLimiter
-from vigie.ratelimit.read_your_writes import DIGITS, KEEP, ReadYourWrites
+from vigie.ratelimit.read_your_writes import DIGITS, STORE_POSITION, ReadYourWrites
 from vigie.ratelimit.valkey import SPEND, ValkeyRateLimiter
 from vigie.ratelimit.valkey_connection import ValkeyConnection
 
@@ -70,7 +70,7 @@ class Caller:
     def keep(self, position: int | None, change: str = "") -> None:
         """Put a position there, and end a change."""
         digits = "" if position is None else f"{position:0{DIGITS}}"
-        self.client.eval(KEEP.text.decode(), 1, self.changes, digits, change)
+        self.client.eval(STORE_POSITION.text.decode(), 1, self.changes, digits, change)
 
 
 @dataclass
@@ -147,7 +147,7 @@ def test_whatever_comes_late_nobody_is_told_a_position_before_an_answered_change
 ) -> None:
     """Several servers at once, of which each may stop at any moment; the store's position only grows."""
     caller, store, answered = Caller(client), count(1), 0
-    now_in_store, under_way = 0, list[Step]()
+    position_now, under_way = 0, list[Step]()
 
     for move, number in taken:
         chosen = under_way[number % len(under_way)] if under_way else Step()
@@ -161,9 +161,9 @@ def test_whatever_comes_late_nobody_is_told_a_position_before_an_answered_change
             elif told is None:
                 under_way.append(Step())
         elif move == "commit" and chosen.change and not chosen.committed_at:
-            chosen.committed_at = now_in_store = next(store)
+            chosen.committed_at = position_now = next(store)
         elif move == "ask" and (chosen.committed_at or not chosen.change):
-            chosen.asked_at = now_in_store
+            chosen.asked_at = position_now
         elif move == "end" and chosen.asked_at is not None:
             caller.keep(chosen.asked_at, chosen.change)
             answered = max(answered, chosen.committed_at)
@@ -244,11 +244,15 @@ async def a_server(
     change_seconds: float = 60,
 ) -> AsyncIterator[ReadYourWrites]:
     """One that believes what it is told already."""
-    place = quota_store_address(url or valkey.url)
-    link = ValkeyConnection(place, read_password=lambda: place.password, seconds_max=10)
-    rate_limiter = ValkeyRateLimiter(link, local=MemoryRateLimiter())
+    address = quota_store_address(url or valkey.url)
+    connection = ValkeyConnection(address, read_password=lambda: address.password, seconds_max=10)
+    rate_limiter = ValkeyRateLimiter(connection, local=MemoryRateLimiter())
     positions = ReadYourWrites(
-        rate_limiter, link, now_in_store=store.now, age_seconds=age_seconds, change_seconds_max=change_seconds
+        rate_limiter,
+        connection,
+        current_position=store.now,
+        age_seconds=age_seconds,
+        change_seconds_max=change_seconds,
     )
     async with positions:
         await asyncio.sleep(age_seconds)

@@ -1,4 +1,4 @@
-"""The meter of many processes: exact together, never waited for twice, and back by itself."""
+"""The rate limiter of several servers: exact together, never waited for twice, and back by itself."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.quotas import QuotaExcess, minute_and_hour
 from vigie.ratelimit.address import quota_store_address
 from vigie.ratelimit.memory import CallerKey, MemoryRateLimiter
-from vigie.ratelimit.valkey import ASKED_AT_ONCE_MAX, PROBE_SECONDS_MAX, ValkeyRateLimiter
+from vigie.ratelimit.valkey import BATCH_MAX, PROBE_SECONDS_MAX, ValkeyRateLimiter
 from vigie.ratelimit.valkey_connection import ValkeyConnection
 
 QUOTA = minute_and_hour("get", per_minute=10, per_hour=100)
@@ -35,7 +35,7 @@ BACK_SECONDS_MAX = PROBE_SECONDS_MAX + ANSWER_SECONDS_MAX
 
 
 class Told:
-    """What a meter said of its store."""
+    """What a rate limiter reported of its store."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
@@ -43,7 +43,7 @@ class Told:
 
 
 @asynccontextmanager
-async def a_meter(
+async def a_rate_limiter(
     url: str,
     *,
     local: bool = True,
@@ -52,15 +52,15 @@ async def a_meter(
     read_password: Callable[[], str] | None = None,
     seconds_max: float = ANSWER_SECONDS_MAX,
 ) -> AsyncIterator[ValkeyRateLimiter]:
-    place, told = quota_store_address(url), told or Told()
-    link = ValkeyConnection(
-        place,
-        read_password=read_password or (lambda: place.password),
+    address, told = quota_store_address(url), told or Told()
+    connection = ValkeyConnection(
+        address,
+        read_password=read_password or (lambda: address.password),
         ca_file=ca_file,
         seconds_max=seconds_max,
     )
     rate_limiter = ValkeyRateLimiter(
-        link,
+        connection,
         local=MemoryRateLimiter() if local else None,
         on_gone=told.reasons.append,
         on_back=told.is_back.set,
@@ -91,7 +91,7 @@ def valkey(tmp_path: Path) -> Iterator[RunningValkey]:
 
 def test_many_calls_at_once_over_several_servers_get_exactly_the_quota(valkey: RunningValkey) -> None:
     async def work() -> tuple[int, int]:
-        async with a_meter(valkey.url) as one, a_meter(valkey.url) as other:
+        async with a_rate_limiter(valkey.url) as one, a_rate_limiter(valkey.url) as other:
             calls = [
                 spend(rate_limiter, caller) for caller in (ANA, BEN) for rate_limiter in (one, other) * 150
             ]
@@ -99,12 +99,12 @@ def test_many_calls_at_once_over_several_servers_get_exactly_the_quota(valkey: R
             return await admitted(*calls[:half]), await admitted(*calls[half:])
 
     assert uvloop.run(work()) == (10, 10)
-    assert ASKED_AT_ONCE_MAX < 2 * 150
+    assert BATCH_MAX < 2 * 150
 
 
 def test_a_refused_call_hears_which_window_and_how_long(valkey: RunningValkey) -> None:
     async def work() -> list[QuotaExcess | None]:
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             return [await spend(rate_limiter) for _ in range(11)]
 
     *_, refused = uvloop.run(work())
@@ -116,7 +116,7 @@ def test_a_refused_call_hears_which_window_and_how_long(valkey: RunningValkey) -
 
 def test_as_time_passes_the_calls_come_back_until_the_hour_is_spent(valkey: RunningValkey) -> None:
     async def work() -> list[int]:
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             counts = []
             for _ in range(11):
                 counts.append(await admitted(*(spend(rate_limiter) for _ in range(15))))
@@ -128,7 +128,7 @@ def test_as_time_passes_the_calls_come_back_until_the_hour_is_spent(valkey: Runn
 
 def test_a_caller_who_goes_away_takes_no_answer_from_another(valkey: RunningValkey) -> None:
     async def work() -> tuple[list[QuotaExcess | None], QuotaExcess | None]:
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             for _ in range(10):
                 await spend(rate_limiter)
             gone = [asyncio.create_task(spend(rate_limiter, BEN)) for _ in range(5)]
@@ -146,7 +146,7 @@ def test_a_caller_who_goes_away_takes_no_answer_from_another(valkey: RunningValk
 
 def test_a_store_that_has_forgotten_the_script_is_told_it_again(valkey: RunningValkey) -> None:
     async def work() -> int:
-        async with a_meter(valkey.url, local=False) as rate_limiter:
+        async with a_rate_limiter(valkey.url, local=False) as rate_limiter:
             first = await admitted(*(spend(rate_limiter) for _ in range(4)))
             await asyncio.to_thread(valkey.do, "SCRIPT", "FLUSH")
             return first + await admitted(*(spend(rate_limiter) for _ in range(30)))
@@ -156,7 +156,7 @@ def test_a_store_that_has_forgotten_the_script_is_told_it_again(valkey: RunningV
 
 def test_a_connection_that_was_cut_while_idle_is_opened_again_without_a_word(valkey: RunningValkey) -> None:
     async def work(told: Told) -> int:
-        async with a_meter(valkey.url, local=False, told=told) as rate_limiter:
+        async with a_rate_limiter(valkey.url, local=False, told=told) as rate_limiter:
             await spend(rate_limiter)
             await asyncio.to_thread(valkey.do, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             await spend(rate_limiter)
@@ -168,9 +168,9 @@ def test_a_connection_that_was_cut_while_idle_is_opened_again_without_a_word(val
     assert told.reasons == []
 
 
-def test_a_meter_holds_one_connection(valkey: RunningValkey) -> None:
+def test_a_rate_limiter_holds_one_connection(valkey: RunningValkey) -> None:
     async def work() -> list[Any]:
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             await asyncio.gather(*(spend(rate_limiter, (1, f"app-{number}")) for number in range(500)))
             with valkey.client() as client:
                 return await asyncio.to_thread(client.client_list)
@@ -182,7 +182,7 @@ def test_a_meter_holds_one_connection(valkey: RunningValkey) -> None:
 
 def test_all_that_is_counted_of_a_caller_lies_together_in_a_cluster(valkey: RunningValkey) -> None:
     async def work() -> None:
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             for name in ("get", "list", "update"):
                 refused = rate_limiter.spend(minute_and_hour(name, per_minute=1, per_hour=1), ANA, NO_MOMENT)
                 assert refused is not None
@@ -201,7 +201,7 @@ def test_all_that_is_counted_of_a_caller_lies_together_in_a_cluster(valkey: Runn
 
 def test_a_store_that_is_not_there_at_the_start_is_found_later(valkey: RunningValkey) -> None:
     async def work(told: Told) -> int:
-        async with a_meter(valkey.url, told=told) as rate_limiter:
+        async with a_rate_limiter(valkey.url, told=told) as rate_limiter:
             local = await admitted(*(spend(rate_limiter) for _ in range(15)))
             await asyncio.to_thread(valkey.start)
             await asyncio.wait_for(told.is_back.wait(), BACK_SECONDS_MAX)
@@ -218,7 +218,7 @@ def test_a_store_that_is_not_there_at_the_start_is_found_later(valkey: RunningVa
 
 def test_while_the_store_is_gone_each_server_counts_for_itself(valkey: RunningValkey) -> None:
     async def work() -> tuple[int, int]:
-        async with a_meter(valkey.url) as one, a_meter(valkey.url) as other:
+        async with a_rate_limiter(valkey.url) as one, a_rate_limiter(valkey.url) as other:
             assert await admitted(*(spend(one) for _ in range(15))) == 10
             valkey.kill()
             calls = [
@@ -232,7 +232,7 @@ def test_while_the_store_is_gone_each_server_counts_for_itself(valkey: RunningVa
 def test_each_outage_and_each_store_that_comes_back_empty_begins_anew(valkey: RunningValkey) -> None:
     async def work(told: Told) -> list[int]:
         calls = []
-        async with a_meter(valkey.url, told=told) as rate_limiter:
+        async with a_rate_limiter(valkey.url, told=told) as rate_limiter:
             for _ in range(3):
                 calls.append(await admitted(*(spend(rate_limiter) for _ in range(15))))
                 told.is_back.clear()
@@ -247,7 +247,7 @@ def test_each_outage_and_each_store_that_comes_back_empty_begins_anew(valkey: Ru
 
 def test_while_the_store_is_gone_calls_are_refused_where_that_is_set(valkey: RunningValkey) -> None:
     async def work(told: Told) -> None:
-        async with a_meter(valkey.url, local=False, told=told) as rate_limiter:
+        async with a_rate_limiter(valkey.url, local=False, told=told) as rate_limiter:
             assert await spend(rate_limiter) is None
             valkey.kill()
             for _ in range(3):
@@ -266,7 +266,7 @@ def test_a_store_that_says_nothing_costs_those_who_wait_its_time_once_and_nobody
     valkey: RunningValkey,
 ) -> None:
     async def work(told: Told) -> tuple[float, bool]:
-        async with a_meter(valkey.url, told=told, seconds_max=SILENCE_SECONDS) as rate_limiter:
+        async with a_rate_limiter(valkey.url, told=told, seconds_max=SILENCE_SECONDS) as rate_limiter:
             with valkey.stopped():
                 began_seconds = time.monotonic()
                 await asyncio.gather(*(spend(rate_limiter, (1, f"app-{number}")) for number in range(300)))
@@ -305,7 +305,7 @@ def test_a_store_that_answers_but_cannot_count_is_gone_until_it_can(
     valkey: RunningValkey, break_it: tuple[str, ...], mend_it: tuple[str, ...], reason: str
 ) -> None:
     async def work(told: Told) -> None:
-        async with a_meter(valkey.url, local=False, told=told) as rate_limiter:
+        async with a_rate_limiter(valkey.url, local=False, told=told) as rate_limiter:
             assert await spend(rate_limiter) is None
             await asyncio.to_thread(valkey.do, *break_it)
             with pytest.raises(QuotaStoreUnavailable):
@@ -324,7 +324,7 @@ def test_a_store_that_answers_but_cannot_count_is_gone_until_it_can(
 
 def test_what_the_store_could_still_answer_is_answered_by_it(valkey: RunningValkey) -> None:
     async def work() -> tuple[QuotaExcess | None, QuotaExcess | None, int]:
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             await admitted(*(spend(rate_limiter) for _ in range(10)))
             await asyncio.to_thread(valkey.do, "CONFIG", "SET", "maxmemory", "1")
             # To refuse Ana nothing is written; to admit Ben there is no room.
@@ -343,7 +343,7 @@ def test_what_the_store_could_still_answer_is_answered_by_it(valkey: RunningValk
 
 def test_a_password_comes_from_the_address_and_is_never_told(tmp_path: Path) -> None:
     async def work(url: str, told: Told) -> bool:
-        async with a_meter(url, told=told) as rate_limiter:
+        async with a_rate_limiter(url, told=told) as rate_limiter:
             await spend(rate_limiter)
             return rate_limiter.is_up
 
@@ -365,7 +365,7 @@ def test_a_user_with_the_documented_permissions_is_enough(valkey: RunningValkey)
     allowed = [f"+{command.lower().replace(' ', '|')}" for command in commands]
 
     async def work() -> tuple[int, int]:
-        async with a_meter(f"valkey://vigie:secret@127.0.0.1:{valkey.port}/1") as rate_limiter:
+        async with a_rate_limiter(f"valkey://vigie:secret@127.0.0.1:{valkey.port}/1") as rate_limiter:
             return await admitted(
                 *(spend(rate_limiter) for _ in range(15))
             ), rate_limiter.decided_without_count
@@ -380,7 +380,7 @@ def test_a_password_is_read_again_for_every_connection(tmp_path: Path) -> None:
     passwords = ["old"]
 
     async def work(valkey: RunningValkey, told: Told) -> None:
-        async with a_meter(valkey.url, told=told, read_password=lambda: passwords[-1]) as rate_limiter:
+        async with a_rate_limiter(valkey.url, told=told, read_password=lambda: passwords[-1]) as rate_limiter:
             assert rate_limiter.is_up
             valkey.kill()
             valkey.start()
@@ -399,7 +399,7 @@ def test_a_password_is_read_again_for_every_connection(tmp_path: Path) -> None:
 
 def test_a_store_with_tls_is_trusted_by_its_certificate(tmp_path: Path) -> None:
     async def is_up(url: str, ca_file: str) -> bool:
-        async with a_meter(url, ca_file=ca_file) as rate_limiter:
+        async with a_rate_limiter(url, ca_file=ca_file) as rate_limiter:
             return rate_limiter.is_up
 
     certified = a_certificate("valkey", IPAddress(ip_address("127.0.0.1")), signed_by=an_authority())
@@ -426,10 +426,10 @@ def test_a_store_with_tls_is_trusted_by_its_certificate(tmp_path: Path) -> None:
         assert not uvloop.run(is_up(f"valkey://{address}", ""))
 
 
-def test_a_moment_is_only_for_the_meter_that_counts_meanwhile(valkey: RunningValkey) -> None:
+def test_a_moment_is_only_for_the_rate_limiter_that_counts_meanwhile(valkey: RunningValkey) -> None:
     async def work() -> list[bool]:
         valkey.kill()
-        async with a_meter(valkey.url) as rate_limiter:
+        async with a_rate_limiter(valkey.url) as rate_limiter:
             calls = [(0, 10), (59.9, 1), (60, 10), (60, 1)]
             return [
                 all(

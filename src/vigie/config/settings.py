@@ -139,7 +139,7 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
             raise SettingsError(
                 "[database] replicas are set, but [database] url is no postgresql:// they follow"
             )
-        if self.replicas and quotas.place is None:
+        if self.replicas and quotas.address is None:
             raise SettingsError(
                 "[database] replicas are set without a Valkey or Redis in [quotas] store: servers remember there "
                 "what a caller has changed, so that no replica answers it with what was before"
@@ -266,19 +266,19 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
     ] = "local"
 
     @property
-    def place(self) -> QuotaStoreAddress | None:
+    def address(self) -> QuotaStoreAddress | None:
         """The server that counts for all; None: each process counts for itself."""
         return None if self.store == IN_MEMORY else quota_store_address(self.store)
 
     def check(self) -> None:
         """Raise SettingsError if what is right by itself does not go together, or cannot be read."""
-        if self.place is None:
+        if self.address is None:
             return
         if find_spec("redis") is None:
             raise SettingsError("[quotas] store needs redis-py: `pip install '.[valkey]'` in Vigie's source")
-        if self.place.password and self.password_file:
+        if self.address.password and self.password_file:
             raise SettingsError("[quotas] password_file is set, and a password in [quotas] store: keep one")
-        if self.ca_file and not self.place.has_tls:
+        if self.ca_file and not self.address.has_tls:
             raise SettingsError("[quotas] ca_file is set, but the address in [quotas] store is without TLS")
         for key, file, read in (
             ("password_file", self.password_file, read_private),
@@ -296,7 +296,7 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
         """The password for the server; empty: none is needed. Raises OSError."""
         if self.password_file:
             return Path(self.password_file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-        return self.place.password if self.place else ""
+        return self.address.password if self.address else ""
 
 
 class UpdateSettings(Section, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ _SCHEMES = {"valkey": False, "valkeys": True, "redis": False, "rediss": True}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaStoreAddress:
-    """A server, one of its numbered databases, and who asks. `user` and `password` may be empty."""
+    """A server, one of its numbered databases, and the user. `user` and `password` may be empty."""
 
     host: str
     port: int = PORT

@@ -1,4 +1,7 @@
-"""The rate limiter of one process: an exact log of admitted calls for each caller, in memory."""
+"""The rate limiter of one process: an exact sliding log of the admitted calls of each caller, in memory.
+
+Exact, because approximate counters admitted 14 to 19 calls under a limit of 10.
+"""
 
 from array import array
 from bisect import bisect_right
@@ -14,19 +17,22 @@ CallerKey = tuple[int, str]
 
 
 class _Calls:
-    """The moments of one caller's admitted calls, oldest first, eight bytes each; one log for all windows."""
+    """The instants of one caller's admitted calls, oldest first, eight bytes each; one log for all windows."""
 
-    __slots__ = ("moments", "swept_at")
+    __slots__ = ("instants", "swept_at")
 
     def __init__(self) -> None:
-        self.moments = array("q")
+        self.instants = array("q")
         self.swept_at = _CALLS_SWEPT_AT
 
     def sweep(self, quota: Quota, now: Instant) -> None:
-        """Forget the calls that no window reaches, each time their number has doubled."""
-        gone = bisect_right(self.moments, now - quota.longest_ticks)
-        del self.moments[: max(gone, len(self.moments) - quota.calls_max)]
-        self.swept_at = max(_CALLS_SWEPT_AT, 2 * len(self.moments))
+        """Forget the calls that no window reaches, each time their number has doubled.
+
+        To drop one call in front for each that is added would move the whole array each time.
+        """
+        gone = bisect_right(self.instants, now - quota.longest_ticks)
+        del self.instants[: max(gone, len(self.instants) - quota.calls_max)]
+        self.swept_at = max(_CALLS_SWEPT_AT, 2 * len(self.instants))
 
 
 class MemoryRateLimiter:
@@ -50,13 +56,13 @@ class MemoryRateLimiter:
         if calls is None:
             self._sweep(quota, logs, now)
             calls = logs[caller] = _Calls()
-        moments = calls.moments
-        refusal = quota_excess(quota, moments, now)
-        if refusal is None:
-            moments.append(now)
-            if len(moments) >= calls.swept_at:
+        instants = calls.instants
+        excess = quota_excess(quota, instants, now)
+        if excess is None:
+            instants.append(now)
+            if len(instants) >= calls.swept_at:
                 calls.sweep(quota, now)
-        return refusal
+        return excess
 
     def forget(self) -> None:
         """Begin anew: no call has been counted."""
@@ -72,7 +78,9 @@ class MemoryRateLimiter:
         if len(logs) < self._sweep_at.get(quota.name, _IDLE_CALLERS_SWEPT_AT):
             return
         oldest = now - quota.longest_ticks
-        gone = [caller for caller, calls in logs.items() if not calls.moments or calls.moments[-1] <= oldest]
+        gone = [
+            caller for caller, calls in logs.items() if not calls.instants or calls.instants[-1] <= oldest
+        ]
         for caller in gone:
             del logs[caller]
         self._sweep_at[quota.name] = max(_IDLE_CALLERS_SWEPT_AT, 2 * len(logs))

@@ -1,5 +1,5 @@
--- Keeps what is known of a caller's changes: how far the database was behind the last of them. spend.lua notes a
--- change that begins, and tells readers.
+-- Stores what is known of a caller's changes: the position of the database behind the last of them. spend.lua notes a
+-- change that begins, and gives the position to readers.
 --
 -- KEYS[1]  a hash: `at`, the position; and for each change under way its name, with the moment in microseconds
 --          until which it may be
@@ -9,7 +9,7 @@
 
 local changes, position, ended = KEYS[1], ARGV[1], ARGV[2]
 
--- What somebody else has put under our name.
+-- Another program has stored something under this key.
 if redis.call('TYPE', changes).ok ~= 'hash' then
   redis.call('DEL', changes)
 end

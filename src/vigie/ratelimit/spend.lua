@@ -1,8 +1,8 @@
 -- Admits and counts one call of a caller, or says which window it does not fit; then it is not counted.
 -- The same arithmetic as quota_excess() in core/quotas.py, on the server's clock.
 --
--- KEYS[1]  the caller's log: a list of the moments of its admitted calls, in microseconds, oldest first
--- KEYS[2]  where positions are kept: what is known of the caller's changes, as read_your_writes.lua says
+-- KEYS[1]  the caller's log: a list of the instants of its admitted calls, in microseconds, oldest first
+-- KEYS[2]  with replicas only: what is known of the caller's changes, as read_your_writes.lua describes it
 -- ARGV     for each window its calls and its length in microseconds; then, with KEYS[2], the name of the change
 --          that begins with this call, empty for a read, and how many microseconds a change may be under way; an
 --          odd one at the end is the time of day, which only tests hand in
@@ -23,8 +23,8 @@ for window = 1, windows do
   longest = math.max(longest, tonumber(ARGV[2 * window]))
 end
 
--- What somebody else has put under our name is no log, nor is one of a clock that was set back by more than
--- any window: a caller must not be locked out until that time comes again.
+-- Not a log: a value of another program under this key, or one of a clock that was set back by more than any window.
+-- A caller must not be locked out until that time comes again.
 local newest = redis.pcall('LINDEX', log, -1)
 if type(newest) == 'table' or (newest and not (tonumber(newest) and newest - now <= longest)) then
   redis.call('DEL', log)
@@ -55,25 +55,25 @@ if not changes then
   return {}
 end
 
-local change, lasts = ARGV[2 * windows + 1], tonumber(ARGV[2 * windows + 2])
+local change, change_max = ARGV[2 * windows + 1], tonumber(ARGV[2 * windows + 2])
 if redis.call('TYPE', changes).ok ~= 'hash' then
   redis.call('DEL', changes)
 end
-local known, is_under_way = redis.call('HGETALL', changes), false
-for place = 1, #known, 2 do
-  if known[place] ~= 'at' then
-    local left = (tonumber(known[place + 1]) or 0) - now
-    if left > 0 and left <= lasts then
+local fields, is_under_way = redis.call('HGETALL', changes), false
+for index = 1, #fields, 2 do
+  if fields[index] ~= 'at' then
+    local left = (tonumber(fields[index + 1]) or 0) - now
+    if left > 0 and left <= change_max then
       is_under_way = true
     else
-      -- Its server has died, or the clock was set back: nobody knows how far the database was when it ended.
-      redis.call('HDEL', changes, known[place], 'at')
+      -- Its server has died, or the clock was set back: the position behind it is not known.
+      redis.call('HDEL', changes, fields[index], 'at')
     end
   end
 end
 if change ~= '' then
-  redis.call('HSET', changes, change, string.format('%.0f', now + lasts))
-  redis.call('PEXPIRE', changes, math.max(3600000, math.floor(lasts / 1000) + 1000))
+  redis.call('HSET', changes, change, string.format('%.0f', now + change_max))
+  redis.call('PEXPIRE', changes, math.max(3600000, math.floor(change_max / 1000) + 1000))
   return {}
 end
 if is_under_way then

@@ -1,7 +1,7 @@
-"""One connection to the server that keeps the quotas, and what is asked over it. It never asks twice.
+"""One connection to the server that has the quotas, and the script calls that are sent over it. None is sent twice.
 
-Whether a call that broke off was counted cannot be known, so nothing is sent again but what the server has
-certainly not done: a script that it does not know yet.
+Whether a call was counted whose answer was lost cannot be known, so nothing is sent again but what the server has
+certainly not run: a script that it does not know yet.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from vigie.ratelimit.address import QuotaStoreAddress
 
 Answer = list[int | bytes]
-"""What a script returns: it says itself what that means."""
+"""What a script returns. The head of its file says what that means."""
 
 
 class Script:
-    """A text that the server runs, and the name under which it remembers it."""
+    """A text that the server runs, and the digest under which it caches it."""
 
     def __init__(self, file_name: str) -> None:
         self.text = files("vigie.ratelimit").joinpath(file_name).read_bytes()
-        self.name = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
 class ScriptCall(NamedTuple):
@@ -44,17 +44,17 @@ class ConnectionLost(Exception):
 
 
 class ValkeyConnection:
-    """Asks one batch at a time, within `seconds_max` for all of it, opening the connection included."""
+    """Sends one batch at a time, within `seconds_max` for all of it, opening the connection included."""
 
     def __init__(
         self,
-        place: QuotaStoreAddress,
+        address: QuotaStoreAddress,
         *,
         read_password: Callable[[], str],
         ca_file: str = "",
         seconds_max: float,
     ) -> None:
-        self._place = place
+        self._address = address
         self._read_password = read_password
         self._ca_file = ca_file
         self._seconds_max = seconds_max
@@ -62,37 +62,37 @@ class ValkeyConnection:
         self.opened_at_seconds = 0.0
         """When the connection was opened, on the monotonic clock."""
 
-    async def ask(self, questions: Sequence[ScriptCall]) -> list[Answer | ConnectionLost]:
-        """An answer to each question, in their order. After a broken one the connection is opened anew."""
+    async def run(self, calls: Sequence[ScriptCall]) -> list[Answer | ConnectionLost]:
+        """The answer to each call, in their order. After a lost one the connection is opened anew."""
         answers: list[Answer | ConnectionLost] = []
         try:
             async with asyncio.timeout(self._seconds_max):
                 connection = await self._opened()
-                await self._ask_by_name(connection, questions, answers)
+                await self._run_by_digest(connection, calls, answers)
         except (RedisError, OSError, ValueError) as error:
-            broken = ConnectionLost(_said_of(error))
-            answers += [broken] * (len(questions) - len(answers))
+            lost = ConnectionLost(_described(error))
+            answers += [lost] * (len(calls) - len(answers))
         finally:
-            # What broke off may leave answers behind that are not for those who ask next.
-            if len(answers) < len(questions) or any(isinstance(answer, ConnectionLost) for answer in answers):
+            # Late answers may still come on this connection: they must not be taken for those of the next batch.
+            if len(answers) < len(calls) or any(isinstance(answer, ConnectionLost) for answer in answers):
                 await self._drop()
         return answers
 
     async def close(self) -> None:
-        """Let go of the connection, if there is one, and wait until TLS has said goodbye."""
+        """Close the connection, if there is one, and wait until TLS has been shut down."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(RedisError, OSError):
                 await connection.disconnect()
 
     async def _drop(self) -> None:
-        """Let go of a connection whose other end may not be there."""
+        """Close a connection whose other end may not be there, without waiting for it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
 
     async def _opened(self) -> Connection:
-        # What there is to read before anything was asked is the end of the connection.
+        # Data to read before anything was sent is the end of the connection: better found now than by a call.
         if self._connection is not None and await self._connection.can_read():
             await self._drop()
         if self._connection is None:
@@ -102,62 +102,62 @@ class ValkeyConnection:
         return self._connection
 
     def _new_connection(self) -> Connection:
-        place = self._place
+        address = self._address
         options: dict[str, Any] = {
-            "host": place.host,
-            "port": place.port,
-            "db": place.number,
-            "username": place.user or None,
+            "host": address.host,
+            "port": address.port,
+            "db": address.number,
+            "username": address.user or None,
             # Read each time, so that a new password needs no restart.
             "password": self._read_password() or None,
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
-            # One deadline is over everything.
+            # One deadline covers everything.
             "socket_timeout": None,
             "socket_connect_timeout": self._seconds_max,
             "client_name": "vigie",
             "driver_info": None,
         }
-        if not place.has_tls:
+        if not address.has_tls:
             return Connection(**options)
         return SSLConnection(**options, ssl_ca_certs=self._ca_file or None)
 
-    async def _ask_by_name(
-        self, connection: Connection, questions: Sequence[ScriptCall], answers: list[Answer | ConnectionLost]
+    async def _run_by_digest(
+        self, connection: Connection, calls: Sequence[ScriptCall], answers: list[Answer | ConnectionLost]
     ) -> None:
-        await _send(connection, [(b"EVALSHA", each.script.name, each) for each in questions])
+        """Add the answers to `answers` as they come, so that those before a failure count."""
+        await _send(connection, [(b"EVALSHA", each.script.digest, each) for each in calls])
         unknown = []
-        for place, _ in enumerate(questions):
+        for index, _ in enumerate(calls):
             try:
-                answers.append(await _answer(connection))
+                answers.append(await _read_answer(connection))
             except NoScriptError:
-                unknown.append(place)
-                answers.append(ConnectionLost("the script was not taken"))
+                unknown.append(index)
+                answers.append(ConnectionLost("the script is not known to the server"))
         if unknown:
-            again = [questions[place] for place in unknown]
+            again = [calls[index] for index in unknown]
             await _send(connection, [(b"EVAL", each.script.text, each) for each in again])
-            for place in unknown:
-                answers[place] = await _answer(connection)
+            for index in unknown:
+                answers[index] = await _read_answer(connection)
 
 
-async def _send(connection: Connection, asked: Iterable[tuple[bytes, bytes, ScriptCall]]) -> None:
+async def _send(connection: Connection, calls: Iterable[tuple[bytes, bytes, ScriptCall]]) -> None:
     commands = [
-        (command, script, b"%d" % len(question.keys), *question.keys, *question.values)
-        for command, script, question in asked
+        (command, script, b"%d" % len(call.keys), *call.keys, *call.values) for command, script, call in calls
     ]
     await connection.send_packed_command(connection.pack_commands(commands))
 
 
-async def _answer(connection: Connection) -> Answer | ConnectionLost:
-    """One answer. Raises NoScriptError; a server that answers, but cannot count, is broken for this call."""
+async def _read_answer(connection: Connection) -> Answer | ConnectionLost:
+    """One answer. Raises NoScriptError; a server that answers with another error is lost for this call."""
     try:
         answer: Answer = await connection.read_response()
     except NoScriptError:
         raise
     except ResponseError as error:
-        return ConnectionLost(_said_of(error))
+        return ConnectionLost(_described(error))
     return answer
 
 
-def _said_of(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]

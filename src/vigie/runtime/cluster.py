@@ -29,7 +29,7 @@ _UPDATE_SECONDS_MAX = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimiting:
-    """What counts the calls, and what is open as long as it does. Positions are kept for standbys alone."""
+    """The rate limiter, and what is open as long as it is used. Positions are stored for replicas alone."""
 
     rate_limiter: RateLimiter
     store: AbstractAsyncContextManager[object]
@@ -37,30 +37,30 @@ class RateLimiting:
 
 
 def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLimiting:
-    """What counts the calls: each server for itself, or one store for all."""
+    """The rate limiter: each server counts for itself, or one quota store counts for all."""
     settings = installation.settings.quotas
-    place = settings.place
-    if place is None:
+    address = settings.address
+    if address is None:
         return RateLimiting(rate_limiter=MemoryRateLimiter(), store=nullcontext())
     # Here, because the library is an extra, and half as large as everything else together.
     from vigie.ratelimit.read_your_writes import ReadYourWrites
     from vigie.ratelimit.valkey_connection import ValkeyConnection
 
-    link = ValkeyConnection(
-        place,
+    connection = ValkeyConnection(
+        address,
         read_password=settings.read_password,
         ca_file=settings.ca_file,
         seconds_max=_QUOTA_STORE_SECONDS_MAX,
     )
-    rate_limiter = _meter_of_all(link, place.name, settings, metrics)
+    rate_limiter = _shared_rate_limiter(connection, address.name, settings, metrics)
     primary = _replicated_primary(installation)
     if primary is None:
         return RateLimiting(rate_limiter=rate_limiter, store=rate_limiter)
     age_seconds = installation.settings.database.replica_age_seconds_max
     positions = ReadYourWrites(
         rate_limiter,
-        link,
-        now_in_store=primary.position,
+        connection,
+        current_position=primary.position,
         age_seconds=age_seconds,
         change_seconds_max=installation.settings.server.body_seconds + _UPDATE_SECONDS_MAX + age_seconds,
     )
@@ -98,13 +98,13 @@ def build_incident_store(
     return IncidentStore(database), monitor
 
 
-def _meter_of_all(
-    link: "ValkeyConnection", store: str, settings: QuotaSettings, metrics: Metrics
+def _shared_rate_limiter(
+    connection: "ValkeyConnection", store: str, settings: QuotaSettings, metrics: Metrics
 ) -> "ValkeyRateLimiter":
     from vigie.ratelimit.valkey import ValkeyRateLimiter
 
     rate_limiter = ValkeyRateLimiter(
-        link,
+        connection,
         local=MemoryRateLimiter() if settings.when_gone == "local" else None,
         on_gone=lambda reason: log.warning(
             "quota_store_gone", store=store, when_gone=settings.when_gone, reason=reason
