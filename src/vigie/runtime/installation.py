@@ -13,7 +13,7 @@ from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeySto
 from vigie.identity.tokens.audiences import Audiences, own_audiences
 from vigie.runtime.resources import RESOURCES
 from vigie.storage.database import Database, StoreError
-from vigie.storage.directory import DirectoryStore
+from vigie.storage.directory.store import DirectoryStore
 from vigie.storage.incidents import IncidentStore
 from vigie.storage.sign_ins import SignInStore
 from vigie.storage.signing_key_repository import SigningKeyRepository

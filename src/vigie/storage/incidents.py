@@ -20,7 +20,7 @@ from vigie.documents.defender.redaction import visible_document
 from vigie.storage import changes
 from vigie.storage.corruption import NOT_AS_KEPT, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
-from vigie.storage.device_groups import DeviceGroupsOfTenant
+from vigie.storage.directory.known_device_groups import DeviceGroupsOfTenant
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.planner import Listing

@@ -7,7 +7,7 @@ from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.lockout import Attempts, LockOut, counted, digest_of_name
 from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision, Password, TokenFamily
 from vigie.storage.database import Database, Session
-from vigie.storage.directory_mappers import tenant_of
+from vigie.storage.directory.mappers import tenant_of
 from vigie.storage.sign_in_mappers import (
     authorization_code_of,
     authorization_code_values,

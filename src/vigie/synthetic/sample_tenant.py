@@ -9,7 +9,7 @@ from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import BUILT_IN_ROLES, ClientSecret, DirectoryError, Tenant, User
 from vigie.documents.defender.reading import keep_document
 from vigie.documents.defender.redaction import redact
-from vigie.storage.directory import DirectoryStore
+from vigie.storage.directory.store import DirectoryStore
 from vigie.storage.incidents import IncidentStore
 from vigie.synthetic.generator import generate
 from vigie.synthetic.sample_clients import BYSTANDER, READER, RESPONDER, SampleClient

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from shlex import quote
 
-from vigie.core.directory import DeviceGroup
+from vigie.core.directory import DeviceGroup, DirectoryError, Tenant
 from vigie.storage.database import Session
 
 
@@ -90,3 +91,20 @@ class DeviceGroupsOfTenant:
 
     async def _reload(self) -> None:
         self.known = (await DeviceGroupsOfTenant.load(self._session, self._tenant_id)).known
+
+    def choose(self, tenant: Tenant, reference: str) -> StoredGroup:
+        """The one group that a reference means, by name or else by number. Raises DirectoryError."""
+        named = [each for each in self.known if each.group.name == reference]
+        numbered = [each for each in self.known if str(each.group.number) == reference]
+        chosen = named or numbered
+        if not chosen:
+            raise DirectoryError(
+                f"there is no device group {reference!r} in {tenant.name}; "
+                f"`vigie device-group list --tenant {quote(tenant.name)}` shows them"
+            )
+        if len(chosen) > 1:
+            numbers = ", ".join(str(each.group.number) for each in chosen)
+            raise DirectoryError(
+                f"several device groups are called {reference!r}; say which by number: {numbers}"
+            )
+        return chosen[0]

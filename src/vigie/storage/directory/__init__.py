@@ -1,0 +1,1 @@
+"""The directory of each tenant: its applications, users, roles, assignments and device groups."""
