@@ -254,7 +254,7 @@ def test_every_other_command_says_that_there_is_no_store_and_makes_none(command:
 
     assert ended.code == 1
     assert ended.refusal == (
-        "vigie: there is no store at .vigie/vigie.sqlite3; `vigie init` or `vigie tenant add` makes one"
+        "vigie: there is no database at .vigie/vigie.sqlite3; `vigie init` or `vigie tenant add` makes one"
     )
     assert not Path(".vigie").exists()
 

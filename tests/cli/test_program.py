@@ -162,14 +162,14 @@ def a_directory() -> None:
 @pytest.mark.parametrize(
     ("arrange", "reason"),
     [
-        (not_a_store, "is not a Vigie store, or is damaged: file is not a database"),
+        (not_a_store, "is not a Vigie database, or is damaged: file is not a database"),
         (someone_elses_database, "is the database of another program; name another file"),
         (a_newer_store, "was made by a newer Vigie"),
         (
             a_broken_store,
             "The store cannot answer at the moment. Try again. (OperationalError: no such column",
         ),
-        (a_directory, "the store at .vigie/vigie.sqlite3 cannot be used: unable to open database file"),
+        (a_directory, "the database at .vigie/vigie.sqlite3 cannot be used: unable to open database file"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_one_line_and_exit_1(arrange: Callable[[], None], reason: str) -> None:

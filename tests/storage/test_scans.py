@@ -53,7 +53,7 @@ class Store:
     def scans(self, *, readers: int = 2, snapshots_max: int = 3, seconds_max: float = 5.0) -> Scans:
         return Scans(
             self.connect,
-            must_let_go=lambda: False,
+            must_release=lambda: False,
             readers=readers,
             snapshots_max=snapshots_max,
             seconds_max=seconds_max,
@@ -286,7 +286,7 @@ def test_a_store_that_cannot_be_connected_to_is_unavailable_and_blocks_nobody(st
         return store.connect()
 
     async def scan() -> int:
-        scans = Scans(connect, must_let_go=lambda: False, readers=1, snapshots_max=1, seconds_max=1.0)
+        scans = Scans(connect, must_release=lambda: False, readers=1, snapshots_max=1, seconds_max=1.0)
         hidden = store.path.rename(store.path.with_suffix(".hidden"))
         with pytest.raises(StoreUnavailable):
             async with scans.snapshot():

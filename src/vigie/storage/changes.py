@@ -18,7 +18,7 @@ from vigie.storage.visibility import labels_on
 
 
 class IncidentRow(NamedTuple):
-    """What is kept of an incident, as the store has it."""
+    """The columns of an incident that a change needs."""
 
     document: bytes
     alerts_at: int
@@ -56,7 +56,7 @@ async def put(
 ) -> bool:
     """Add an incident, or put it in the place of another; True when there was another.
 
-    It keeps the time that it came with. `note_seen` has to be called after the last of them.
+    It keeps the time that it came with: the caller notes that by `note_seen` afterwards.
     """
     key = key_of(tenant_id, incident.incident_id)
     before = await find_row(session, key)

@@ -1,4 +1,4 @@
-"""Bytes in the database that are not what was kept: no defect of ours, and no reason for a wrong answer."""
+"""Damaged rows: bytes in the database that are not what was stored. Reading one is an outage, not an answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from vigie.core.errors import StoreUnavailable
 from vigie.documents.defender.redaction import visible_document
 from vigie.documents.lossless import NotJson
 
-NOT_AS_KEPT = (msgspec.DecodeError, NotJson, UnicodeDecodeError)
-"""What is raised by reading a row that something else has written over."""
+DAMAGED = (msgspec.DecodeError, NotJson, UnicodeDecodeError)
+"""The errors of reading a row that something else has overwritten."""
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def unavailable_when_damaged() -> Iterator[None]:
     """A row that cannot be read back is a refusal."""
     try:
         yield
-    except NOT_AS_KEPT as error:
+    except DAMAGED as error:
         raise StoreUnavailable(f"an incident in the database is damaged: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""The interface of a database: named statements are answered, and changes are made all or not at all."""
+"""The interface of both databases: they answer named statements, and run a change as a whole or not at all."""
 
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """The store cannot be opened or used at all; the message is one line that says what to do."""
+    """The database cannot be opened or used at all; the message is one line that says what to do."""
 
 
 class ReplicaFailed(Exception):
@@ -44,9 +44,9 @@ Change = Callable[[Session], Coroutine[Any, Any, T]]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement put together for one question: a text of a fixed vocabulary, and the values bound to it.
+    """A statement built for one request: a text of a fixed vocabulary, and the values bound to it.
 
-    One that `is_short` reads hardly more rows than it answers, along an index: it is no scan.
+    One that `is_short` reads hardly more rows than it returns, along an index: it is no scan.
     """
 
     text: str
@@ -55,40 +55,40 @@ class Statement:
 
 
 class Snapshot(Protocol):
-    """One view of the store for several long reads. Raises QueryTooSlow when its time is up."""
+    """One view of the database for several long reads. Raises QueryTooSlow when its time is up."""
 
     async def number(self, statement: Statement) -> int:
-        """The one number that a statement answers."""
+        """The one number that a statement returns."""
 
     def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, a few at a time."""
 
 
 LARGE_ROW_BYTES = 256 * 1024
-"""What takes longer than a moment to look through, and so must not be looked through on the loop."""
+"""A row of this size takes too long to redact on the event loop."""
 
 Observer = Callable[[str, float], None]
-"""Hears which statement was read, and how many seconds it took."""
+"""Called with the name of a statement that was read, and the seconds that it took."""
 
 
 def unobserved(_statement: str, _seconds: float, /) -> None:
-    """The observer where nobody counts."""
+    """The observer that counts nothing."""
 
 
 OnLost = Callable[[str], None]
-"""Hears, on any thread, why what is written would be lost from now on."""
+"""Called, on any thread, with the reason why what is written would be lost from now on."""
 
 
-def unheard(_reason: str, /) -> None:
-    """Where nobody wants to hear it."""
+def ignore_loss(_reason: str, /) -> None:
+    """The callback that does nothing."""
 
 
 Lookup = Callable[..., Row | None]
-"""Answers the first row of one statement at once, from values in a fixed order. None is no answer."""
+"""Returns the first row of one statement at once, from values in a fixed order. None says nothing."""
 
 
 class Database(Protocol):
-    """A place for the store. Raises StoreUnavailable when it cannot answer now."""
+    """SQLite or PostgreSQL. Raises StoreUnavailable when it cannot answer now."""
 
     dialect: Dialect
     observe: Observer
@@ -102,9 +102,9 @@ class Database(Protocol):
         """The first row, as of now."""
 
     def prepare_lookup(self, statement: str, *names: str) -> Lookup:
-        """A function that answers the first row of a statement at once, given the values of `names` in order.
+        """A function that returns the first row of a statement at once, given the values of `names` in order.
 
-        It is not observed. Its None is no answer: there may be no row, or the answer has to be waited for.
+        It is not observed. Its None says nothing: there may be no row, or the row has to be waited for.
         """
 
     async def find_incident(
@@ -113,18 +113,18 @@ class Database(Protocol):
         """The row of one incident, as of now; or at least as of `min_position`, where a replica may answer."""
 
     def submit_lookup(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
-        """Ask for the row of one incident without waiting here. Others may wait for it: do not cancel it.
+        """Request the row of one incident without waiting here. Others may wait for the future: do not cancel it.
 
         Not observed. None where that gains nothing over `find_incident`, or `prepare_lookup` answers at once.
         """
 
     async def rows(self, statement: str, values: Values) -> list[Row]:
-        """Every row, as of now. For answers that are known to be short."""
+        """Every row, as of now. For results that are known to be short."""
 
     def snapshot(
         self, *, min_position: ReplicationPosition | None = None
     ) -> AbstractAsyncContextManager[Snapshot]:
-        """One view for reads that may take long; they stop no one else.
+        """One view for reads that may take long; they block no others.
 
         It is as of now; or at least as of `min_position`, where a replica may answer. Then opening it, and all of
         its reads, may raise ReplicaFailed.
@@ -133,9 +133,9 @@ class Database(Protocol):
     async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:
         """Run a change and return once it is durable. What it raises undoes it and comes out here.
 
-        One that draws from what can be drawn once only, or tells others how far it is, must not run again when
-        it was undone through no fault of its own.
+        A change that reads from an iterator, or reports its progress, must not run again when it was undone through
+        no fault of its own: it is not `is_retryable`.
         """
 
     async def close(self) -> None:
-        """Finish what was begun and let go."""
+        """Finish the changes that wait, and close the connections."""

@@ -20,7 +20,7 @@ class IncidentTransaction:
         self._key = changes.key_of(tenant_id, incident_id)
 
     async def find(self) -> IncidentRow | None:
-        """The incident as it is now, whoever may know of it; None for none."""
+        """The incident as it is now, whatever its visibility; None for none."""
         return await changes.find_row(self._session, self._key)
 
     async def note_request(self, idempotency_key: IdempotencyKey, at: Instant, *, since: Instant) -> bool:

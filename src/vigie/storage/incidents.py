@@ -1,4 +1,4 @@
-"""The incidents of every tenant. Exposure is a required argument of every question about them."""
+"""The incidents of every tenant. Exposure is a required argument of every read for a caller."""
 
 import asyncio
 from asyncio import Future
@@ -18,7 +18,7 @@ from vigie.core.replication import ReplicationPosition
 from vigie.documents import lossless
 from vigie.documents.defender.redaction import visible_document
 from vigie.storage import changes
-from vigie.storage.corruption import NOT_AS_KEPT, visible
+from vigie.storage.corruption import DAMAGED, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.directory.known_device_groups import DeviceGroupsOfTenant
 from vigie.storage.incident_transaction import IncidentTransaction
@@ -49,7 +49,7 @@ class Page:
 
     One more than the page's size if there are more and the caller left the size to us.
 
-    `count` is how many match over all pages, if that was asked for.
+    `count` is how many match over all pages, if the request has `$count`.
     """
 
     count: int | None
@@ -98,13 +98,13 @@ class IncidentStore:
         return visibility_of(decode_spans(row[2])) if row else frozenset()
 
     def submit_lookup(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
-        """Ask for the row that `try_visible` takes; None where it need not be waited for."""
+        """Request the row that `try_visible` takes; None where it need not be waited for."""
         return self._database.submit_lookup(tenant_id, incident_id)
 
     def try_visible(
         self, row: Row | None, exposure: Exposure, *, retained_since: Instant | None = None
     ) -> bytes | None:
-        """What `find_incident` would make of a row, if that can be said on the spot; None is no answer."""
+        """What `find_incident` would return for a row, if that can be decided at once; None says nothing."""
         if row is None:
             return None
         document, alerts_at, spans, last_update_at = row
@@ -114,8 +114,8 @@ class IncidentStore:
             return None
         try:
             return visible_document(document, alerts_at, spans, exposure)
-        # `find_incident` meets the same, and says so.
-        except NOT_AS_KEPT:
+        # `find_incident` meets the same error, and raises it.
+        except DAMAGED:
             return None
 
     async def put_incidents(
@@ -190,7 +190,7 @@ class IncidentStore:
         return total
 
     async def all_documents(self, tenant_id: int) -> AsyncIterator[bytes]:
-        """Every incident of a tenant, whole: for those who keep the store, never for a caller."""
+        """Every incident of a tenant, whole: for administrators, never for a caller."""
         after = 0
         while rows := await self._database.rows(
             "incidents_after", {"tenant_id": tenant_id, "after": after, "count": _EXPORT_PAGE_COUNT}
@@ -223,10 +223,10 @@ class IncidentStore:
         retained_since: Instant | None = None,
         min_position: ReplicationPosition | None = None,
     ) -> AsyncIterator[Page]:
-        """One page, read while it is sent: nothing of it is held but what is on its way.
+        """One page, read while it is sent: memory holds only what is on its way.
 
         It is read as of now, or from a replica that has come as far as `min_position`. A replica that fails before
-        the first incidents are there is not asked again; one that fails later cuts the page: StoreUnavailable.
+        the first incidents are there is replaced by the primary; if it fails later, the page is cut.
         """
         try:
             async with AsyncExitStack() as stack:

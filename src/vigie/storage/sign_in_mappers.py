@@ -61,7 +61,7 @@ def device_code_of(row: Row) -> DeviceCode:
 
 
 def device_code_values(code: DeviceCode) -> dict[str, object]:
-    """The columns of a device code that nobody has decided about yet."""
+    """The columns of a device code that is not decided yet."""
     return {
         "user_code": code.user_code,
         "client_id": code.client_id,

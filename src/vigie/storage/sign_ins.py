@@ -1,4 +1,4 @@
-"""Passwords, codes and token families, in the database. Secrets are kept as their SHA-256."""
+"""Passwords, codes and token families, in the database. Of a secret only its SHA-256 is stored."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,11 +21,11 @@ _FORGOTTEN_COUNT = 100
 """How many expired rows each new one forgets."""
 
 _REMEMBERED_TICKS = 3600 * TICKS_PER_SECOND
-"""How long an expired one is kept all the same, so that a client that brings it is told why it is not good."""
+"""How long an expired code or token stays, so that a client that sends it is told that it has expired."""
 
 
 class SignInStore:
-    """What is kept of people's signing in. What ends tokens tells running servers of it."""
+    """The state of sign-ins. A change that ends tokens is noted in the directory, where running servers see it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -266,7 +266,7 @@ async def _forget_attempts(session: Session, tenant: Tenant, name_sha256: bytes)
 
 
 async def _end(session: Session, statement: str, key: Mapping[str, object]) -> int:
-    """End families, so that running servers hear of it: their access tokens are good no more."""
+    """End families, and note it where running servers see it: their access tokens are no longer valid."""
     count = await session.run(statement, key)
     if count:
         await session.run("touch_directory", {})

@@ -8,7 +8,7 @@ _NAME = {"name": "signing_keys"}
 
 
 class SigningKeyRepository:
-    """One text, shared by all servers on a store."""
+    """One text, shared by all servers on a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -19,7 +19,7 @@ class SigningKeyRepository:
         return None if row is None else str(row[0])
 
     async def change(self, decide: Callable[[str | None], str]) -> str:
-        """Put in its place what is decided from it; nobody else changes it meanwhile."""
+        """Replace it by what `decide` makes of it; no other server changes it meanwhile."""
 
         async def change(session: Session) -> str:
             row = await session.row("installation_value", _NAME)

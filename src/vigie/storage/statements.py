@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DatabaseKind = Literal["sqlite", "postgres"]
-"""Which of the two databases is spoken to."""
+"""The two databases."""
 
 
 @cache
 def statements(kind: DatabaseKind = "sqlite") -> "Mapping[str, str]":
-    """Every statement's text by its name. What PostgreSQL must hear differently is in files of its own."""
+    """Every statement's text by its name. Where PostgreSQL needs another text, its own files repeat the name."""
     folder = files("vigie.storage").joinpath("sql")
     found = dict(_statements_in(folder))
     if kind == "postgres":
@@ -55,7 +55,7 @@ def _migration(source: Traversable) -> Migration:
 
 
 def schema_version(kind: DatabaseKind) -> int:
-    """The version of the schema that this program works with, and brings every store to that it opens."""
+    """The version of the schema that this program works with: older databases are migrated when opened."""
     return migrations(kind)[-1].number
 
 

@@ -1,4 +1,4 @@
-"""The transfer of a whole database to another: table by table in the order of keys, then compared."""
+"""The copy of a whole installation from one database to another: table by table in key order, then compared."""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -53,7 +53,7 @@ COPYING = "copying"
 """The name under which an unfinished copy says of itself that it is one."""
 
 OTHERS_SECONDS_MAX = 2.0
-"""How long somebody who is about to let go of a store is waited for."""
+"""How long another process that is about to close the database is waited for."""
 
 
 Rows = tuple[Table, Sequence[str], Sequence[Row]]
@@ -64,7 +64,7 @@ class RawTables(Protocol):
     """One database from which, or to which, rows are copied as they are."""
 
     async def check_alone(self) -> None:
-        """Raise StoreError if somebody else has the store open: what is changed now would be in one store alone."""
+        """Raise StoreError if another process has the database open: its changes would be in one copy alone."""
 
     async def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that count."""
@@ -82,11 +82,11 @@ class RawTables(Protocol):
         """Add rows, all or none. Those of the installation take the place of others."""
 
     async def finish(self) -> None:
-        """Forget that this was a copy under way, and go on numbering tenants behind those that came."""
+        """Remove the mark of an unfinished copy, and number new tenants after those that were copied."""
 
 
-Watch = Callable[[int], object]
-"""Hears of rows that were copied or compared."""
+OnProgress = Callable[[int], object]
+"""Called with the number of rows that were copied or compared."""
 
 
 async def rows_to_move(source: RawTables) -> int:
@@ -94,32 +94,32 @@ async def rows_to_move(source: RawTables) -> int:
     return 2 * sum([await source.count(table) for table in TABLES])
 
 
-async def copy(source: RawTables, target: RawTables, watch: Watch) -> int:
+async def copy(source: RawTables, target: RawTables, on_progress: OnProgress) -> int:
     """Copy what is not there yet, and say how many rows that was.
 
-    Raises StoreError if the target is a store of its own, the source is not whole, or either is in use.
+    Raises StoreError if the target has tenants of its own, the source is an unfinished copy, or either is in use.
     """
     await _check_alone(source, target)
     if await is_unfinished(source):
-        raise StoreError("the store to copy from is an unfinished copy itself")
+        raise StoreError("the database to copy from is an unfinished copy itself")
     await _begin(target)
     copied = 0
     for table in TABLES:
         columns = await source.columns(table)
         after = await target.last(table)
         if after is not None:
-            watch(await target.count(table))
+            on_progress(await target.count(table))
         async for rows in source.rows(table, columns, after or ()):
             batch: list[Rows] = [(table, columns, rows)]
             if table is INCIDENTS:
                 batch.append((VISIBILITY, *_visibility_rows(columns, rows)))
             await target.put(batch)
             copied += len(rows)
-            watch(len(rows))
+            on_progress(len(rows))
     return copied
 
 
-async def compare(source: RawTables, target: RawTables, watch: Watch) -> dict[str, int]:
+async def compare(source: RawTables, target: RawTables, on_progress: OnProgress) -> dict[str, int]:
     """How many rows each table has, the same on both sides and with the same content. Raises StoreError if not."""
     counts = {}
     for table in (*TABLES, VISIBILITY):
@@ -128,11 +128,11 @@ async def compare(source: RawTables, target: RawTables, watch: Watch) -> dict[st
         if one != other:
             raise StoreError(
                 f"the copy is not what it was made from: {table.name} has {other[0]} rows and digest {other[1]:x}, "
-                f"instead of {one[0]} and {one[1]:x}; stop all servers on both, and copy into a new store"
+                f"instead of {one[0]} and {one[1]:x}; stop all servers on both, and copy into a new database"
             )
         counts[table.name] = one[0]
-        watch(one[0] if table is not VISIBILITY else 0)
-    # What was changed behind the comparison was told to somebody as done.
+        on_progress(one[0] if table is not VISIBILITY else 0)
+    # A change that was made behind the comparison has been answered as done: then the copy must not count.
     await _check_alone(source, target)
     columns = await source.columns(INSTALLATION)
     async for rows in source.rows(INSTALLATION, columns, None):
@@ -142,20 +142,20 @@ async def compare(source: RawTables, target: RawTables, watch: Watch) -> dict[st
 
 
 def in_use(place: str) -> StoreError:
-    """What is raised for a store that somebody else has open."""
+    """The error for a database that another process has open."""
     return StoreError(
-        f"a server or another command uses the store at {place}; stop all servers on it, then copy again"
+        f"a server or another command uses the database at {place}; stop all servers on it, then copy again"
     )
 
 
-async def _check_alone(*shelves: RawTables) -> None:
-    for raw_tables in shelves:
+async def _check_alone(*databases: RawTables) -> None:
+    for raw_tables in databases:
         await raw_tables.check_alone()
 
 
 async def is_unfinished(raw_tables: RawTables) -> bool:
     """Whether a copy into it was begun and has not been compared yet."""
-    # To its end: a reading that is left open keeps the shelf busy.
+    # To its end: a cursor that is left open would hold the tables.
     names = [row async for rows in raw_tables.rows(INSTALLATION, ("name",), None) for row in rows]
     return (COPYING,) in names
 
@@ -164,7 +164,7 @@ async def _begin(target: RawTables) -> None:
     if await is_unfinished(target):
         return
     if await target.last(TABLES[0]) is not None:
-        raise StoreError("there are tenants in the store to copy to; name one that is new")
+        raise StoreError("there are tenants in the database to copy to; name one that is new")
     await target.put([(INSTALLATION, ("name", "value"), [(COPYING, "under way")])])
 
 

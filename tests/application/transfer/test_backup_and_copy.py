@@ -141,7 +141,7 @@ def test_a_store_on_which_a_server_runs_is_neither_copied_nor_copied_into(
         refused = run(*command).refusal
 
     assert refused == (
-        f"vigie: a server or another command uses the store at {DatabaseSettings(url=running).place}; "
+        f"vigie: a server or another command uses the database at {DatabaseSettings(url=running).place}; "
         "stop all servers on it, then copy again"
     )
     if side == "--from":
@@ -167,7 +167,7 @@ def test_a_server_that_starts_on_the_source_meanwhile_is_noticed_before_the_copy
                 with served("--database", url, "--port", 0):
                     await copying.compare(one, other, lambda _: None)
 
-    with pytest.raises(StoreError, match="a server or another command uses the store"):
+    with pytest.raises(StoreError, match="a server or another command uses the database"):
         asyncio.run(scene())
 
     assert "is an unfinished copy" in run("serve", "--database", back, "--port", 0).err
@@ -194,7 +194,8 @@ def test_a_store_of_its_own_is_not_copied_into(url: str) -> None:
     done("tenant", "add", "Contoso", "--database", url)
 
     assert (
-        "there are tenants in the store to copy to" in run("copy", "--from", IN_A_FILE, "--to", url).refusal
+        "there are tenants in the database to copy to"
+        in run("copy", "--from", IN_A_FILE, "--to", url).refusal
     )
     assert run("copy", "--from", url, "--to", url).code == 2
 

@@ -118,7 +118,7 @@ async def _touch(settings: Any) -> None:
     ("made", "refusal"),
     [
         ("CREATE TABLE letter (id int)", "is the database of another program; name another one"),
-        ("", "there is no store in"),
+        ("", "is empty; `vigie init`"),
         (
             "CREATE TABLE vigie_schema (version bigint); INSERT INTO vigie_schema VALUES (99)",
             f"was made by a newer Vigie (schema 99, this one knows {migrations('postgres')[-1][0]}); use that",

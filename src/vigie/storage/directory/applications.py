@@ -59,7 +59,7 @@ class Applications(DirectoryPart):
         client_id: str | None = None,
         secret: str | None = None,
     ) -> tuple[Application, str]:
-        """Add an application; with it comes its secret, which is not kept and cannot be shown again.
+        """Add an application; the second value is its secret, which is not stored and cannot be shown again.
 
         Client id and secret are new ones unless they are chosen.
         """

@@ -29,18 +29,18 @@ class Credentials(DirectoryPart):
         self, tenant: Tenant, application: Application, old_until: Instant, *, secret: str | None = None
     ) -> str:
         """Give an application a new secret, or the chosen one; the old ones are good until `old_until`."""
-        kept = new_or_chosen_secret(secret)
+        new = new_or_chosen_secret(secret)
         key = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
 
         async def change(session: Session) -> None:
             known = {sha256 for sha256, _ in await session.rows("client_secrets", key)}
-            if known.intersection([hash_secret(kept)]):
+            if known.intersection([hash_secret(new)]):
                 raise DirectoryError(f"{application.name} has that secret already")
             await session.run("expire_client_secrets", {**key, "expires_at": old_until})
-            await session.run("add_client_secret", {**key, "sha256": hash_secret(kept)})
+            await session.run("add_client_secret", {**key, "sha256": hash_secret(new)})
 
         await self._change(change)
-        return kept
+        return new
 
     async def client_secrets(self, tenant: Tenant, application: Application) -> list[ClientSecret]:
         """The hashes of an application's secrets, expired ones included."""
@@ -52,7 +52,7 @@ class Credentials(DirectoryPart):
     async def add_certificate(
         self, tenant: Tenant, application: Application, certificate: ClientCertificate
     ) -> None:
-        """Let an application prove itself by one more certificate."""
+        """Add a certificate that an application may authenticate with."""
         key = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
 
         async def change(session: Session) -> None:
@@ -68,7 +68,7 @@ class Credentials(DirectoryPart):
     async def remove_certificate(
         self, tenant: Tenant, application: Application, certificate: ClientCertificate
     ) -> None:
-        """Take a certificate away; tokens that were fetched with it go on until they expire."""
+        """Remove a certificate; tokens that were issued for it are valid until they expire."""
         await self._run(
             "remove_application_certificate",
             {
@@ -101,7 +101,7 @@ class Credentials(DirectoryPart):
     async def note_assertion(
         self, tenant: Tenant, fingerprint: bytes, expires_at: Instant, now: Instant
     ) -> bool:
-        """Keep until it expires that an assertion was used; False if it had been before."""
+        """Remember until it expires that an assertion was used; False if it had been before."""
         key = {"tenant_id": tenant.tenant_id}
 
         async def change(session: Session) -> bool:
@@ -114,7 +114,7 @@ class Credentials(DirectoryPart):
     async def use_assertion(
         self, tenant: Tenant, use: AssertionUse, expires_at: Instant, now: Instant
     ) -> bool:
-        """Keep until it expires that an assertion was used so; False if it may not be."""
+        """Remember until it expires that an assertion was used so; False if it may not be."""
         key = {"tenant_id": tenant.tenant_id}
 
         async def change(session: Session) -> bool:

@@ -10,7 +10,7 @@ from vigie.storage.database import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredGroup:
-    """A device group and its key in the store."""
+    """A device group and its key in the database."""
 
     group_id: int
     group: DeviceGroup
@@ -27,7 +27,7 @@ class DeviceGroupsOfTenant:
 
     @classmethod
     async def load(cls, session: Session, tenant_id: int) -> "DeviceGroupsOfTenant":
-        """The groups as they stand in the store."""
+        """The groups as they stand in the database."""
         rows = await session.rows("device_groups", {"tenant_id": tenant_id})
         known = [
             StoredGroup(group_id=group_id, group=DeviceGroup(number=number, name=name))

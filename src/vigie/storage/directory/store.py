@@ -30,7 +30,7 @@ class DirectoryStore(Applications, Credentials, Tenants, Users, DeviceGroups):
         return row[0] if row else None
 
     async def settle_issuer(self, issuer: str) -> str:
-        """Keep the issuer for good, unless one is kept already; the one that counts."""
+        """Store the issuer for good, unless there is one already; the one that counts."""
 
         async def change(session: Session) -> None:
             await session.run("put_installation_value", {"name": "issuer", "value": issuer})
@@ -42,7 +42,7 @@ class DirectoryStore(Applications, Credentials, Tenants, Users, DeviceGroups):
         return settled or issuer
 
     async def change_issuer(self, issuer: str) -> None:
-        """Keep another issuer from now on; servers that run go on with the one they started with."""
+        """Store another issuer; running servers use the one that they started with."""
 
         async def change(session: Session) -> None:
             await session.run("set_installation_value", {"name": "issuer", "value": issuer})

@@ -97,7 +97,7 @@ class Users(DirectoryPart):
         return user
 
     async def add_user(self, tenant: Tenant, upn: str) -> User:
-        """Add a user, without any assignment: nothing said means nothing seen.
+        """Add a user without any assignment, who sees nothing yet.
 
         No two UPNs may be alike in letters that only look alike or fold to the same: people read them.
         """

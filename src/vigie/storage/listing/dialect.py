@@ -12,7 +12,7 @@ from vigie.core.queries import Order
 
 
 class Dialect(Protocol):
-    """How one database is told along which index to read, and in which order."""
+    """The parts of a statement that decide which index a database reads, and in which order."""
 
     join: str
     """How the incidents are joined to their page, so that the page is the outer loop."""

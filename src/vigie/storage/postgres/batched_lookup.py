@@ -1,4 +1,7 @@
-"""Lookups of single incidents that are asked for at the same moment, fetched by one statement."""
+"""Batched lookups: single incidents that are requested at the same moment are fetched by one statement.
+
+A journey to the server costs more than the row; a batch of 200 takes hardly longer than one.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +20,7 @@ _Pending = dict[int, asyncio.Future[Row | None]]
 class BatchedLookup:
     """Collects the lookups of a tenant while a fetch for it is under way; the next fetch answers them all.
 
-    A fetch begins after everything that it answers was asked, so that a caller who writes and then reads finds
+    A fetch begins after all lookups that it answers, so that a caller who writes and then reads finds
     what it wrote.
     """
 

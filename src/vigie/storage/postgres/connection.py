@@ -46,7 +46,7 @@ def shown(url: str) -> str:
 
 
 def check_files(url: str) -> None:
-    """Check the files that a URL names. Raises UntrustedFile; those that are not there asyncpg tells of."""
+    """Check the files that a URL names. Raises UntrustedFile; those that are missing asyncpg reports."""
     options = postgres_url(url).options
     for name, check in _FILES.items():
         if name in options:
@@ -93,7 +93,7 @@ async def open_pool(url: str, *, connections_max: int, init: Check | None = None
         max_size=connections_max,
         max_inactive_connection_lifetime=_IDLE_SECONDS_MAX,
         init=init,
-        # Nothing here changes a connection for longer than a transaction: to reset it would cost a journey.
+        # Nothing here changes a connection for longer than a transaction: a reset would cost a round trip.
         reset=_leave_as_it_is,
         connect=_connect,
         server_settings=_SETTINGS,

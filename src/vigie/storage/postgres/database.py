@@ -1,4 +1,4 @@
-"""The database of several servers: read on pooled connections, scanned on others, written by one more thread."""
+"""The database of several servers: point reads use one pool, scans another, and changes a thread of their own."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -8,7 +8,7 @@ from typing import TypeVar
 import asyncpg
 
 from vigie.core.replication import ReplicationPosition, replication_position_of
-from vigie.storage.database import Change, Lookup, Observer, OnLost, Row, Values, unheard, unobserved
+from vigie.storage.database import Change, Lookup, Observer, OnLost, Row, Values, ignore_loss, unobserved
 from vigie.storage.listing.dialect import POSTGRES
 from vigie.storage.postgres.batched_lookup import BatchedLookup
 from vigie.storage.postgres.connection import open_pool
@@ -24,7 +24,7 @@ _READ_TRIES_MAX = 3
 
 
 class PostgresDatabase:
-    """One database, spoken to from one event loop and the thread of its writer."""
+    """One database, used from one event loop and the thread of its writer."""
 
     dialect = POSTGRES
 
@@ -37,7 +37,7 @@ class PostgresDatabase:
         self._writer: Writer | None = None
         self.observe: Observer = unobserved
         self.scan_seconds_max = 10.0
-        self.on_lost: OnLost = unheard
+        self.on_lost: OnLost = ignore_loss
 
     def check_file(self) -> None:
         """Nothing to check: there is no file here, and a server that is gone reports that itself."""
@@ -60,14 +60,14 @@ class PostgresDatabase:
         *,
         min_position: ReplicationPosition | None = None,  # noqa: ARG002  this is the primary
     ) -> Row | None:
-        """The row of one incident, as of now, fetched with others that are asked for at the same moment."""
+        """The row of one incident, as of now, fetched with others that are requested at the same moment."""
         started_seconds = perf_counter()
         found = await self._incidents.find(tenant_id, incident_id)
         self.observe("find_incident", perf_counter() - started_seconds)
         return found
 
     def submit_lookup(self, tenant_id: int, incident_id: int) -> asyncio.Future[Row | None]:
-        """Ask for one incident, with others that are asked for at the same moment."""
+        """Request one incident, with others that are requested at the same moment."""
         return self._incidents.submit(tenant_id, incident_id)
 
     async def rows(self, statement: str, values: Values) -> list[Row]:
@@ -86,7 +86,7 @@ class PostgresDatabase:
         return Scans(self._scanners, self.scan_seconds_max).snapshot()
 
     async def position(self) -> ReplicationPosition:
-        """How far the database has come now: behind all that was committed before this was asked.
+        """How far the database has come now: behind all that was committed before this call.
 
         Raises StoreUnavailable, also of a primary that is none any more.
         """
@@ -101,7 +101,7 @@ class PostgresDatabase:
         return await self._writer.run(change, is_retryable=is_retryable)
 
     async def close(self) -> None:
-        """Finish the changes that wait and let go of the connections."""
+        """Finish the changes that wait and close the connections."""
         if self._writer is not None:
             await self._writer.stop()
         await self._incidents.close()
@@ -114,9 +114,9 @@ def _no_answer(*_values: object) -> Row | None:
 
 
 async def open_postgres(url: str, *, create: bool) -> PostgresDatabase:
-    """Open the store in a database, brought up to this version. Raises StoreError, saying what to do.
+    """Open a database, brought up to this version. Raises StoreError, saying what to do.
 
-    With `create`, an empty database becomes a store; without, that is an error.
+    With `create`, an empty database is set up; without, that is an error.
     """
     await migrate(url, create=create)
     readers, scanners = (

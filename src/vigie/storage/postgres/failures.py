@@ -13,10 +13,10 @@ from vigie.core.errors import StoreUnavailable
 class Kind(Enum):
     """What an error says of the next try. Of several, the first in this order decides."""
 
-    INTERNAL_ERROR = "what was asked is wrong"
+    INTERNAL_ERROR = "the statement, or its use, is wrong"
     LOST = "the connection has ended, or none was had: another one may be had at once"
     UNDONE = "others undid the transaction: it may be run again"
-    UNAVAILABLE = "the server refuses until somebody puts it right"
+    UNAVAILABLE = "the server refuses until an administrator intervenes"
 
 
 KINDS: Mapping[str, Kind] = {
@@ -67,7 +67,7 @@ KINDS: Mapping[str, Kind] = {
     "58": Kind.UNAVAILABLE,
     "72": Kind.UNDONE,
     "F0": Kind.UNAVAILABLE,
-    # Foreign data, and functions in PL/pgSQL: of somebody else's making.
+    # Foreign data, and functions in PL/pgSQL: not used here.
     "HV": Kind.UNAVAILABLE,
     "P0": Kind.UNAVAILABLE,
     # Internal error, damaged data, a damaged index.
@@ -93,7 +93,7 @@ def kind_of(error: BaseException) -> Kind:
     match error:
         case NoHostTaken():
             return next(kind for kind in Kind if kind in error.kinds)
-        # A newer server has changed a table; asyncpg asks anew from then on.
+        # A newer server has changed a table; asyncpg prepares it again from then on.
         case asyncpg.InvalidCachedStatementError():
             return Kind.UNDONE
         case asyncpg.PostgresError(sqlstate=str(code)):
@@ -104,7 +104,7 @@ def kind_of(error: BaseException) -> Kind:
         # asyncpg says by InterfaceError, and ValueError, that a value does not fit.
         case ValueError():
             return Kind.INTERNAL_ERROR
-        # A connection that is closed already, or one that ended while nobody looked.
+        # A connection that is closed already, or one that ended while it was idle.
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return Kind.LOST
         case _:
@@ -117,12 +117,12 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether another try, on another connection, may well succeed: nothing is wrong with what was asked."""
+    """Whether another try, on another connection, may well succeed: nothing is wrong with the statement."""
     return kind_of(error) in (Kind.LOST, Kind.UNDONE)
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the server or the way to it refuses; else it is a broken promise of ours."""
+    """Whether the server, or the network, refuses; everything else is an internal error."""
     return kind_of(error) is not Kind.INTERNAL_ERROR
 
 

@@ -1,4 +1,4 @@
-"""The rows of a store in PostgreSQL as they are, for a copy of the whole."""
+"""The rows of a PostgreSQL database as they are, for a copy of the whole."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ from vigie.storage.postgres.statement import received, sent
 from vigie.storage.transfer import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Rows, Table, in_use
 
 _ROWS_AT_ONCE = 200
-_LOOK_AGAIN_SECONDS = 0.1
-# Programs that use the same database give the same name: another schema makes another one.
+_POLL_SECONDS = 0.1
+# All who use the same database and schema have the same application name.
 _OTHERS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
@@ -22,7 +22,7 @@ _OTHERS = (
 
 
 class PostgresRawTables:
-    """One store that nobody else writes to."""
+    """One database that no other process writes to."""
 
     def __init__(self, connection: asyncpg.Connection, place: str) -> None:
         self._connection = connection
@@ -34,7 +34,7 @@ class PostgresRawTables:
         while await self._connection.fetchval(_OTHERS):
             if time.monotonic() > end:
                 raise in_use(self._place)
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that count."""
@@ -83,7 +83,7 @@ class PostgresRawTables:
                 )
 
     async def finish(self) -> None:
-        """Forget that this was a copy under way, and go on numbering tenants behind those that came."""
+        """Remove the mark of an unfinished copy, and number new tenants after those that were copied."""
         await self._connection.execute("DELETE FROM installation WHERE name = $1", COPYING)
         await self._connection.execute(
             "SELECT setval(pg_get_serial_sequence('tenant', 'tenant_id'),"
@@ -94,7 +94,7 @@ class PostgresRawTables:
 
 @asynccontextmanager
 async def postgres_raw_tables(url: str) -> AsyncIterator[PostgresRawTables]:
-    """The rows of a database that is a store of this version."""
+    """The rows of a database of this version."""
     connection = await connect(url)
     try:
         yield PostgresRawTables(connection, shown(url))

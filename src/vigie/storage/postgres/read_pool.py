@@ -66,7 +66,7 @@ class ReadPool:
                     await self._give_up(connection)
                 raise
             except asyncio.CancelledError:
-                # To ask a server that says nothing to stop would be to wait for it.
+                # Cancelling a query on a server that does not answer would mean waiting for that server.
                 await self._give_up(connection)
                 raise
 

@@ -37,7 +37,7 @@ SET LOCAL statement_timeout = {milliseconds};
 _BEGIN_SECONDS_MAX = 5.0
 _ROLLBACK_SECONDS_MAX = 2.0
 
-# The server ends by itself what nobody is left to end, a moment after we would have.
+# The server itself ends a statement whose client has gone away, a moment after the client would have.
 _GRACE_SECONDS = 1.0
 
 
@@ -47,7 +47,7 @@ def beginning(seconds_max: float) -> str:
 
 
 class Scans:
-    """Snapshots, as many at once as there are connections for them. A read that finds none free waits for one."""
+    """Snapshots, as many at once as there are connections for them. A scan that finds none free waits for one."""
 
     def __init__(
         self, pool: asyncpg.Pool, seconds_max: float, *, opened_in_seconds: float | None = None
@@ -58,7 +58,7 @@ class Scans:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["ConnectionSnapshot"]:
-        """One view of the store for several statements. It is let go of however the block ends.
+        """One view of the database for several statements. It is given back however the block ends.
 
         Raises StoreUnavailable when none gets free in time.
         """
@@ -99,7 +99,7 @@ class Scans:
 class ConnectionSnapshot:
     """One reader, looking at the database as it was when the first statement began.
 
-    Its time runs while it reads, not while it waits for the reader of its rows.
+    Its time runs while it reads, not while it waits for the consumer of its batches.
     """
 
     def __init__(self, connection: asyncpg.Connection, seconds_max: float) -> None:
@@ -109,15 +109,15 @@ class ConnectionSnapshot:
 
     async def number(self, statement: Statement) -> int:
         """The one number that a statement answers."""
-        asked = numbered(statement.text)
+        query = numbered(statement.text)
         async with self._timed():
-            return int(await self._connection.fetchval(asked.text, *asked.arguments(statement.values)))
+            return int(await self._connection.fetchval(query.text, *query.arguments(statement.values)))
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
-        """What `read` makes of each row, in batches of about 80 KiB; the rows behind them stay in the store."""
-        asked = numbered(statement.text)
+        """What `read` makes of each row, in batches of about 80 KiB; the rows behind them stay in the database."""
+        query = numbered(statement.text)
         async with self._timed():
-            cursor = await self._connection.cursor(asked.text, *asked.arguments(statement.values))
+            cursor = await self._connection.cursor(query.text, *query.arguments(statement.values))
         count = _FIRST_ROWS
         while rows := await self._fetch(cursor, count):
             batch = await _read(rows, read)

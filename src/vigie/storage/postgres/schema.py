@@ -1,4 +1,4 @@
-"""The schema of a store in PostgreSQL: recognised, made, and brought up to this version by one server of many."""
+"""The schema in PostgreSQL: recognised, created, and brought up to this version by one server of many."""
 
 import asyncpg
 
@@ -15,14 +15,14 @@ ADVISORY_SPACE = 0x56494749
 _SCHEMA_LOCK = -1
 _VERSION_MIN = 15
 
-# In a table of its own, so that another program's database is never taken for a store.
+# In a table of its own, so that another program's database is never taken for one of Vigie's.
 _SCHEMA_TABLE = "CREATE TABLE vigie_schema (version bigint NOT NULL)"
 
 
 async def migrate(url: str, *, create: bool) -> None:
-    """Bring the store up to this version. Raises StoreError, saying what to do.
+    """Bring the database up to this version. Raises StoreError, saying what to do.
 
-    With `create`, an empty database becomes a store; without, that is an error.
+    With `create`, an empty database is set up; without, that is an error.
     """
     connection = await connect(url)
     try:
@@ -31,12 +31,12 @@ async def migrate(url: str, *, create: bool) -> None:
         version = await _find_version(connection, url)
         if version == 0 and not create:
             raise StoreError(
-                f"there is no store in {shown(url)}; `vigie init` or `vigie tenant add` makes one"
+                f"the database {shown(url)} is empty; `vigie init` or `vigie tenant add` sets it up"
             )
         if version < newest:
             await _apply_migrations(connection, url)
     except asyncpg.PostgresError as error:
-        raise StoreError(f"the store in {shown(url)} cannot be used: {reason_of(error)}") from error
+        raise StoreError(f"the database {shown(url)} cannot be used: {reason_of(error)}") from error
     finally:
         await connection.close()
 
@@ -56,7 +56,7 @@ async def _check_server(connection: asyncpg.Connection, url: str) -> None:
 
 
 async def _find_version(connection: asyncpg.Connection, url: str) -> int:
-    """The version of the store, 0 for an empty database."""
+    """The version of the schema, 0 for an empty database."""
     tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
     names = {table["tablename"] for table in tables}
     if not names:
@@ -67,7 +67,7 @@ async def _find_version(connection: asyncpg.Connection, url: str) -> int:
     newest = migrations("postgres")[-1].number
     if version > newest:
         raise StoreError(
-            f"the store in {shown(url)} was made by a newer Vigie (schema {version}, this one knows {newest}); "
+            f"the database {shown(url)} was made by a newer Vigie (schema {version}, this one knows {newest}); "
             "use that version"
         )
     return version

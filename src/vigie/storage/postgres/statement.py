@@ -1,4 +1,4 @@
-"""Statements with names in them, as asyncpg wants to hear them: numbered values, and text without a NUL."""
+"""Named statements in the form that asyncpg takes: numbered values, and text without a NUL."""
 
 import re
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ def received(row: Iterable[object]) -> Row:
     return tuple(_restored(value) if isinstance(value, str) else value for value in row)
 
 
-# PostgreSQL keeps no NUL in a text: it goes in as two characters, and so does the first of these two. The order
+# PostgreSQL stores no NUL in a text: it goes in as two characters, and so does the first of these two. The order
 # of texts stays what it was.
 
 

@@ -91,7 +91,7 @@ class _ChangeQueues:
             queue.task = asyncio.create_task(self._serve(key, queue))
 
     async def _serve(self, key: int, queue: TenantQueue) -> None:
-        """Commit what waits, transaction by transaction, and tell each change what became of it."""
+        """Commit what waits, transaction by transaction, and settle each change."""
         while queue.waiting:
             batch: list[QueuedChange] = []
             failure = await self._try_commit(key, queue, batch)
@@ -103,7 +103,7 @@ class _ChangeQueues:
         del self._queues[key]
 
     async def _try_commit(self, key: int, queue: TenantQueue, batch: list[QueuedChange]) -> Exception | None:
-        """Commit a batch; what it is to be told when it was undone."""
+        """Commit a batch; the error for its changes when it was undone."""
         try:
             async with self._connections.acquire() as writer:
                 await self._commit_together(key, queue, batch, writer)
@@ -127,7 +127,7 @@ class _ChangeQueues:
         """
         session = await writer.begin(key)
         while queue.waiting and len(batch) < _CHANGES_PER_COMMIT_MAX:
-            # The first one needs no savepoint, and most are alone: that saves them a journey to the server.
+            # The first one needs no savepoint, and most are alone: that saves them a round trip to the server.
             is_first = not batch
             if not is_first:
                 await writer.connection.execute("SAVEPOINT change")
@@ -160,6 +160,6 @@ async def _run(change: Change[T], queued: QueuedChange) -> T:
 
 
 def _retrieve_error(running: asyncio.Future[T]) -> None:
-    """Mark the outcome as retrieved: a caller that has gone away does not ask for it."""
+    """Mark the outcome as retrieved: a caller that has gone away does not do that."""
     if not running.cancelled():
         running.exception()

@@ -1,4 +1,4 @@
-"""One connection to a store file, and named statements on it."""
+"""One connection to a database file, and named statements on it."""
 
 import os
 import re
@@ -19,7 +19,7 @@ BUSY_TIMEOUT_SECONDS = 10.0
 def connect(
     path: Path, *, is_read_only: bool, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
 ) -> sqlite3.Connection:
-    """Open a database file that exists. Transactions are begun and ended by the user of the connection."""
+    """Open a database file that exists. Transactions are begun and ended by its user."""
     uri = path.absolute().as_uri() + (_how_to_read(path) if is_read_only else "?mode=rw")
     connection = sqlite3.connect(
         uri, uri=True, timeout=busy_timeout_seconds, isolation_level=None, check_same_thread=False

@@ -1,4 +1,4 @@
-"""The embedded database: read on the loop, scanned on threads, written by one more."""
+"""The embedded database: point reads run on the event loop, scans on threads, and changes on one more."""
 
 import asyncio
 import sqlite3
@@ -17,7 +17,7 @@ from vigie.storage.database import (
     Row,
     StoreError,
     Values,
-    unheard,
+    ignore_loss,
     unobserved,
 )
 from vigie.storage.listing.dialect import SQLITE
@@ -37,7 +37,7 @@ from vigie.storage.sqlite.writer import Writer
 
 T = TypeVar("T")
 
-# A reader waits for nobody in WAL mode; one that does all the same must not stop the loop.
+# A reader waits for no lock in WAL mode, except while a log is recovered: that must not stop the event loop.
 _LOOP_BUSY_TIMEOUT_SECONDS = 0.2
 # More is slower: what was not read lately is nearer in the page cache of the system than in a large one here.
 _READER_CACHE_KIB = 8 * 1024
@@ -46,7 +46,7 @@ SNAPSHOTS_MAX = 32
 
 
 class SqliteDatabase:
-    """One store file. Reads run on the calling thread; changes run on a thread of their own.
+    """One database file. Reads run on the calling thread; changes run on a thread of their own.
 
     A file that cannot be written is opened for reading only: reads go on, changes are refused.
     """
@@ -62,13 +62,13 @@ class SqliteDatabase:
         self._reader.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
         self._reads = SqliteSession(self._reader)
         # After a connection has opened it: on a file system in layers that may put another file there.
-        self._file = OpenedFile(path, self._hear_of_loss)
-        self._is_in_turn = False
+        self._file = OpenedFile(path, self._report_loss)
+        self._has_snapshot = False
         self._writer: Writer | None = None
         self._scans: Scans | None = None
         self.observe: Observer = unobserved
         self.scan_seconds_max = 10.0
-        self.on_lost: OnLost = unheard
+        self.on_lost: OnLost = ignore_loss
 
     def check_file(self) -> None:
         """Raises StoreUnavailable when the path of the file leads elsewhere by now, or the file was cut short."""
@@ -86,13 +86,13 @@ class SqliteDatabase:
         return found
 
     def prepare_lookup(self, statement: str, *names: str) -> Lookup:
-        """A function that answers the first row at once; its None may also mean that the store cannot answer."""
+        """A function that answers the first row at once; its None may also mean that the database cannot answer."""
         text = by_place(statement, names)
         execute = self._reader.cursor().execute
 
         def row(*values: object) -> Row | None:
             try:
-                if not self._is_in_turn:
+                if not self._has_snapshot:
                     self._share_snapshot()
                 return cast("Row | None", execute(text, values).fetchone())
             except sqlite3.DatabaseError:
@@ -132,14 +132,14 @@ class SqliteDatabase:
         if self._scans is None:
             self._scans = Scans(
                 self._connect_in_place,
-                must_let_go=lambda: log_bytes(self.path) >= READERS_STOPPED_FROM_BYTES,
+                must_release=lambda: log_bytes(self.path) >= READERS_STOPPED_FROM_BYTES,
                 readers=SCAN_READERS,
                 snapshots_max=SNAPSHOTS_MAX,
                 seconds_max=self.scan_seconds_max,
             )
         return self._scans.snapshot()
 
-    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:  # noqa: ARG002  one writer undoes nobody
+    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:  # noqa: ARG002  one writer undoes no other
         """Run a change and return once it is durable. What it raises undoes it and comes out here."""
         if self.is_read_only:
             raise StoreUnavailable(
@@ -151,14 +151,14 @@ class SqliteDatabase:
             return await self._writer.run(change)
 
     async def close(self) -> None:
-        """Finish the changes that wait and let go of the file."""
+        """Finish the changes that wait and close the file."""
         if self._writer is not None:
             await asyncio.to_thread(self._writer.stop)
         if self._scans is not None:
             self._scans.close()
         self._reader.close()
 
-    def _hear_of_loss(self, reason: str) -> None:
+    def _report_loss(self, reason: str) -> None:
         self.on_lost(reason)
 
     def _connect_in_place(self) -> sqlite3.Connection:
@@ -166,34 +166,36 @@ class SqliteDatabase:
         return connect(self.path, is_read_only=self.is_read_only)
 
     def _share_snapshot(self) -> None:
-        """Let the reads of one turn of the loop look at one snapshot: to begin one costs as much as a read.
+        """Let the reads of one iteration of the event loop share a snapshot: beginning one costs as much as a read.
 
-        The caller of a change is woken in a turn after its commit. A snapshot from before the commit has
-        ended by then, as its end was asked for first.
+        A caller that waits for a change is woken in an iteration after its commit. A snapshot from before the
+        commit has ended by then, as its end was scheduled first.
         """
-        if not self._is_in_turn:
+        if not self._has_snapshot:
             asyncio.get_running_loop().call_soon(self._end_snapshot)
-            self._is_in_turn = True
+            self._has_snapshot = True
             self._reader.execute("BEGIN")
 
     def _end_snapshot(self) -> None:
-        self._is_in_turn = False
-        # Not when the store has been closed meanwhile, or a failure has ended it already.
+        self._has_snapshot = False
+        # Not when the database has been closed meanwhile, or a failure has ended it already.
         with suppress(sqlite3.ProgrammingError, sqlite3.OperationalError):
             self._reader.execute("ROLLBACK")
 
 
 def open_sqlite(path: Path, *, create: bool) -> SqliteDatabase:
-    """Open the store at a path, brought up to this version. Raises StoreError, saying what to do.
+    """Open the database at a path, brought up to this version. Raises StoreError, saying what to do.
 
-    With `create`, a store is made where there is none; without, that is an error.
+    With `create`, a database is made where there is none; without, that is an error.
     """
     try:
         if not path.exists():
             if logs := left_behind(path):
                 raise StoreError(_explain_logs(path, logs))
             if not create:
-                raise StoreError(f"there is no store at {path}; `vigie init` or `vigie tenant add` makes one")
+                raise StoreError(
+                    f"there is no database at {path}; `vigie init` or `vigie tenant add` makes one"
+                )
             make_file(path)
         check_is_ours(path)
         is_read_only = not migrate(path)
@@ -201,21 +203,21 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteDatabase:
     except sqlite3.DatabaseError as error:
         raise StoreError(_explain(path, error)) from error
     except OSError as error:
-        raise StoreError(f"the store at {path} cannot be opened: {error.strerror or error}") from error
+        raise StoreError(f"the database at {path} cannot be opened: {error.strerror or error}") from error
 
 
 def _explain_logs(path: Path, logs: list[Path]) -> str:
     names = " and ".join(log.name for log in logs)
     return (
-        f"there is no store at {path}, but {names} of one beside it; stop the programs that use that, then put "
-        f"the file back in its place, or remove {names} and restore a backup or begin anew"
+        f"there is no database at {path}, but {names} of one; stop the processes that use it, then put the file "
+        f"back in its place, or remove {names} and restore a backup or begin anew"
     )
 
 
 def _explain(path: Path, error: sqlite3.DatabaseError) -> str:
     text = str(error)
     if "locked" in text:
-        return f"the store at {path} is locked by another program; try again when that has ended"
+        return f"the database at {path} is locked by another program; try again when that has ended"
     if "not a database" in text or "malformed" in text:
-        return f"{path} is not a Vigie store, or is damaged: {text}; {HOW_TO_REPAIR.format(path=path)}"
-    return f"the store at {path} cannot be used: {text}"
+        return f"{path} is not a Vigie database, or is damaged: {text}; {HOW_TO_REPAIR.format(path=path)}"
+    return f"the database at {path} cannot be used: {text}"

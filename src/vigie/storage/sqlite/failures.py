@@ -1,4 +1,4 @@
-"""Errors of SQLite by kind: a transient error of the database, or a bug."""
+"""The errors of SQLite: an outage of the file or its disk, or an internal error."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from vigie.core.errors import StoreUnavailable
 
 @contextmanager
 def unavailable_when_it_fails() -> Iterator[None]:
-    """What the file or the disk refuses is a bad minute; a broken promise of ours is a defect."""
+    """Raise StoreUnavailable for what the file or the disk refuses; a misuse of ours stays the error that it is."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):

@@ -1,4 +1,4 @@
-"""The file of an embedded store: made, recognised, and brought up to this version."""
+"""The file of an embedded database: made, recognised, and brought up to this version."""
 
 import os
 import sqlite3
@@ -15,7 +15,7 @@ from vigie.storage.sqlite.connection import SqliteSession, connect, finish
 from vigie.storage.statements import migrations, step_statements
 
 APPLICATION_ID = 0x56494749
-"""`VIGI`, in the header of every store file, so that another program's file is never taken for one."""
+"""`VIGI`, in the header of every database file, so that another program's file is never taken for one."""
 
 
 HOW_TO_REPAIR = "restore a backup, or save what can still be read: `sqlite3 {path} .recover | sqlite3 FILE`"
@@ -35,7 +35,7 @@ class OpenedFile:
         self._on_lost = on_lost
 
     def check(self) -> None:
-        """Raises StoreUnavailable when the path leads elsewhere; the first time that is told to `on_lost`."""
+        """Raises StoreUnavailable when the path leads elsewhere; the first time `on_lost` is called."""
         try:
             found = _identity(self._path)
         except OSError as error:
@@ -83,7 +83,7 @@ def check_whole(path: Path, *, seconds_max: float) -> None:
             timer.join()
     if verdict != "ok":
         reason = " ".join(verdict.split())
-        raise StoreError(f"the store at {path} is damaged: {reason}; {HOW_TO_REPAIR.format(path=path)}")
+        raise StoreError(f"the database at {path} is damaged: {reason}; {HOW_TO_REPAIR.format(path=path)}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -95,20 +95,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def left_behind(path: Path) -> list[Path]:
-    """The log of a store and its index, where they lie beside a path."""
+    """The log of a database and its index, where they lie beside a path."""
     return [file for end in ("-wal", "-shm") if (file := path.with_name(f"{path.name}{end}")).exists()]
 
 
 def make_file(path: Path) -> None:
     """An empty file that only its owner can read: WAL and its index inherit that."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Another process may be making the same store at this moment.
+    # Another process may be making the same database at this moment.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def check_is_ours(path: Path) -> None:
-    """Raise UntrustedFile for a store that somebody else has made, can write or can read.
+    """Raise UntrustedFile for a database that another user has made, can write or can read.
 
     An empty file that was made beforehand is closed to others first.
     """
@@ -118,7 +118,7 @@ def check_is_ours(path: Path) -> None:
             path.chmod(0o600)
     # What is written ahead, or was to be undone, counts as much as the file itself.
     for end in ("", "-wal", "-shm", "-journal"):
-        # A program that closes the database meanwhile takes them away.
+        # A process that closes the database meanwhile removes them.
         with suppress(FileNotFoundError):
             check_private(path.with_name(f"{path.name}{end}"))
 
@@ -132,7 +132,7 @@ def migrate(path: Path) -> bool:
         newest = migrations()[-1].number
         version = _check_version(connection, path, newest)
         if version < newest and not can_write:
-            raise StoreError(f"the store at {path} is of an older version and cannot be written")
+            raise StoreError(f"the database at {path} is of an older version and cannot be written")
         if can_write:
             # Not only of a new one: a backup that is put back is one whole file, without a log beside it.
             connection.execute("PRAGMA journal_mode = WAL")
@@ -147,7 +147,7 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
     identity = connection.execute("PRAGMA application_id").fetchone()[0]
     if identity == APPLICATION_ID:
         return
-    # The number and the tables of a new store come in one transaction: a file with neither is ours to fill.
+    # The number and the tables of a new database come in one transaction: a file with neither is ours to fill.
     has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if identity != 0 or has_tables:
         raise StoreError(f"{path} is the database of another program; name another file")
@@ -157,7 +157,7 @@ def _check_version(connection: sqlite3.Connection, path: Path, newest: int) -> i
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > newest:
         raise StoreError(
-            f"the store at {path} was made by a newer Vigie (schema {version}, this one knows {newest}); "
+            f"the database at {path} was made by a newer Vigie (schema {version}, this one knows {newest}); "
             "use that version"
         )
     return version

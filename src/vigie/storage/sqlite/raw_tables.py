@@ -1,4 +1,4 @@
-"""The rows of a store file as they are, for a copy of the whole, and a backup of the file."""
+"""The rows of a database file as they are, for a copy of the whole, and a backup of the file."""
 
 import os
 import sqlite3
@@ -16,17 +16,17 @@ _NOT_COPIED = {"incident_key"}
 
 
 class SqliteRawTables:
-    """One store file that nobody else writes to."""
+    """One database file that no other process writes to."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
 
     async def check_alone(self) -> None:
-        """Close the file to everybody else from now on. Raises StoreError if somebody has it open."""
+        """Lock the file for this process from now on. Raises StoreError if another one has it open."""
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         try:
-            # The first to write takes the lock, and then it is kept.
+            # In this mode the lock is taken by the first write, and held until the connection is closed.
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
@@ -80,19 +80,19 @@ class SqliteRawTables:
         self._connection.execute("COMMIT")
 
     async def finish(self) -> None:
-        """Forget that this was a copy under way; SQLite goes on numbering by itself."""
+        """Remove the mark of an unfinished copy; SQLite goes on numbering by itself."""
         self._connection.execute("DELETE FROM installation WHERE name = ?", (COPYING,))
 
 
 @contextmanager
 def sqlite_raw_tables(path: Path) -> Iterator[SqliteRawTables]:
-    """The rows of a file that is a store of this version."""
+    """The rows of a database file of this version."""
     with closing(connect(path, is_read_only=False, busy_timeout_seconds=OTHERS_SECONDS_MAX)) as connection:
         yield SqliteRawTables(connection, path)
 
 
 def back_up(path: Path, file: Path) -> int:
-    """Write a store as of one moment to a new file, while others go on; its size in bytes. Raises StoreError."""
+    """Write a database as of one moment to a new file, while others go on; its size in bytes. Raises StoreError."""
     in_the_way = StoreError(f"{file} is there already and was not touched; name another file")
     # Before the work is done, and a link as well, wherever it leads.
     if os.path.lexists(file):
@@ -110,7 +110,7 @@ def back_up(path: Path, file: Path) -> int:
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}; name another file") from error
     except sqlite3.Error as error:
-        raise StoreError(f"the store at {path} cannot be copied: {error}") from error
+        raise StoreError(f"the database at {path} cannot be copied: {error}") from error
 
 
 def _write_copy(path: Path, file: Path) -> None:
@@ -120,4 +120,4 @@ def _write_copy(path: Path, file: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
         (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise StoreError(f"the store at {path} is damaged: {verdict}")
+        raise StoreError(f"the database at {path} is damaged: {verdict}")

@@ -25,21 +25,21 @@ _HANDED_BYTES = 4 * _BATCH_BYTES
 class Scans:
     """A few threads that read, and more snapshots than threads: one that waits for its client needs none.
 
-    A read that finds no snapshot free waits for one, as long as a scan may take. When they `must_let_go`, those
-    that are open are stopped: they keep the log of the database from beginning anew.
+    Whoever finds no snapshot free waits for one, as long as a scan may take. When they `must_release`, those that
+    are open are stopped: they keep the log from being restarted.
     """
 
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
         *,
-        must_let_go: Callable[[], bool],
+        must_release: Callable[[], bool],
         readers: int,
         snapshots_max: int,
         seconds_max: float,
     ) -> None:
         self._connect = connect
-        self._must_let_go = must_let_go
+        self._must_release = must_release
         self._open: set[ThreadedSnapshot] = set()
         self._is_looking = False
         self._readers = readers
@@ -50,7 +50,7 @@ class Scans:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["ThreadedSnapshot"]:
-        """One view of the store for several statements. It is let go of however the block ends.
+        """One view of the database for several statements. It is closed however the block ends.
 
         Raises StoreUnavailable when none gets free in time.
         """
@@ -72,7 +72,7 @@ class Scans:
             self._free.release()
 
     def close(self) -> None:
-        """Let go of the connections; no scan may be under way."""
+        """Close the connections; no scan may be under way."""
         self._threads.shutdown()
         for connection in self._connections:
             connection.close()
@@ -84,7 +84,7 @@ class Scans:
 
     def _look(self) -> None:
         self._is_looking = False
-        if self._open and self._must_let_go():
+        if self._open and self._must_release():
             for snapshot in self._open:
                 snapshot.stop()
         self._look_later()
@@ -107,7 +107,7 @@ class Scans:
 class ThreadedSnapshot:
     """One reader, looking at the database as it was when the first statement began.
 
-    Its time runs while it reads, not while it waits for a thread or for the reader of its rows.
+    Its time runs while it reads, not while it waits for a thread or for the consumer of its batches.
     """
 
     def __init__(
@@ -128,17 +128,17 @@ class ThreadedSnapshot:
         self._connection.set_progress_handler(self._must_stop, _STEPS_BETWEEN_LOOKS)
 
     def stop(self) -> None:
-        """Let go of the snapshot: the next read of it, or the one under way, raises QueryTooSlow."""
+        """End the snapshot although it is in use: the next read, or the one under way, raises QueryTooSlow."""
         self._is_stopped = True
         if not self._is_reading:
-            self._let_go()
+            self._release()
 
     def end(self) -> None:
-        """Let go of the snapshot; nothing may be under way."""
+        """End the snapshot; nothing may be under way."""
         self._connection.set_progress_handler(None, 0)
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         # A statement that has not been read to its end would keep the old view open, through the rollback.
         if self._cursor is not None:
             self._cursor.close()
@@ -150,7 +150,7 @@ class ThreadedSnapshot:
         return int(row[0])
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
-        """What `read` makes of each row, in batches of about 64 KiB; the rows behind them stay in the store.
+        """What `read` makes of each row, in batches of about 64 KiB; the rows behind them stay in the database.
 
         `read` runs on the thread that reads: for a short statement that is the loop's own, which reads a batch
         sooner than it hands one over, until it meets a large row. One statement at a time is read so.
@@ -175,7 +175,7 @@ class ThreadedSnapshot:
         return await (self._run_here(step) if rows.is_on_loop else self._run(step))
 
     async def _run_here(self, step: Callable[[], T]) -> T:
-        """Run a step on the loop's thread, once others have had their turn."""
+        """Run a step on the loop's thread, after the tasks that are ready have run."""
         await asyncio.sleep(0)
         with self._within_time():
             return self._timed(step)
@@ -211,7 +211,7 @@ class ThreadedSnapshot:
 
     def _check_not_stopped(self) -> None:
         if self._is_stopped:
-            raise QueryTooSlow("a scan kept the log of the store from beginning anew, and was stopped")
+            raise QueryTooSlow("a scan kept the log from being restarted, and was stopped")
 
     def _timed(self, step: Callable[[], T]) -> T:
         started_seconds = perf_counter()

@@ -1,7 +1,7 @@
-"""The size of the write-ahead log of a database file, and how it is kept from growing.
+"""The size of the write-ahead log of a database file, and how it is kept small.
 
-Changes go to the log first, and from there into the file. The log begins anew only when nobody reads from it any
-more: one reader who takes long keeps it growing.
+Changes go to the log first, and from there into the file. The log is restarted only when no reader uses it any
+more: one reader that takes long lets it grow.
 """
 
 import sqlite3
@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 LOG_BYTES_MAX = 128 * 1024 * 1024
-"""What it stays below, but for what a single transaction writes."""
+"""The log stays below this, except for what a single transaction writes."""
 
 READERS_STOPPED_FROM_BYTES = 96 * 1024 * 1024
-"""From here on those who have been reading from it are stopped."""
+"""From this size on, open scans are stopped."""
 
-_EMPTIED_FROM_BYTES = 64 * 1024 * 1024
+_TRUNCATED_FROM_BYTES = 64 * 1024 * 1024
 _TRIED_AGAIN_AFTER_BYTES = 8 * 1024 * 1024
 _WAIT_FOR_READERS_SECONDS = 1.0
 
@@ -28,23 +28,23 @@ def log_bytes(path: Path) -> int:
         return 0
 
 
-class Emptying:
-    """Empties the log when it has become long, and waits a moment for those who read from it."""
+class LogTruncation:
+    """Truncates the log when it has become long, and waits a moment for its readers."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._from_bytes = _EMPTIED_FROM_BYTES
+        self._from_bytes = _TRUNCATED_FROM_BYTES
 
     def after_commit(self, connection: sqlite3.Connection) -> None:
         """Do it if it is time. What it cannot do now, it does after a later commit."""
         length_bytes = log_bytes(self._path)
         if length_bytes < self._from_bytes:
             return
-        is_done = _emptied(connection)
-        self._from_bytes = _EMPTIED_FROM_BYTES if is_done else length_bytes + _TRIED_AGAIN_AFTER_BYTES
+        is_done = _is_truncated(connection)
+        self._from_bytes = _TRUNCATED_FROM_BYTES if is_done else length_bytes + _TRIED_AGAIN_AFTER_BYTES
 
 
-def _emptied(connection: sqlite3.Connection) -> bool:
+def _is_truncated(connection: sqlite3.Connection) -> bool:
     (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute(f"PRAGMA busy_timeout = {round(1000 * _WAIT_FOR_READERS_SECONDS)}")
     try:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from vigie.core.errors import StoreUnavailable
 from vigie.storage.database import Change
 from vigie.storage.sqlite.connection import SqliteSession, finish
-from vigie.storage.sqlite.wal_size import Emptying
+from vigie.storage.sqlite.wal_size import LogTruncation
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Writer:
     ) -> None:
         self._connect = connect
         self._check_file = check_file
-        self._emptying = Emptying(path)
+        self._truncation = LogTruncation(path)
         self._waiting: queue.SimpleQueue[_QueuedChange | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="vigie-writer", daemon=True)
         self._thread.start()
@@ -87,7 +87,7 @@ class Writer:
             # After the commit, never before: a caller that is answered must find its change after a power cut.
             _settle_all(batch)
             if connection is not None:
-                self._emptying.after_commit(connection)
+                self._truncation.after_commit(connection)
         if connection is not None:
             connection.close()
 

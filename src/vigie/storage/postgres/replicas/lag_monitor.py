@@ -156,13 +156,13 @@ class _Probe:
         self._url = url
         self._connection: asyncpg.Connection | None = None
 
-    async def query(self, question: Callable[[PostgresSession], Coroutine[Any, Any, T]]) -> T:
+    async def query(self, run: Callable[[PostgresSession], Coroutine[Any, Any, T]]) -> T:
         """The answer. Raises _NoAnswer."""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS_MAX):
                 if self._connection is None:
                     self._connection = await open_connection(self._url)
-                return await question(PostgresSession(self._connection))
+                return await run(PostgresSession(self._connection))
         except ValueError as error:
             # Without its text: that may repeat parts of the URL.
             raise _NoAnswer("it has no address that asyncpg understands") from error

@@ -1,1 +1,1 @@
-"""What PostgreSQL alone is asked, or asked in other words than SQLite, and its migrations."""
+"""The statements that only PostgreSQL has, or has in another text than SQLite, and its migrations."""
