@@ -60,7 +60,7 @@ def test_a_path_cannot_say_what_else_stands_in_the_line() -> None:
 def test_a_traceback_stands_below_its_line() -> None:
     line = shown(level="error", event="internal_error", exception="Traceback:\n  File x\nValueError: no")
 
-    assert line == ("07:41:09.306 error   defect\n    Traceback:\n      File x\n    ValueError: no\n")
+    assert line == ("07:41:09.306 error   internal_error\n    Traceback:\n      File x\n    ValueError: no\n")
 
 
 @given(st.dictionaries(st.sampled_from(["event", "reason", "path", "detail", "exception"]), st.text()))
