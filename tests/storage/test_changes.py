@@ -92,9 +92,8 @@ def updating(update: Update, audit_context: AuditContext) -> Callable[[IncidentT
         if split.head["status"] == "Redirected":
             return
         at = await transaction.moment_after(audit_context.at)
-        after = updated(split.head, update, at=at, author="tests")
-        changed = ChangedHead(head=after, status=after["status"], assigned_to=after.get("assignedTo"))
-        await transaction.put_head(row, split, changed, audit_context, at)
+        after = replace(split, head=updated(split.head, update, at=at, author="tests"))
+        await transaction.put_head(row, split, after, audit_context, at)
 
     return change
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.support.database_access import below
 from tests.support.house import settings_in
-from tests.support.stores import current_kind
+from tests.support.stores import current_kind, the_postgres_server
+from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.runtime.installation import opened
@@ -46,21 +47,28 @@ STUBS: tuple[Row, ...] = (
 )
 
 
-def make_old(folder: Path, scripts: list[Migration]) -> None:
+def without_tables(folder: Path) -> Settings:
+    """The settings of a house whose database has nothing in it yet."""
+    if current_kind() == "sqlite":
+        # Vigie trusts a file only if it is closed to others.
+        (folder / "vigie.sqlite3").touch(mode=0o600)
+        return settings_in(folder)
+    server = the_postgres_server()
+    return settings_in(folder, database=DatabaseSettings(url=server.url(server.new_database())))
+
+
+def make_old(settings: Settings, scripts: list[Migration]) -> None:
     """A database of the schema that these scripts make, with incidents and stubs of its release."""
     names = [each.name for each in scripts]
     has_step, is_renamed = "stubs_inherit" in names, "visibility" in names
-    settings = settings_in(folder).database
     if current_kind() == "sqlite":
-        # Vigie trusts a file that is closed to others only.
-        settings.path.touch(mode=0o600)
         mark = f"PRAGMA application_id = {0x56494749}; PRAGMA user_version = {scripts[-1].number};"
     else:
         mark = (
             "CREATE TABLE vigie_schema (version bigint NOT NULL);"
             f"INSERT INTO vigie_schema (version) VALUES ({scripts[-1].number});"
         )
-    below(settings).run(
+    below(settings.database).run(
         "\n".join(
             [
                 *(each.script for each in scripts),
@@ -98,9 +106,9 @@ def blob(digits: str) -> str:
     return f"x'{digits}'" if current_kind() == "sqlite" else rf"'\x{digits}'::bytea"
 
 
-async def seen_by(folder: Path, exposure: Exposure) -> tuple[list[int], list[int]]:
+async def seen_by(settings: Settings, exposure: Exposure) -> tuple[list[int], list[int]]:
     """The incidents that an exposure finds one by one, and those that a list shows to it."""
-    async with opened(settings_in(folder), create=False) as installation:
+    async with opened(settings, create=False) as installation:
         tenant_id = (await installation.directory.get_tenant("contoso")).tenant_id
         found = [
             number
@@ -123,8 +131,9 @@ def test_a_database_of_any_earlier_schema_is_brought_up_to_date(tmp_path: Path) 
     for count in range(1, len(scripts)):
         folder = tmp_path / scripts[count - 1].name
         folder.mkdir()
-        make_old(folder, scripts[:count])
-        seen[folder.name] = [asyncio.run(seen_by(folder, who)) for who in (LAPTOPS, WHOLE_TENANT)]
+        settings = without_tables(folder)
+        make_old(settings, scripts[:count])
+        seen[folder.name] = [asyncio.run(seen_by(settings, who)) for who in (LAPTOPS, WHOLE_TENANT)]
 
     expected = [([1, 3, 5], [1, 3, 5]), ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])]
     assert seen == dict.fromkeys([each.name for each in scripts[:-1]], expected)

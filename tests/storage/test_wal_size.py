@@ -84,7 +84,7 @@ def test_a_file_that_was_cut_short_does_not_end_the_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So little, because SQLite looks at the length only of a file that is longer than its log.
-    monkeypatch.setattr("vigie.storage.sqlite.wal_size._EMPTIED_FROM_BYTES", CHANGE_BYTES)
+    monkeypatch.setattr("vigie.storage.sqlite.wal_size._TRUNCATED_FROM_BYTES", CHANGE_BYTES)
 
     async def write(session: Session, name: str, size_bytes: int) -> None:
         await session.run("set_installation_value", {"name": name, "value": "9" * size_bytes})

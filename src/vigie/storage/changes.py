@@ -13,7 +13,7 @@ from vigie.documents.defender.splitting import SplitDocument, join_document, spl
 from vigie.documents.differences import added, differences, removed, replaced
 from vigie.storage.corruption import unavailable_when_damaged, visible
 from vigie.storage.database import Session, Values
-from vigie.storage.stubs import bequeath, inherited
+from vigie.storage.stubs import propagate_visibility, with_inherited_visibility
 from vigie.storage.visibility import labels_on
 
 
@@ -56,11 +56,11 @@ async def put(
 ) -> bool:
     """Add an incident, or put it in the place of another; True when there was another.
 
-    It keeps the time that it came with: the caller notes that by `note_seen` afterwards.
+    It keeps the time that it came with. `note_seen` has to be called after the last of them.
     """
     key = key_of(tenant_id, incident.incident_id)
     before = await find_row(session, key)
-    incident = await inherited(session, tenant_id, incident)
+    incident = await with_inherited_visibility(session, tenant_id, incident)
     after = IncidentRow(incident.document, incident.alerts_at, incident.spans, incident.last_update_at)
     if before == after:
         return True
@@ -92,7 +92,7 @@ async def write(
     labels = labels_on(decode_spans(incident.spans))
     await session.run_many("add_visibility", [{**key, **values, "label": label} for label in labels])
     if before is None or before.spans != incident.spans:
-        await bequeath(session, key, incident.spans)
+        await propagate_visibility(session, key, incident.spans)
 
 
 async def note_seen(session: Session, tenant_id: int, at: Instant) -> None:
@@ -145,7 +145,7 @@ async def remove(session: Session, tenant_id: int, incident_id: int, audit_conte
         return False
     await session.run_many("remove_visibility", _visibility_rows(key, before))
     await session.run("remove_incident", key)
-    await bequeath(session, key, None)
+    await propagate_visibility(session, key, None)
     with unavailable_when_damaged():
         changes = removed(before.document)
     await _record(session, key, audit_context, "remove", changes)

@@ -1,4 +1,4 @@
-"""The signing keys as the database has them: a text that is wrapped before it comes here."""
+"""The signing keys as the database has them: a text that is encrypted before it comes here."""
 
 from collections.abc import Callable
 

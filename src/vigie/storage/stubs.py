@@ -12,8 +12,10 @@ from vigie.storage.database import Session, Values
 from vigie.storage.visibility import labels_on
 
 
-async def inherited(session: Session, tenant_id: int, incident: StoredIncident) -> StoredIncident:
-    """An incident about to be written; a stub with what it inherits as the database is now."""
+async def with_inherited_visibility(
+    session: Session, tenant_id: int, incident: StoredIncident
+) -> StoredIncident:
+    """An incident about to be written: a stub gets the visibility that its target has now."""
     if incident.redirect_incident_id is None:
         return incident
     key = {"tenant_id": tenant_id, "incident_id": incident.incident_id}
@@ -23,8 +25,8 @@ async def inherited(session: Session, tenant_id: int, incident: StoredIncident) 
     return replace(incident, spans=inheriting(incident.spans, visibility))
 
 
-async def bequeath(session: Session, key: Values, spans: bytes | None) -> None:
-    """Let all stubs that lead to an incident be visible as it is from now on; None: it is there no more."""
+async def propagate_visibility(session: Session, key: Values, spans: bytes | None) -> None:
+    """Give the visibility of an incident to all stubs that lead to it; `spans` is None for one that was removed."""
     if await session.row("stub_leading_to", key) is None:
         return
     stubs = await session.rows("stubs_leading_to", key)

@@ -209,8 +209,8 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteDatabase:
 def _explain_logs(path: Path, logs: list[Path]) -> str:
     names = " and ".join(log.name for log in logs)
     return (
-        f"there is no database at {path}, but {names} of one; stop the processes that use it, then put the file "
-        f"back in its place, or remove {names} and restore a backup or begin anew"
+        f"there is no database at {path}, but {names} of one beside it; stop the programs that use that, then put "
+        f"the file back in its place, or remove {names} and restore a backup or begin anew"
     )
 
 
