@@ -656,9 +656,9 @@ def test_one_role_or_all_roles_are_revoked() -> None:
     none = run("user", "revoke", UPN, *OF_CONTOSO)
 
     assert [each["role"] for each in one.json["assignments"]] == ["security-reader"]
-    assert one.err == f"took 1 assignment away from {UPN}\n"
+    assert one.err == f"removed 1 role assignment from {UPN}\n"
     assert every["assignments"] == []
-    assert (none.code, none.err) == (0, f"took 0 assignments away from {UPN}\n")
+    assert (none.code, none.err) == (0, f"removed 0 role assignments from {UPN}\n")
 
 
 @pytest.mark.usefixtures("an_installation")
@@ -669,7 +669,7 @@ def test_a_device_group_is_added_and_removed_and_never_widens_a_scope() -> None:
 
     assert {"id": 12, "name": "servers"} in done("device-group", "list", *OF_CONTOSO)
     assert assignments_of(UPN) == [{"role": "viewer", "whole_tenant": False, "device_groups": []}]
-    assert f"{UPN}\tviewer (nothing)\n" in run("user", "list", *OF_CONTOSO).out
+    assert f"{UPN}\tviewer (no groups)\n" in run("user", "list", *OF_CONTOSO).out
 
 
 @pytest.mark.usefixtures("an_installation")
@@ -763,7 +763,7 @@ def test_the_scope_of_a_user_names_permissions_and_resource(
     claims = claims_of(ended.out.strip())
     unknown = [name for name in scp.split() if not name.startswith("Incident.")]
     assert (claims["scp"], claims["aud"]) == (scp, audience)
-    assert [line.split()[0] for line in ended.err.splitlines()] == unknown
+    assert [line.split()[:2] for line in ended.err.splitlines()] == [["warning:", name] for name in unknown]
 
 
 @pytest.mark.usefixtures("an_installation")

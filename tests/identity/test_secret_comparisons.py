@@ -18,7 +18,7 @@ NO_SECRETS = {
         "ClientSecret(sha256=hash_secret(client.secret), expires_at=None) in kept",
     ),
     ("cli/secret_files.py", "secret == each.secret"),
-    ("cli/users.py", "password != again"),
+    ("cli/passwords.py", "password != again"),
     ("identity/sign_in/authorization_requests.py", "fields.get('code_challenge_method') != 'S256'"),
     # Moments.
     ("identity/sign_in/service.py", "kept.changed_at == who.password_since"),
