@@ -25,17 +25,13 @@ PRIVATE_WORDS = re.compile(
 
 MAY_HAVE_THEM = {
     "docs/decisions/*.md": "they record what was decided, in the words of that day",
+    "src/vigie/storage/sql/migration_steps/*.sql": "they are parts of migrations",
     "src/vigie/storage/sql/migrations/*.sql": "a migration is never changed",
     "src/vigie/storage/sql/postgres/migrations/*.sql": "a migration is never changed",
 }
 
-NOT_YET = (
-    "docs/operations.md",
-    "docs/performance.md",
-    "src/vigie/identity/",
-    "src/vigie/storage/",
-    "tests/storage/",
-)
+
+NOT_YET = ("src/vigie/identity/",)
 """Where the words are still being changed. This list may only shrink."""
 
 ELSEWHERE = re.compile(

@@ -1,4 +1,4 @@
-"""What is left of a merged incident is seen with what it was merged into, whichever of the two comes first."""
+"""Stubs are seen with the incidents that they were merged into, whichever of the two comes first."""
 
 import asyncio
 import json

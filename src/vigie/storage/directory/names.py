@@ -1,4 +1,4 @@
-"""What may be a name in the directory."""
+"""Names in the directory: the rules that one must keep."""
 
 import re
 import uuid

@@ -25,8 +25,8 @@ _HANDED_BYTES = 4 * _BATCH_BYTES
 class Scans:
     """A few threads that read, and more snapshots than threads: one that waits for its client needs none.
 
-    Whoever finds no snapshot free waits for one, as long as a scan may take. When they `must_release`, those that
-    are open are stopped: they keep the log from being restarted.
+    A read that finds no snapshot free waits for one, as long as a scan may take. When they `must_release`, those
+    that are open are stopped: they keep the log from being restarted.
     """
 
     def __init__(

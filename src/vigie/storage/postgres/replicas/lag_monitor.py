@@ -1,4 +1,4 @@
-"""How far the replicas have come, measured by heartbeats that are written to the primary and looked for in each.
+"""The lag of replicas, measured by heartbeats that are written to the primary and looked for in each.
 
 A replica that has a heartbeat has all that was committed before the heartbeat was begun, whatever has become of
 the primary since. A number in its log alone would not prove that: a replica that missed a promotion counts on by
