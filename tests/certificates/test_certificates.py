@@ -322,7 +322,10 @@ def test_a_file_that_is_no_authority_is_refused_and_left_alone(
 ) -> None:
     keeping.authority_file.write_bytes(content)
 
-    with pytest.raises(KeyFileError, match=r"ca-key\.pem is not a Vigie authority; restore it, or remove it"):
+    with pytest.raises(
+        KeyFileError,
+        match=r"ca-key\.pem is not a certificate authority of Vigie; restore the file, or remove it",
+    ):
         settle(keeping)
 
     assert keeping.authority_file.read_bytes() == content
@@ -331,7 +334,7 @@ def test_a_file_that_is_no_authority_is_refused_and_left_alone(
 def test_what_is_in_the_way_is_refused_and_left_alone(tmp_path: Path, quick: None) -> None:
     (tmp_path / "ca.pem").write_text("mine", encoding="utf-8")
 
-    with pytest.raises(KeyFileError, match=r"ca\.pem is in the way"):
+    with pytest.raises(KeyFileError, match=r"ca\.pem is not a certificate"):
         settle(CertificateFilesStore(tmp_path))
 
     assert (tmp_path / "ca.pem").read_text(encoding="utf-8") == "mine"
@@ -453,7 +456,7 @@ def test_where_nothing_can_be_written_a_good_certificate_is_used_on(
     keeping.keep_current(an_authority(), days_from_now(310))
 
     assert keeping.server_file.read_bytes() == before
-    assert logged[-1][0] == "certificate_not_made"
+    assert logged[-1][0] == "certificate_not_created"
 
 
 def test_where_nothing_can_be_written_and_no_certificate_is_good_there_is_no_start(
@@ -493,12 +496,12 @@ def with_passphrase() -> bytes:
 @pytest.mark.parametrize(
     ("cert", "key", "reason"),
     [
-        (b"", None, "[tls] cert: {cert} holds no certificate in PEM"),
-        (a_certificate("self").to_pem()[:1700], None, "[tls] cert: {cert} holds no certificate in PEM"),
-        (None, b"", "[tls] key: {key} holds no private key in PEM"),
-        (None, public_pem(a_certificate("self")), "[tls] key: {key} holds no private key in PEM"),
+        (b"", None, "[tls] cert: {cert} contains no certificate in PEM"),
+        (a_certificate("self").to_pem()[:1700], None, "[tls] cert: {cert} contains no certificate in PEM"),
+        (None, b"", "[tls] key: {key} contains no private key in PEM"),
+        (None, public_pem(a_certificate("self")), "[tls] key: {key} contains no private key in PEM"),
         (None, an_authority().to_pem(), "[tls] key: {key} is not the key of the certificate in {cert}"),
-        (None, with_passphrase(), "[tls] key: {key} has a passphrase; Vigie needs it without one"),
+        (None, with_passphrase(), "[tls] key: {key} is encrypted; Vigie needs a key without a passphrase"),
     ],
     ids=["empty", "cut", "no-key", "certificate-for-key", "mismatched", "passphrase"],
 )

@@ -162,7 +162,7 @@ def test_on_a_terminal_the_first_start_says_how_to_trust_it(working_directory: P
     assert f"NODE_EXTRA_CA_CERTS={ca}" in text
     assert f"curl --cacert {ca}" in text
     assert f"on Linux SSL_CERT_FILE={ca}" in text
-    (made,) = (line for line in text.splitlines() if " authority_made " in line)
+    (made,) = (line for line in text.splitlines() if " authority_created " in line)
     assert " file=.vigie/ca.pem " in made
     assert ' names="127.0.0.1, ::1, localhost' in made
     assert made.partition(" sha256=")[2].partition(" ")[0] in text.partition("Clients must trust")[2]
@@ -207,7 +207,9 @@ def test_a_name_that_others_have_names_below_is_refused_before_anything_is_made(
     ended = run_program("serve", "--port", "0", "--tls", "auto", "--tls-name", "COM")
 
     assert ended.code == 2
-    assert ended.refusal.startswith("vigie: [tls] names: com has no dot, and an authority for it could sign")
+    assert ended.refusal.startswith(
+        "vigie: [tls] names: com has no dot, and a certificate authority for it could sign"
+    )
     assert not Path(".vigie/ca.pem").exists()
 
 
@@ -228,7 +230,10 @@ def test_the_machines_own_name_needs_no_dot(
 @pytest.mark.parametrize(
     ("arrange", "reason"),
     [
-        (lambda file: file.touch(mode=0o600), " is not a Vigie authority; restore it, or remove it"),
+        (
+            lambda file: file.touch(mode=0o600),
+            " is not a certificate authority of Vigie; restore the file, or remove it",
+        ),
         # Not "cannot listen at": the address has nothing to do with it.
         (lambda file: file.mkdir(), ": Is a directory"),
     ],

@@ -68,7 +68,7 @@ def test_a_demonstration_that_ends_gives_no_lines_for_a_server_that_has_ended() 
 def secrets_printed() -> list[str]:
     with running_program("demo", "--port", "0") as process:
         assert process.stdout is not None
-        printed = "".join(takewhile(lambda line: not line.startswith("What the server"), process.stdout))
+        printed = "".join(takewhile(lambda line: not line.startswith("API reference"), process.stdout))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert len(printed.splitlines()) <= 45

@@ -439,7 +439,7 @@ def test_a_key_file_that_breaks_is_told_under_its_own_name() -> None:
 
         assert eventually(lambda: "_not_read" in log.read_text(encoding="utf-8"), seconds=10)
         told = next(event for event in events_in(log) if event["event"].endswith("_not_read"))
-        assert (told["event"], told["level"]) == ("keys_not_read", "warning")
+        assert (told["event"], told["level"]) == ("keys_unreadable", "warning")
         assert get(f"{said['url']}/healthz") == 200
 
 

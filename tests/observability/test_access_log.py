@@ -619,7 +619,7 @@ def test_strangers_fill_no_disk_with_what_is_no_request() -> None:
     assert {line["event"] for line in requests} == {"request"}
     assert (report["level"], report["event"], report["left_out"]) == (
         "warning",
-        "connection_lines_left_out",
+        "connection_lines_dropped",
         9,
     )
 

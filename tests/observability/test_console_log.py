@@ -17,9 +17,9 @@ def shown(**fields: Any) -> str:
 
 
 def test_an_event_is_a_line_of_its_fields() -> None:
-    line = shown(level="warning", event="keys_not_read", reason="not a key file", count=3, place=None)
+    line = shown(level="warning", event="keys_unreadable", reason="not a key file", count=3, place=None)
 
-    assert line == '07:41:09.306 warning keys_not_read reason="not a key file" count=3 place=null\n'
+    assert line == '07:41:09.306 warning keys_unreadable reason="not a key file" count=3 place=null\n'
 
 
 def test_a_request_is_a_line_as_people_say_it() -> None:

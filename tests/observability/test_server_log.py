@@ -70,7 +70,7 @@ def test_a_rare_event_on_a_full_pipe_stops_no_request_and_is_logged_when_the_pip
                 said.extend(os.read(reading, 65536))
             except BlockingIOError:
                 return False
-            return b'"event":"keys_not_read"' in said
+            return b'"event":"keys_unreadable"' in said
 
         assert eventually(has_heard_of_it, within_seconds=10)
         assert process.poll() is None

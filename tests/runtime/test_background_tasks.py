@@ -50,4 +50,4 @@ def test_issuers_are_asked_again_after_one_could_not_be(
     asyncio.run(until_asked_twice())
 
     said = capsys.readouterr()
-    assert "issuer_not_reached" in said.out + said.err
+    assert "issuer_unreachable" in said.out + said.err

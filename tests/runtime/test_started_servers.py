@@ -34,7 +34,7 @@ def test_a_served_program_goes_on_though_nobody_reads_its_log(
             assert session.get(f"{said['url']}/healthz", timeout=20).status_code == 200
         Path(".vigie/signing-keys.json").write_text("{}", encoding="utf-8")
 
-        assert eventually(lambda: "keys_not_read" in log.read_text(encoding="utf-8"), within_seconds=10)
+        assert eventually(lambda: "keys_unreadable" in log.read_text(encoding="utf-8"), within_seconds=10)
         assert session.get(f"{said['url']}/healthz", timeout=20).status_code == 200
 
     events = [json.loads(line)["event"] for line in log.read_text(encoding="utf-8").splitlines()]

@@ -188,7 +188,7 @@ def test_a_server_whose_file_is_removed_takes_no_updates_and_says_so() -> None:
         process.terminate()
         process.communicate(timeout=30)
 
-    (lost,) = (event for event in events_in(log) if event["event"] == "store_file_lost")
+    (lost,) = (event for event in events_in(log) if event["event"] == "database_file_lost")
     assert (lost["level"], lost["reason"]) == ("error", f"{STORE} was removed while it was open")
 
 

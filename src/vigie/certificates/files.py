@@ -1,4 +1,4 @@
-"""The authority and the server certificate in files of one folder, made once and never widened."""
+"""The files of the private certificate authority and of the server certificate, in one folder."""
 
 import fcntl
 import os
@@ -56,18 +56,18 @@ class CertificateFilesStore:
         self.server_file = folder / SERVER_FILE_NAME
 
     def settle(self, names: frozenset[str], machine: frozenset[str], now: Instant) -> Settled:
-        """The authority for these names and for the machine it is made on, made if there is none.
+        """The authority for these names and for this machine, created if there is none.
 
-        An authority cannot be widened, so other names mean another authority, which every client has to be
-        told to trust; the one before is set aside. That the machine is called otherwise now is not enough
-        for that. Raises KeyFileError or UntrustedFile.
+        The names of an authority are fixed, so other names need a new authority, which every client has to
+        trust; the former files are kept under other names. A changed host name alone is no reason for that.
+        Raises KeyFileError or UntrustedFile.
         """
         sweep(self.authority_file.parent)
         found = self.find_authority()
         if found is not None and _is_still_good(found, names, now) and self._is_published(found):
             return Settled(authority=found)
         with self._lock():
-            # Somebody else may have been here meanwhile.
+            # Another process may have created it meanwhile.
             return self._settle_locked(names, machine, now)
 
     def _settle_locked(self, names: frozenset[str], machine: frozenset[str], now: Instant) -> Settled:
@@ -89,14 +89,14 @@ class CertificateFilesStore:
             return None
         except ValueError as error:
             raise KeyFileError(
-                f"{self.authority_file} is not a Vigie authority; restore it, or remove it to start with a new one "
-                "(clients must then trust that)"
+                f"{self.authority_file} is not a certificate authority of Vigie; restore the file, or remove it to "
+                "create a new authority, which all clients must then trust"
             ) from error
 
     def keep_current(self, authority: CertificateAuthority, now: Instant) -> None:
-        """See to it that there is a server certificate of this authority, and one that lasts.
+        """Renew the server certificate of this authority, if there is none or it expires soon.
 
-        Raises OSError if it cannot be written, and there is none that is good at the moment.
+        Raises OSError if it cannot be written and there is no valid one.
         """
         found = self._find_server_certificate(authority)
         if found is not None and not is_due(found, authority, now):
@@ -107,7 +107,7 @@ class CertificateFilesStore:
         except OSError as error:
             if found is None or not found.is_valid(now):
                 raise
-            log.warning("certificate_not_made", reason=str(error), ends=found.ends_at.isoformat())
+            log.warning("certificate_not_created", reason=str(error), ends=found.ends_at.isoformat())
 
     def _renew_locked(self, authority: CertificateAuthority, now: Instant) -> None:
         found = self._find_server_certificate(authority)
@@ -116,10 +116,10 @@ class CertificateFilesStore:
         made = issue(authority, now)
         _write(self.server_file, made.to_pem(), _SECRET)
         names, ends = listed(authority.names), made.ends_at.isoformat()
-        log.info("certificate_made", file=str(self.server_file), names=names, ends=ends)
+        log.info("certificate_created", file=str(self.server_file), names=names, ends=ends)
 
     def _find_server_certificate(self, authority: CertificateAuthority) -> Certified | None:
-        """None also for a damaged one, or one of another authority: it is made anew in no time."""
+        """The certificate in the file; None also for a damaged one or one of another authority."""
         try:
             found = certified_from_pem(read_private(self.server_file))
         except (FileNotFoundError, ValueError):
@@ -133,7 +133,7 @@ class CertificateFilesStore:
             return False
 
     def _set_aside(self) -> tuple[Path, ...]:
-        """Give the files of the authority in place a second name, from which it can be restored."""
+        """Link the files of the present authority under a second name, so that it can be restored."""
         asides = []
         for file in (self.authority_file, self.public_file):
             if file.exists():
@@ -152,21 +152,21 @@ class CertificateFilesStore:
 
 
 def _is_still_good(authority: CertificateAuthority, names: frozenset[str], now: Instant) -> bool:
-    # Not `is_valid`: a clock that is behind for a while must cost nobody the authority.
+    # Not `is_valid`: a clock that is behind for a while must not replace the authority.
     return authority.names == names | authority.machine and not authority.is_over(now)
 
 
 def _mark_of(file: Path) -> str:
-    """The beginning of the fingerprint of the root in a file, by which people tell authorities apart."""
+    """The first eight digits of the fingerprint of the root certificate in a file."""
     try:
         root = x509.load_pem_x509_certificates(file.read_bytes())[-1]
     except ValueError as error:
-        raise KeyFileError(f"{file} is in the way: it is no certificate; move it elsewhere") from error
+        raise KeyFileError(f"{file} is not a certificate; move it to another folder") from error
     return root.fingerprint(SHA256()).hex()[:8]
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
     with new_file(path, replaces=True) as part:
-        # The mask of the process would take from 0644.
+        # The umask would remove bits of 0644.
         part.chmod(mode)
         part.write_bytes(content)

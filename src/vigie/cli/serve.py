@@ -116,8 +116,8 @@ async def _serve(settings: "Settings", options: ServeOptions) -> None:
             address = host_and_port(listeners.main.getsockname())
 
             def report_ready(running: "Serving") -> None:
-                store = settings.database.place
-                log.info("serving", url=running.url, address=address, version=__version__, store=store)
+                database = settings.database.place
+                log.info("serving", url=running.url, address=address, version=__version__, database=database)
                 if is_readable_on_the_network(settings, address):
                     log.warning("tokens_over_plain_http", address=address, reason=_PLAIN_HTTP)
                 if running.issuer not in ("", running.url):
@@ -125,7 +125,7 @@ async def _serve(settings: "Settings", options: ServeOptions) -> None:
 
                     warn_of_issuer(running, settings, options)
                 if sys.stderr.isatty():
-                    writer.put_text(one_line(f"Serving {store} at {running.url}, listening on {address}."))
+                    writer.put_text(one_line(f"Serving {database} at {running.url}, listening on {address}."))
                 _report(running, writer, json=options.json)
 
             async with opened(settings, create=True) as installation:

@@ -83,7 +83,7 @@ class TlsListener:
                 # It was gone before we came to it.
                 continue
             except OSError as error:
-                log.warning("connection_not_taken", reason=str(error))
+                log.warning("connection_not_accepted", reason=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             self._take_in(connection)

@@ -233,7 +233,7 @@ class AccessLog:
         is_time = self.writer.is_stopping or second != self._left_out_reported_in
         if not (unreported and is_time and self._enabled):
             return
-        if write_line(counting_line("connection_lines_left_out", left_out=unreported)):
+        if write_line(counting_line("connection_lines_dropped", left_out=unreported)):
             self._left_out_reported += unreported
             self._left_out_reported_in = second
 

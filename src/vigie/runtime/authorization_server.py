@@ -29,7 +29,7 @@ _SECONDS_PER_DAY = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationServer:
-    """What the token endpoints and the pages ask."""
+    """The services behind the token endpoints and the sign-in pages."""
 
     clients: ClientAuthenticator
     grants: GrantRegistry
@@ -40,19 +40,32 @@ class AuthorizationServer:
 def build_authorization_server(
     installation: Installation, audiences: Audiences, *, issuer: str, steady_clock: Callable[[], Instant]
 ) -> AuthorizationServer:
-    """Put together what issues tokens of an installation. `steady_clock` never steps back."""
+    """Build the authorization server of an installation. `steady_clock` never steps back."""
     identity = installation.settings.identity
-    directory, records = installation.directory, installation.sign_ins
-    clients = ClientAuthenticator(
-        directory,
-        ClientAssertions(
-            directory,
-            audiences,
-            issuer=issuer,
-            clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
-        ),
+    assertions = ClientAssertions(
+        installation.directory,
+        audiences,
+        issuer=issuer,
+        clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
     )
-    limits = AttemptThrottle(
+    clients = ClientAuthenticator(installation.directory, assertions)
+    limits = _limits(identity, steady_clock)
+    return AuthorizationServer(
+        clients=clients,
+        grants=_grants(installation, clients, limits, audiences, issuer),
+        device_codes=DeviceCodes(
+            clients,
+            installation.sign_ins,
+            audiences,
+            limits,
+            lifetime_seconds=identity.device_code_lifetime_seconds,
+        ),
+        sign_in=_sign_in(installation, clients, limits, audiences, issuer),
+    )
+
+
+def _limits(identity: IdentitySettings, steady_clock: Callable[[], Instant]) -> AttemptThrottle:
+    return AttemptThrottle(
         MemoryRateLimiter(),
         steady_clock,
         sign_ins=minute_and_hour(
@@ -66,12 +79,54 @@ def build_authorization_server(
             per_minute=identity.device_codes_per_minute,
             per_hour=identity.device_codes_per_hour,
         ),
-        # A second less than devices are told: nobody's clock is exact, nor is the way here.
+        # One second less than the interval that devices are given: neither clocks nor networks are exact.
         polls=Quota(name="device-poll", windows=(Window(calls=1, seconds=POLL_SECONDS - 1),)),
     )
-    sign_in = SignIn(
-        directory,
+
+
+def _grants(
+    installation: Installation,
+    clients: ClientAuthenticator,
+    limits: AttemptThrottle,
+    audiences: Audiences,
+    issuer: str,
+) -> GrantRegistry:
+    identity, records = installation.settings.identity, installation.sign_ins
+    lifetime_seconds = identity.token_lifetime_seconds
+    tokens = UserTokens(
+        installation.directory,
         records,
+        audiences,
+        lives=_rotation(identity),
+        issuer=issuer,
+        lifetime_seconds=lifetime_seconds,
+    )
+    devices = DeviceGrant(clients, records, tokens, limits)
+    return GrantRegistry(
+        {
+            "client_credentials": ClientCredentialsGrant(
+                clients, audiences, issuer=issuer, lifetime_seconds=lifetime_seconds
+            ),
+            "authorization_code": CodeGrant(clients, records, tokens),
+            "refresh_token": RefreshGrant(clients, records, tokens),
+            "urn:ietf:params:oauth:grant-type:device_code": devices,
+            # The name in version 1.
+            "device_code": devices,
+        }
+    )
+
+
+def _sign_in(
+    installation: Installation,
+    clients: ClientAuthenticator,
+    limits: AttemptThrottle,
+    audiences: Audiences,
+    issuer: str,
+) -> SignIn:
+    identity, directory = installation.settings.identity, installation.directory
+    return SignIn(
+        directory,
+        installation.sign_ins,
         AuthorizationRequests(directory, clients, audiences, issuer=issuer),
         checks=PasswordChecks(
             at_once=identity.password_checks_at_once, waiting_max=identity.password_checks_waiting_max
@@ -80,34 +135,9 @@ def build_authorization_server(
         lock_out=LockOut(attempts=identity.lockout_attempts, seconds_max=identity.lockout_seconds_max),
         code_lifetime_ticks=identity.code_lifetime_seconds * TICKS_PER_SECOND,
     )
-    tokens = UserTokens(
-        directory,
-        records,
-        audiences,
-        lives=_lives(identity),
-        issuer=issuer,
-        lifetime_seconds=identity.token_lifetime_seconds,
-    )
-    devices = DeviceGrant(clients, records, tokens, limits)
-    grants = GrantRegistry(
-        {
-            "client_credentials": ClientCredentialsGrant(
-                clients, audiences, issuer=issuer, lifetime_seconds=identity.token_lifetime_seconds
-            ),
-            "authorization_code": CodeGrant(clients, records, tokens),
-            "refresh_token": RefreshGrant(clients, records, tokens),
-            "urn:ietf:params:oauth:grant-type:device_code": devices,
-            # As version 1 has it.
-            "device_code": devices,
-        }
-    )
-    device_codes = DeviceCodes(
-        clients, records, audiences, limits, lifetime_seconds=identity.device_code_lifetime_seconds
-    )
-    return AuthorizationServer(clients=clients, grants=grants, device_codes=device_codes, sign_in=sign_in)
 
 
-def _lives(identity: IdentitySettings) -> RefreshTokenRotation:
+def _rotation(identity: IdentitySettings) -> RefreshTokenRotation:
     access_seconds = identity.token_lifetime_seconds + identity.clock_skew_seconds
     return RefreshTokenRotation(
         access_ticks=access_seconds * TICKS_PER_SECOND,

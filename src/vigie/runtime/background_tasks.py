@@ -1,4 +1,4 @@
-"""Tasks that run beside the answers: changes noticed, incidents retired, certificates renewed in time."""
+"""The background tasks of a server: changes noticed, expired incidents removed, certificates renewed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -29,18 +29,21 @@ _RETENTION_EVERY_SECONDS = 60.0
 
 @asynccontextmanager
 async def background_tasks(
-    installation: Installation, parts: Components, secured: "Secured | None", clock: Callable[[], Instant]
+    installation: Installation,
+    components: Components,
+    secured: "Secured | None",
+    clock: Callable[[], Instant],
 ) -> AsyncIterator[None]:
-    """Do them for as long as the block lasts."""
+    """Run the background tasks for as long as the block lasts."""
     settings = installation.settings
     tasks = [
-        asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, parts)),
-        asyncio.create_task(_retire(installation, parts.incident_service, clock)),
+        asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, components)),
+        asyncio.create_task(_remove_expired(installation, components.incident_service, clock)),
     ]
-    if parts.lag_monitor:
-        tasks.append(asyncio.create_task(parts.lag_monitor.run()))
-    if parts.foreign:
-        tasks.append(asyncio.create_task(_refresh_issuers(parts.foreign)))
+    if components.lag_monitor:
+        tasks.append(asyncio.create_task(components.lag_monitor.run()))
+    if components.foreign:
+        tasks.append(asyncio.create_task(_refresh_issuers(components.foreign)))
     if secured:
         tasks.append(asyncio.create_task(_keep_secured(settings.tls.check_seconds, secured.live, clock)))
     for task in tasks:
@@ -58,35 +61,35 @@ def _log_early_end(task: asyncio.Task[None]) -> None:
         log.error("background_task_failed", task=task.get_name(), exc_info=error)
 
 
-async def _watch(every_seconds: float, parts: Components) -> None:
-    """Notice what administrators change in the directory and among the keys."""
+async def _watch(every_seconds: float, components: Components) -> None:
+    """Notice changes that administrators make to the directory and the keys."""
     outage = _Outage()
     while True:
         await asyncio.sleep(every_seconds)
         try:
-            ring = await _reread(parts.keys) if parts.keys else None
-            await parts.callers.refresh(ring)
+            ring = await _reread(components.keys) if components.keys else None
+            await components.callers.refresh(ring)
         except StoreUnavailable as error:
-            outage.tell(error.detail)
+            outage.report(error.detail)
         else:
-            outage.tell("")
+            outage.report("")
 
 
 class _Outage:
-    """Says in the log that the database does not answer, once for each reason, and that it does again."""
+    """Logs an outage of the database, once for each reason, and its end."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._reported = ""
 
-    def tell(self, reason: str) -> None:
-        """Take down why it does not answer now; empty when it does."""
-        if reason == self._told:
+    def report(self, reason: str) -> None:
+        """Log the reason of the outage if it is a new one; an empty reason is the end."""
+        if reason == self._reported:
             return
-        self._told = reason
+        self._reported = reason
         if reason:
-            log.warning("directory_not_read", reason=reason)
+            log.warning("directory_unavailable", reason=reason)
         else:
-            log.info("directory_read_again")
+            log.info("directory_available")
 
 
 async def _reread(keys: LiveKeys) -> KeyRing:
@@ -94,24 +97,24 @@ async def _reread(keys: LiveKeys) -> KeyRing:
     try:
         await keys.reread()
     except (KeyFileError, UntrustedFile, OSError) as error:
-        log.warning("keys_not_read", reason=str(error))
+        log.warning("keys_unreadable", reason=str(error))
     return keys.ring
 
 
 async def _refresh_issuers(foreign: FederatedTokens) -> None:
-    """Notice what other issuers change among their keys, also where nobody comes with a new token."""
+    """Fetch the changed keys of other issuers, also without a request that needs them."""
     while True:
         await asyncio.sleep(FETCH_EVERY_SECONDS)
         try:
             await foreign.refresh()
         except IssuerUnavailable as error:
-            log.warning("issuer_not_reached", reason=error.detail)
+            log.warning("issuer_unreachable", reason=error.detail)
 
 
-async def _retire(
+async def _remove_expired(
     installation: Installation, incident_service: IncidentService, clock: Callable[[], Instant]
 ) -> None:
-    """Remove what is past its retention."""
+    """Remove the incidents that are past their retention."""
     request_ids = RequestIds()
     while (before := incident_service.retained_since(at := clock())) is not None:
         audit_context = AuditContext(actor="vigie retention", request_id=request_ids.next(), at=at)
@@ -128,8 +131,8 @@ async def _retire(
 
 
 async def _keep_secured(every_seconds: float, live: "LiveContext", clock: Callable[[], Instant]) -> None:
-    """Renew the certificate before it ends, and take over what somebody else has put in its place."""
+    """Renew the certificate before it expires, and load one that has been replaced."""
     while True:
         await asyncio.sleep(every_seconds)
-        # On a thread: making a key takes longer than a request may wait.
+        # On a thread: generating a key takes longer than a request may wait.
         await asyncio.to_thread(live.refresh, clock())

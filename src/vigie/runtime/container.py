@@ -1,4 +1,4 @@
-"""The container: all components of a server, put together and not started yet."""
+"""The container: all components of a server, built layer by layer and not started yet."""
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
@@ -32,7 +32,7 @@ from vigie.observability.metrics_cache import MetricsCache
 from vigie.runtime.apis import APIS, ApiContext, ProfileBuilder
 from vigie.runtime.authorization_server import build_authorization_server
 from vigie.runtime.clock import now, steady_now
-from vigie.runtime.cluster import SPEND_OPERATION, build_incident_store, build_rate_limiting
+from vigie.runtime.cluster import SPEND_OPERATION, RateLimiting, build_incident_store, build_rate_limiting
 from vigie.runtime.installation import Installation
 from vigie.storage.statements import statements
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """What is put together before anything is started. `issuer` is empty where no tokens are issued."""
+    """All components, built before anything is started. `issuer` is empty where no tokens are issued."""
 
     app: VigieApp
     connection_protocol: ProtocolFactory
@@ -58,6 +58,16 @@ class Components:
     issuer: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Identity:
+    """Who callers are: the keys, the issuers and the tokens. `issuer` is empty where no tokens are issued."""
+
+    issuer: str
+    keys: LiveKeys | None
+    foreign: FederatedTokens | None
+    callers: Authenticator
+
+
 async def build_components(
     installation: Installation,
     url: str,
@@ -66,48 +76,20 @@ async def build_components(
     answer_age_seconds_max: float = AGE_SECONDS_MAX,
     apis: Iterable[ProfileBuilder] = APIS,
 ) -> Components:
-    """Put together what answers under a URL."""
-    settings = installation.settings
-    identity = settings.identity
-    # Where no tokens are issued, nothing is made to issue them with.
-    issuer = await installation.issuer(url) if identity.issues_tokens else ""
-    keys = await live_keys(installation.keys()) if identity.issues_tokens else None
-    audiences = installation.audiences(url)
-    metrics = _metrics()
-    metrics_cache = MetricsCache(metrics, steady_clock=steady_now, age_seconds_max=answer_age_seconds_max)
-    foreign = _foreign_tokens(installation, issuer, metrics) if identity.issuers else None
-    installation.database.observe = metrics.observe_store
-    installation.database.on_lost = lambda reason: log.error("store_file_lost", reason=reason)
-    callers = _authenticator(installation, keys, foreign, issuer=issuer, metrics=metrics)
-    metrics.counter(
-        "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: access_log.writer.dropped
-    )
-    await callers.refresh(keys.ring if keys else None)
-    counting = build_rate_limiting(installation, metrics)
+    """Build the components of a server that answers under a URL, from the infrastructure up to the APIs."""
+    metrics = _metrics(access_log)
+    _observe_database(installation, metrics)
+    identity = await _build_identity(installation, url, metrics)
+    rate_limiting = build_rate_limiting(installation, metrics)
     incidents, lag_monitor = build_incident_store(installation, metrics)
-    incident_service = IncidentService(incidents, retention_days=settings.retention.days)
-    authorization_server = build_authorization_server(
-        installation, audiences, issuer=issuer, steady_clock=steady_now
-    )
-    context = ApiContext(
-        installation=installation,
-        gate=partial(
-            Gate, callers, counting.rate_limiter, steady_clock=steady_now, positions=counting.positions
-        ),
-        errors=error_renderer(names_authorization_server=identity.issues_tokens),
-        audiences=audiences,
-        incident_service=incident_service,
-        authorization_server=authorization_server,
-        issuer=issuer,
-        keys=keys,
-        origins=Origins(settings.server.trusted_networks),
-        description=ApiDescription(),
-        metrics=metrics,
-        metrics_cache=metrics_cache,
-        access_log=access_log,
-        request_ids=RequestIds(),
-        clock=now,
-        steady_clock=steady_now,
+    context = _api_context(
+        installation,
+        url,
+        identity,
+        rate_limiting,
+        IncidentService(incidents, retention_days=installation.settings.retention.days),
+        metrics,
+        access_log,
         answer_age_seconds_max=answer_age_seconds_max,
     )
     profiles = tuple(build(context) for build in apis)
@@ -115,37 +97,85 @@ async def build_components(
         app=_dispatcher(profiles, context),
         connection_protocol=_connection_protocol(profiles),
         metrics=metrics,
-        metrics_cache=metrics_cache,
-        incident_service=incident_service,
-        callers=callers,
-        keys=keys,
-        quota_store=counting.store,
+        metrics_cache=context.metrics_cache,
+        incident_service=context.incident_service,
+        callers=identity.callers,
+        keys=identity.keys,
+        quota_store=rate_limiting.store,
         lag_monitor=lag_monitor,
-        sign_in=authorization_server.sign_in,
-        foreign=foreign,
-        issuer=issuer,
+        sign_in=context.authorization_server.sign_in,
+        foreign=identity.foreign,
+        issuer=identity.issuer,
     )
 
 
-def _authenticator(
-    installation: Installation,
-    keys: LiveKeys | None,
-    foreign: FederatedTokens | None,
-    *,
-    issuer: str,
-    metrics: Metrics,
-) -> Authenticator:
-    settings = installation.settings
-    return Authenticator(
+def _observe_database(installation: Installation, metrics: Metrics) -> None:
+    installation.database.observe = metrics.observe_store
+    installation.database.on_lost = lambda reason: log.error("database_file_lost", reason=reason)
+
+
+async def _build_identity(installation: Installation, url: str, metrics: Metrics) -> _Identity:
+    settings = installation.settings.identity
+    # Where no tokens are issued, there are no keys either.
+    issuer = await installation.issuer(url) if settings.issues_tokens else ""
+    keys = await live_keys(installation.keys()) if settings.issues_tokens else None
+    ring = keys.ring if keys else None
+    foreign = _foreign_tokens(installation, issuer, metrics) if settings.issuers else None
+    callers = Authenticator(
         installation.directory,
         installation.sign_ins,
-        keys.ring if keys else None,
+        ring,
         issuer=issuer,
-        clock_skew_ticks=settings.identity.clock_skew_seconds * TICKS_PER_SECOND,
-        size_max=settings.identity.token_cache_size,
+        clock_skew_ticks=settings.clock_skew_seconds * TICKS_PER_SECOND,
+        size_max=settings.token_cache_size,
         count_lookup=metrics.token_cache.count,
         foreign=foreign,
-        every_stub=settings.incidents.has_open_stubs,
+        every_stub=installation.settings.incidents.has_open_stubs,
+    )
+    await callers.refresh(ring)
+    return _Identity(issuer=issuer, keys=keys, foreign=foreign, callers=callers)
+
+
+def _api_context(
+    installation: Installation,
+    url: str,
+    identity: _Identity,
+    rate_limiting: RateLimiting,
+    incident_service: IncidentService,
+    metrics: Metrics,
+    access_log: AccessLog,
+    *,
+    answer_age_seconds_max: float,
+) -> ApiContext:
+    settings = installation.settings
+    audiences = installation.audiences(url)
+    gate = partial(
+        Gate,
+        identity.callers,
+        rate_limiting.rate_limiter,
+        steady_clock=steady_now,
+        positions=rate_limiting.positions,
+    )
+    return ApiContext(
+        installation=installation,
+        gate=gate,
+        errors=error_renderer(names_authorization_server=settings.identity.issues_tokens),
+        audiences=audiences,
+        incident_service=incident_service,
+        authorization_server=build_authorization_server(
+            installation, audiences, issuer=identity.issuer, steady_clock=steady_now
+        ),
+        issuer=identity.issuer,
+        keys=identity.keys,
+        origins=Origins(settings.server.trusted_networks),
+        description=ApiDescription(),
+        metrics=metrics,
+        metrics_cache=MetricsCache(metrics, steady_clock=steady_now, age_seconds_max=answer_age_seconds_max),
+        access_log=access_log,
+        request_ids=RequestIds(),
+        clock=now,
+        steady_clock=steady_now,
+        answer_age_seconds_max=answer_age_seconds_max,
     )
 
 
@@ -181,7 +211,7 @@ def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metric
     def on_fetched(fetched: Fetched) -> None:
         metrics.issuer_fetches.count("failed" if fetched.failure else "fetched")
         if fetched.failure:
-            log.warning("issuer_not_reached", issuer=fetched.issuer, reason=fetched.failure)
+            log.warning("issuer_unreachable", issuer=fetched.issuer, reason=fetched.failure)
         else:
             log.info("issuer_keys_fetched", issuer=fetched.issuer, count=fetched.key_count)
 
@@ -199,7 +229,8 @@ def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metric
     for each in trusted:
         if own_issuer and f"{each.url}/".startswith(f"{own_issuer}/"):
             raise SettingsError(
-                f"[[identity.issuers]] {each.url}: is this installation's own; it is trusted without that"
+                f"[[identity.issuers]] {each.url}: this is the issuer of this installation, which is "
+                "trusted already; remove the table"
             )
     return FederatedTokens(
         {issuer: keys_of(issuer) for issuer in trusted},
@@ -209,13 +240,17 @@ def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metric
     )
 
 
-def _metrics() -> Metrics:
-    return Metrics(
+def _metrics(access_log: AccessLog) -> Metrics:
+    metrics = Metrics(
         version=__version__,
         routes=(UNMATCHED_ROUTE,),
         store_operations=(*statements(), SPEND_OPERATION),
         connection_refusals=Reason,
     )
+    metrics.counter(
+        "vigie_log_lines_dropped_total", "Lines of the log lost.", lambda: access_log.writer.dropped
+    )
+    return metrics
 
 
 def _log_internal_error(request_id: str, error: Exception) -> None:

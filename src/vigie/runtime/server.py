@@ -1,4 +1,4 @@
-"""The serving process: everything put together, started, watched over and stopped."""
+"""The serving process: its components built, started and stopped."""
 
 import asyncio
 import errno
@@ -41,12 +41,12 @@ _FILES_BESIDE_CONNECTIONS = 100
 
 
 class AddressUnavailable(Exception):
-    """The address cannot be had; the message is one line that says what to do."""
+    """The server cannot listen at the address; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A server that answers: where it is, how to stop it, and what ends when it has stopped.
+    """A running server: its URL, how to stop it, and the task that ends when it has stopped.
 
     `secured` is None where it uses plain HTTP, `issuer` is empty where no tokens are issued.
     """
@@ -60,7 +60,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Where a server is to be reached. `metrics` is None where /metrics has no address of its own."""
+    """The sockets of a server. `metrics` is None where /metrics has no address of its own."""
 
     main: socket.socket
     metrics: socket.socket | None
@@ -68,10 +68,10 @@ class Listeners:
 
 @contextmanager
 def bound(settings: Settings) -> Iterator[Listeners]:
-    """Take the addresses in the settings, for as long as the block lasts. Raises AddressUnavailable.
+    """Listen at the addresses of the settings for as long as the block lasts. Raises AddressUnavailable.
 
-    A command that makes a database to serve takes them before: a start that is refused leaves none behind. Raises
-    SettingsError for settings that cannot be together.
+    A command does this before it creates a database, so that a failed start leaves none behind. Raises
+    SettingsError for settings that cannot be combined.
     """
     settings.check()
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ def bound(settings: Settings) -> Iterator[Listeners]:
 async def serve(
     installation: Installation, listeners: Listeners, writer: LogWriter, on_ready: Callable[[Serving], None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished within the time set for it."""
+    """Serve until SIGTERM or SIGINT; requests in progress are finished within `[server] drain_seconds`."""
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     async with serving(installation, listeners, writer) as running:
         # Before it is said to be ready: a supervisor that hears that may stop it at once.
@@ -115,28 +115,31 @@ async def serving(
     answer_age_seconds_max: float = AGE_SECONDS_MAX,
     apis: Iterable[ProfileBuilder] = APIS,
 ) -> AsyncIterator[Serving]:
-    """Serve an installation for as long as the block lasts; what it logs goes to the writer."""
+    """Serve an installation for as long as the block lasts; `writer` takes the log."""
     settings = installation.settings
     _allow_open_files(settings.server.connections_max + _FILES_BESIDE_CONNECTIONS + _handshakes_max(settings))
     access_log = AccessLog(writer, enabled=settings.logging.level in ("debug", "info"))
     url = public_url_of(settings, listeners.main.getsockname()[1])
     secured = _secured(installation, url)
     installation.check_whole()
-    parts = await build_components(
+    components = await build_components(
         installation, url, access_log, answer_age_seconds_max=answer_age_seconds_max, apis=apis
     )
     async with (
-        parts.quota_store,
-        background_tasks(installation, parts, secured, now),
-        _metrics_served(listeners.metrics, parts.metrics_cache),
-        _listening(_main_server(installation, parts, secured, access_log), listeners.main) as (ended, stop),
+        components.quota_store,
+        background_tasks(installation, components, secured, now),
+        _metrics_served(listeners.metrics, components.metrics_cache),
+        _listening(_main_server(installation, components, secured, access_log), listeners.main) as (
+            ended,
+            stop,
+        ),
     ):
 
         def stop_in_time() -> None:
             writer.end_within(settings.server.drain_seconds)
             stop()
 
-        yield Serving(url=url, issuer=parts.issuer, secured=secured, stop=stop_in_time, ended=ended)
+        yield Serving(url=url, issuer=components.issuer, secured=secured, stop=stop_in_time, ended=ended)
 
 
 def _handshakes_max(settings: Settings) -> int:
@@ -168,7 +171,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, tls_listener: "TlsListener | None" = None) -> None:
         super().__init__(config)
         self.has_started = asyncio.Event()
-        self._door = tls_listener
+        self._tls_listener = tls_listener
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -176,10 +179,10 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn knows the TLS listener only as something to be closed at the end.
-        await super().startup([] if self._door else sockets)
-        if self._door and sockets:
-            self._door.open(sockets[0], self._new_protocol, self.config.backlog)
-            self.servers.append(self._door)  # type: ignore[arg-type]  # it has what is asked of it
+        await super().startup([] if self._tls_listener else sockets)
+        if self._tls_listener and sockets:
+            self._tls_listener.open(sockets[0], self._new_protocol, self.config.backlog)
+            self.servers.append(self._tls_listener)  # type: ignore[arg-type]  # it has what is asked of it
         self.has_started.set()
 
     def _new_protocol(self) -> "Spoken":
@@ -189,7 +192,7 @@ class _Server(uvicorn.Server):
 
 
 def _main_server(
-    installation: Installation, parts: Components, secured: "Secured | None", access_log: AccessLog
+    installation: Installation, components: Components, secured: "Secured | None", access_log: AccessLog
 ) -> _Server:
     server = installation.settings.server
     limits = Limits(
@@ -198,17 +201,19 @@ def _main_server(
         write_seconds=server.write_seconds,
         connections_max=server.connections_max,
     )
-    on_refused = parts.metrics.connection_refusals.count
-    protocol = parts.connection_protocol(limits, on_refused)
+    on_refused = components.metrics.connection_refusals.count
+    protocol = components.connection_protocol(limits, on_refused)
     protocol.connections_open.on_answered = partial(_record_answer, access_log)
-    config = _config(parts.app, http=protocol, timeout_graceful_shutdown=server.drain_seconds)
-    return _Server(config, _door(secured, server.write_seconds, on_refused) if secured else None)
+    config = _config(components.app, http=protocol, timeout_graceful_shutdown=server.drain_seconds)
+    return _Server(
+        config, _build_tls_listener(secured, server.write_seconds, on_refused) if secured else None
+    )
 
 
 def _record_answer(
     access_log: AccessLog, target: str, status: int, reason: Reason, address: str | None
 ) -> None:
-    """Say of what never became a request that it was answered: a person who has the `target` looks for it."""
+    """Log the answer to a connection-level error, which the client may quote by its `target`."""
     access_log.record_connection(
         at=now(),
         request_id=target,
@@ -220,7 +225,9 @@ def _record_answer(
     )
 
 
-def _door(secured: "Secured", write_seconds: float, on_refused: Callable[[str], None]) -> "TlsListener":
+def _build_tls_listener(
+    secured: "Secured", write_seconds: float, on_refused: Callable[[str], None]
+) -> "TlsListener":
     from vigie.http.tls_listener import TlsListener, TlsListenerLimits
 
     return TlsListener(
@@ -261,7 +268,7 @@ async def _listening(
 
 @asynccontextmanager
 async def _metrics_served(listener: socket.socket | None, metrics_cache: MetricsCache) -> AsyncIterator[None]:
-    """A second server for /metrics alone, if it has a place of its own."""
+    """A second server for /metrics alone, if it has an address of its own."""
     if listener is None:
         yield
         return
@@ -271,7 +278,7 @@ async def _metrics_served(listener: socket.socket | None, metrics_cache: Metrics
 
 
 def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket.socket:
-    """A socket at an address; it is closed by `with`. The settings are what a refusal names."""
+    """A socket that listens at an address, closed by `with`. An error names one of the settings."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -295,7 +302,7 @@ def _bound(host: str, port: int, host_setting: str, port_setting: str) -> socket
 
 
 def _allow_open_files(count: int) -> None:
-    """Ask for as many files as there may be connections, as far as the system lets us."""
+    """Raise the limit of open files to the number of connections, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

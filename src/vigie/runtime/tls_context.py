@@ -23,7 +23,7 @@ _CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFiles:
-    """Where a certificate with its chain and its key are; both may be in one file."""
+    """The files of a certificate with its chain and of its key; both may be the same file."""
 
     certificate: Path
     key: Path
@@ -35,7 +35,7 @@ class LiveContext:
     context: ssl.SSLContext
 
     def __init__(self, files: CertificateFiles, renew: Callable[[Instant], None], now: Instant) -> None:
-        """`renew` sees to it that the files are good. Raises what it raises, and SettingsError."""
+        """`renew` is called before each load and renews the files if needed. Raises SettingsError too."""
         self._files = files
         self._renew = renew
         self._loaded = b""
@@ -44,7 +44,7 @@ class LiveContext:
         self._reload(now)
 
     def refresh(self, now: Instant) -> None:
-        """Renew what has to be, and take over what is new. What fails is logged, and the old is kept."""
+        """Renew and reload the certificate. A failure is logged, and the former certificate is kept."""
         try:
             self._renew(now)
             self._reload(now)
@@ -63,7 +63,7 @@ class LiveContext:
         self._warn(now)
 
     def _warn(self, now: Instant) -> None:
-        """Say what is not as it should be, once for each certificate."""
+        """Log an expired certificate, once."""
         ends_at = _end_of(self._files.certificate)
         if ends_at <= to_datetime(now):
             self._warn_once("certificate_expired", file=self._files.certificate, ended=ends_at.isoformat())
@@ -79,7 +79,7 @@ def secure_context(files: CertificateFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS_OF_TLS_1_2)
-    # A client could have the server work for it on and on by asking for new keys.
+    # Renegotiation lets a client make the server compute keys again and again.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     _end_of(files.certificate)
@@ -95,7 +95,7 @@ def secure_context(files: CertificateFiles) -> ssl.SSLContext:
 
 def _refuse_passphrase(key: Path) -> NoReturn:
     # Without this, OpenSSL would ask on the terminal.
-    raise SettingsError(f"[tls] key: {key} has a passphrase; Vigie needs it without one")
+    raise SettingsError(f"[tls] key: {key} is encrypted; Vigie needs a key without a passphrase")
 
 
 def _what_is_wrong(files: CertificateFiles, error: ssl.SSLError) -> str:
@@ -104,12 +104,12 @@ def _what_is_wrong(files: CertificateFiles, error: ssl.SSLError) -> str:
     if reason == "KEY_VALUES_MISMATCH":
         return f"[tls] key: {files.key} is not the key of the certificate in {files.certificate}"
     if reason is None:
-        return f"[tls] key: {files.key} holds no private key in PEM"
+        return f"[tls] key: {files.key} contains no private key in PEM"
     return f"[tls] cert and key: {files.certificate} and {files.key} cannot be used: {reason}"
 
 
 def _content_of(files: CertificateFiles) -> bytes:
-    """What changes whenever one of the files does."""
+    """A digest that changes whenever one of the files does."""
     certificate = _read(files.certificate, read_public, "cert")
     return sha256(certificate).digest() + sha256(_read(files.key, read_private, "key")).digest()
 
@@ -119,7 +119,7 @@ def _end_of(path: Path) -> datetime:
     try:
         return x509.load_pem_x509_certificate(_read(path, read_public, "cert")).not_valid_after_utc
     except ValueError as error:
-        raise SettingsError(f"[tls] cert: {path} holds no certificate in PEM") from error
+        raise SettingsError(f"[tls] cert: {path} contains no certificate in PEM") from error
 
 
 def _read(path: Path, read: Callable[[Path], bytes], setting: str) -> bytes:

@@ -23,7 +23,7 @@ _HOW = "docs/tls.md says how, for Python, Node, curl, PowerShell and others"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalAuthority:
-    """What clients are to trust, for people. `is_new` if none of them can know it yet."""
+    """The certificate authority, as it is shown to people. `is_new` if no client can trust it yet."""
 
     file: Path
     names: str
@@ -34,45 +34,45 @@ class LocalAuthority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secured:
-    """What a server needs for HTTPS. `authority` is None where the certificate is from a file."""
+    """The TLS context of a server. `authority` is None where the certificate comes from the settings."""
 
     live: LiveContext
     authority: LocalAuthority | None = None
 
 
 def secure(settings: Settings, public_url: str, now: Instant) -> Secured:
-    """Make or load what HTTPS needs. Raises SettingsError, KeyFileError, UntrustedFile or OSError."""
+    """Create or load the certificate. Raises SettingsError, KeyFileError, UntrustedFile or OSError."""
     if settings.tls.makes_its_own:
-        return _by_own_authority(settings, public_url, now)
+        return _by_private_authority(settings, public_url, now)
     files = CertificateFiles(certificate=Path(settings.tls.cert), key=Path(settings.tls.key))
     return Secured(live=LiveContext(files, lambda _: None, now))
 
 
 def machine_name() -> frozenset[str]:
-    """The host name of this machine, if it has one of its own that a certificate can hold."""
+    """The host name of this machine, if it has one that a certificate can contain."""
     name = socket.gethostname()
     return names_among([name] if is_certifiable(name) else []) - LOOPBACK_NAMES
 
 
-def _by_own_authority(settings: Settings, public_url: str, now: Instant) -> Secured:
+def _by_private_authority(settings: Settings, public_url: str, now: Instant) -> Secured:
     machine = machine_name()
     _check_names(settings.tls.names, machine)
     folder = settings.certificates_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keeping = CertificateFilesStore(folder)
+    store = CertificateFilesStore(folder)
     names = LOOPBACK_NAMES | names_among([*settings.tls.names, urlsplit(public_url).hostname or "localhost"])
-    settled = keeping.settle(names, machine, now)
+    settled = store.settle(names, machine, now)
     authority = LocalAuthority(
-        file=keeping.public_file,
+        file=store.public_file,
         names=listed(settled.authority.names),
         sha256=settled.authority.sha256,
         is_new=settled.is_new,
         set_aside=settled.set_aside,
     )
-    _tell(authority, settled, machine)
-    files = CertificateFiles(certificate=keeping.server_file, key=keeping.server_file)
+    _report(authority, settled, machine)
+    files = CertificateFiles(certificate=store.server_file, key=store.server_file)
     return Secured(
-        live=LiveContext(files, partial(_renew, keeping, settled.authority), now), authority=authority
+        live=LiveContext(files, partial(_renew, store, settled.authority), now), authority=authority
     )
 
 
@@ -82,30 +82,31 @@ def _check_names(names: Iterable[str], machine: frozenset[str]) -> None:
     for name in names_among(names) - own:
         if "." not in name and ":" not in name:
             raise SettingsError(
-                f"[tls] names: {name} has no dot, and an authority for it could sign for every name that ends in "
-                f".{name}; without a dot there may be localhost and the name of this machine, "
-                f"{listed(machine) or 'which has none'}"
+                f"[tls] names: {name} has no dot, and a certificate authority for it could sign for every name "
+                f"below .{name}; the only names allowed without a dot are {listed(machine | {'localhost'})}"
             )
 
 
-def _renew(keeping: CertificateFilesStore, authority: CertificateAuthority, now: Instant) -> None:
-    found = keeping.find_authority()
+def _renew(store: CertificateFilesStore, authority: CertificateAuthority, now: Instant) -> None:
+    found = store.find_authority()
     if found is None or found.certificate != authority.certificate:
-        # Another server on this database wants other names. Taking turns would leave no client in peace.
+        # Another server on this database has other names; replacing each other would go on for ever.
         raise KeyFileError(
-            f"{keeping.authority_file} is not the authority of this server any more; restart it"
+            f"{store.authority_file} is no longer the certificate authority of this server; restart it"
         )
-    keeping.keep_current(authority, now)
+    store.keep_current(authority, now)
 
 
-def _tell(authority: LocalAuthority, settled: Settled, machine: frozenset[str]) -> None:
-    said = {"file": str(authority.file), "names": authority.names, "sha256": authority.sha256}
+def _report(authority: LocalAuthority, settled: Settled, machine: frozenset[str]) -> None:
+    fields = {"file": str(authority.file), "names": authority.names, "sha256": authority.sha256}
     if authority.set_aside:
         kept = ", ".join(map(str, authority.set_aside))
-        log.warning("authority_replaced", **said, kept=kept, todo=f"clients must trust the new file: {_HOW}")
+        log.warning(
+            "authority_replaced", **fields, kept=kept, todo=f"clients must trust the new file: {_HOW}"
+        )
     elif authority.is_new:
-        log.info("authority_made", **said, todo=f"clients must trust this file: {_HOW}")
+        log.info("authority_created", **fields, todo=f"clients must trust this file: {_HOW}")
     if not settled.authority.suits_erlang:
-        log.info("authority_without_erlang", file=said["file"], todo=f"only for Erlang/OTP: {_RENEWAL}")
+        log.info("authority_without_erlang", file=fields["file"], todo=f"only for Erlang/OTP: {_RENEWAL}")
     if not machine <= settled.authority.names:
         log.warning("machine_renamed", machine=listed(machine), names=authority.names)

@@ -131,7 +131,7 @@ def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_p
     server: PostgresServer, running: Served, broken: str, mended: str, said: str
 ) -> None:
     assert running.statuses() == [(200, False)] * len(CALLS)
-    warned = len(running.events("directory_not_read"))
+    warned = len(running.events("directory_unavailable"))
 
     if "RENAME" in broken:
         server.sql("ALTER DATABASE vigie ALLOW_CONNECTIONS false")
@@ -142,17 +142,17 @@ def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_p
     end_sessions(server)
     assert running.becomes(503)
     refused = [running.statuses() for _ in range(3)]
-    assert eventually(lambda: len(running.events("directory_not_read")) > warned, within_seconds=10)
+    assert eventually(lambda: len(running.events("directory_unavailable")) > warned, within_seconds=10)
     server.sql(mended)
 
     assert refused == [[(503, True)] * len(CALLS)] * 3
     assert eventually(
         lambda: running.statuses() == [(200, False)] * len(CALLS), within_seconds=BACK_SECONDS_MAX
     )
-    warnings = running.events("directory_not_read")[warned:]
+    warnings = running.events("directory_unavailable")[warned:]
     assert said in warnings[-1]["reason"]
     assert len(warnings) <= 2
-    assert eventually(lambda: running.events("directory_read_again") != [], within_seconds=10)
+    assert eventually(lambda: running.events("directory_available") != [], within_seconds=10)
     assert running.events("internal_error") == running.events("background_task_failed") == []
 
 
