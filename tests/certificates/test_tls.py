@@ -291,7 +291,7 @@ def test_https_is_on_when_it_is_asked_for_or_has_files(tls: TlsSettings, is_on: 
         (TlsSettings(key="b"), "[tls] key is set without [tls] cert: set both, or neither"),
         (
             TlsSettings(mode="auto", cert="a", key="b"),
-            "[tls] mode = auto makes a certificate of its own: set it, or [tls] cert and key",
+            "[tls] mode = auto cannot be combined with [tls] cert and key: set one of them",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_one_call_is_shown_with_its_status_and_the_beginning_of_its_answer() -> 
     assert re.fullmatch(r"> GET /api/incidents/\d+ HTTP/1\.1", lines[0])
     assert lines[2] == "< HTTP/1.1 200 OK"
     assert '  "incidentId": ' in "\n".join(lines)
-    assert re.fullmatch(r"\.\.\. and \d+ lines more", lines[-2])
+    assert re.fullmatch(r"\.\.\. and \d+ more lines", lines[-2])
     assert len(lines) <= 20
 
 

@@ -254,9 +254,9 @@ def test_every_setting_is_told_with_its_source(tmp_path: Path, monkeypatch: pyte
     ("text", "reason"),
     [
         ("[server]\nport = 99999\n", "[server] port = 99999: must be"),
-        ("[server]\nprot = 1\n", "has no key 'prot'"),
+        ("[server]\nprot = 1\n", "unknown key 'prot'"),
         ('[tls]\ncert = "a.pem"\n', "[tls] cert is set without [tls] key"),
-        ('[identity]\nauthority = "none"\n', "leaves nobody who issues tokens"),
+        ('[identity]\nauthority = "none"\n', "requires an issuer"),
     ],
 )
 def test_settings_that_stop_a_start_are_exit_2(

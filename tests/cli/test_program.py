@@ -116,7 +116,7 @@ def test_a_wrong_setting_is_one_line_and_exit_2() -> None:
     assert ended.code == 2
     assert (
         ended.refusal
-        == "vigie: vigie.toml: [server] has no key 'prot'; did you mean [server] port or [import]?"
+        == "vigie: vigie.toml: unknown key 'prot' in [server]; did you mean [server] port or [import]?"
     )
 
 

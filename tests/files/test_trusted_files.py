@@ -206,7 +206,7 @@ def test_a_file_in_a_folder_that_everybody_can_write_is_refused(
 
     refusal = refusal_of(case, monkeypatch)
 
-    assert f"the folder {folder} can be written by everybody (mode 0777)" in refusal
+    assert f"any user can write to the folder {folder} (mode 0777)" in refusal
     assert f"`chmod o-w {folder}`" in refusal
 
 

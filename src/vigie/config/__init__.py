@@ -1,1 +1,1 @@
-"""Settings: what an operator may set, where each value comes from, how it is checked."""
+"""Settings: their types and validators, and the sources of their values."""

@@ -104,7 +104,7 @@ _Roles = Annotated[
 
 
 class IssuerSettings(Section, frozen=True, kw_only=True):
-    """An issuer whose tokens are accepted. What is not said here they cannot do."""
+    """An issuer whose tokens are accepted, for what these settings allow and nothing else."""
 
     issuer: Annotated[
         _IssuerUrl,
@@ -181,16 +181,16 @@ class IssuerSettings(Section, frozen=True, kw_only=True):
         )
 
 
-def what_does_not_go_together(issuers: Iterable[IssuerSettings]) -> str | None:
-    """A line about issuers each of which is right by itself; None when all is well."""
+def conflict_of(issuers: Iterable[IssuerSettings]) -> str | None:
+    """The reason why these issuers cannot be combined; None when they can."""
     issuers = tuple(issuers)
     for each in issuers:
         where = f"[[identity.issuers]] {each.issuer}:"
         if not each.tenant_claim and (len(each.tenants) > 1 or TENANT_IN_URL in each.issuer):
-            return f"{where} set tenant_claim, to say which of the tenants a token is for"
+            return f"{where} tenant_claim is required, to tell the tenants of tokens apart"
         if bool(each.roles) != bool(each.roles_from):
             return f"{where} set both roles and roles_from, or neither"
     for one, other in permutations(issuers, 2):
         if one.as_trusted().speaks_as(other.issuer):
-            return f"[[identity.issuers]] {other.issuer}: is there twice, or {one.issuer} stands for it too"
+            return f"[[identity.issuers]] {other.issuer}: is a duplicate, or {one.issuer} matches it too"
     return None

@@ -1,4 +1,4 @@
-"""The settings that an operator may make. Only entry points read them."""
+"""The settings of an installation, by section. Only entry points read them."""
 
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from vigie.config import validators as rules
-from vigie.config.issuer_settings import IssuerSettings, what_does_not_go_together
+from vigie.config.issuer_settings import IssuerSettings, conflict_of
 from vigie.config.validators import IN_MEMORY, SQLITE_PREFIX, Section
 from vigie.files.trust import check_public, read_private, read_public
 from vigie.ratelimit.address import QuotaStoreAddress, quota_store_address
@@ -19,23 +19,29 @@ EMBEDDED_DATABASE = Path(".vigie/vigie.sqlite3")
 
 
 class SettingsError(Exception):
-    """A start that must not happen; the message is one line: the source, the key and what is allowed."""
+    """Invalid settings; the message is one line with the source, the key and the allowed values."""
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
-    """Where the server listens, and what it puts up with."""
+    """The address of the server and its limits."""
 
-    host: Annotated[rules.Host, "Where to listen."] = "127.0.0.1"
+    host: Annotated[rules.Host, "Address or host name to listen on."] = "127.0.0.1"
     port: Annotated[rules.Port, "Port to listen on; 0: any free port."] = 8400
-    public_url: Annotated[rules.Origin, "The URL clients use; empty: http(s)://HOST:PORT as served."] = ""
-    trusted_proxies: Annotated[rules.Networks, "Whose Forwarded and X-Forwarded-* headers are believed."] = ()
-    connections_max: Annotated[rules.Count, "Connections open at once; more are turned away."] = 2000
+    public_url: Annotated[
+        rules.Origin, "The URL that clients use; empty: http(s)://HOST:PORT of the listening address."
+    ] = ""
+    trusted_proxies: Annotated[
+        rules.Networks, "Proxies whose Forwarded and X-Forwarded-* headers are trusted."
+    ] = ()
+    connections_max: Annotated[
+        rules.Count, "Maximum number of open connections; further ones are rejected."
+    ] = 2000
     drain_seconds: Annotated[
-        rules.DrainSeconds, "How long a stopping server waits for requests under way."
+        rules.DrainSeconds, "How long a stopping server waits for requests in progress."
     ] = 10
-    head_seconds: Annotated[rules.Seconds, "How long the head of a request may take."] = 10
-    body_seconds: Annotated[rules.Seconds, "How long the body of a request may take."] = 30
-    write_seconds: Annotated[rules.Seconds, "How long a client may leave an answer unread."] = 30
+    head_seconds: Annotated[rules.Seconds, "Time limit for the head of a request."] = 10
+    body_seconds: Annotated[rules.Seconds, "Time limit for the body of a request."] = 30
+    write_seconds: Annotated[rules.Seconds, "Time limit for a client to read a response."] = 30
     anonymous_answers_per_second: Annotated[
         rules.Count,
         "Answers of a kind to unauthenticated clients in a second, a quarter as many pages; more are delayed.",
@@ -52,25 +58,28 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class TlsSettings(Section, frozen=True, kw_only=True):
-    """Whether the server uses HTTPS, and with whose certificate."""
+    """HTTPS and its certificate."""
 
     mode: Annotated[
         rules.TlsMode,
-        "auto: HTTPS with a certificate of Vigie's own making; empty: HTTPS if cert and key are set.",
+        "auto: HTTPS with a generated certificate; off: plain HTTP; empty: HTTPS if cert and key are set.",
     ] = ""
     names: Annotated[
-        rules.Names, "What auto's certificate is for, beside the loopback, this machine and the public URL."
+        rules.Names,
+        "Names in the generated certificate, besides the loopback, this machine and the public URL.",
     ] = ()
-    folder: Annotated[rules.Folder, "Where auto keeps what it makes; empty: beside the database."] = ""
+    folder: Annotated[
+        rules.Folder, "Folder for the generated certificates; empty: the folder of the database."
+    ] = ""
     cert: Annotated[rules.File, "A certificate of your own with its chain, in PEM; used with key."] = ""
     key: Annotated[rules.File, "The private key of cert in PEM, without a passphrase."] = ""
     check_seconds: Annotated[
-        rules.CheckSeconds, "How often the certificate's age and files are looked at, to renew it in time."
+        rules.CheckSeconds, "Interval at which the certificate is checked, and renewed or reloaded."
     ] = 60.0
 
     @property
     def makes_its_own(self) -> bool:
-        """Whether the certificate comes from an authority of Vigie's own."""
+        """Whether the certificate is signed by the private certificate authority."""
         return self.mode == "auto"
 
     @property
@@ -79,7 +88,7 @@ class TlsSettings(Section, frozen=True, kw_only=True):
         return self.makes_its_own or bool(self.mode != "off" and (self.cert or self.key))
 
     def check(self) -> None:
-        """Raise SettingsError if what is right by itself does not go together."""
+        """Raise SettingsError for values that cannot be combined."""
         if not self.is_on:
             return
         if bool(self.cert) != bool(self.key):
@@ -87,24 +96,24 @@ class TlsSettings(Section, frozen=True, kw_only=True):
             raise SettingsError(f"[tls] {given} is set without [tls] {missing}: set both, or neither")
         if self.makes_its_own and self.cert:
             raise SettingsError(
-                "[tls] mode = auto makes a certificate of its own: set it, or [tls] cert and key"
+                "[tls] mode = auto cannot be combined with [tls] cert and key: set one of them"
             )
 
 
 class DatabaseSettings(Section, frozen=True, kw_only=True):
-    """Where the incidents are kept."""
+    """The database."""
 
     url: Annotated[
         rules.Database,
-        f"Where the database is, as seen from this file; empty: {SQLITE_PREFIX}{EMBEDDED_DATABASE}.",
+        f"URL of the database, relative to this file; empty: {SQLITE_PREFIX}{EMBEDDED_DATABASE}.",
     ] = ""
 
-    query_seconds: Annotated[rules.Seconds, "How long a list may be read before it is cut."] = 10
+    query_seconds: Annotated[rules.Seconds, "Time limit for reading a list."] = 10
     replicas: Annotated[
-        rules.Replicas, "Replicas of a PostgreSQL database, from which incidents are read too."
+        rules.Replicas, "Replicas of a PostgreSQL database, from which incidents are also read."
     ] = ()
     replica_age_seconds_max: Annotated[
-        rules.AgeSeconds, "How old the data of a replica may be; the same on all servers."
+        rules.AgeSeconds, "Maximum age of the data of a replica; the same on all servers."
     ] = 5
 
     @property
@@ -120,12 +129,12 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
 
     @property
     def folder(self) -> Path:
-        """Where a server keeps what is its own: beside the database, or where that would be by default."""
+        """The folder for files of a server: that of the database, or of the default database."""
         return (EMBEDDED_DATABASE if self.is_shared else self.path).parent
 
     @property
     def place(self) -> str:
-        """Where the database is, as people may read it: without a password."""
+        """The path or URL of the database, without a password."""
         return postgres_url(self.url).shown if self.is_shared else str(self.path)
 
     @property
@@ -134,90 +143,81 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
         return self.is_shared and postgres_url(self.url).has_password
 
     def check(self, quotas: "QuotaSettings") -> None:
-        """Raise SettingsError if what is right by itself does not go together."""
+        """Raise SettingsError for values that cannot be combined."""
         if self.replicas and not self.is_shared:
-            raise SettingsError(
-                "[database] replicas are set, but [database] url is no postgresql:// they follow"
-            )
+            raise SettingsError("[database] replicas require a postgresql:// URL in [database] url")
         if self.replicas and quotas.address is None:
             raise SettingsError(
-                "[database] replicas are set without a Valkey or Redis in [quotas] store: servers remember there "
-                "what a caller has changed, so that no replica answers it with what was before"
+                "[database] replicas require a Valkey or Redis in [quotas] store, which records the changes of a "
+                "caller, so that no replica returns older data"
             )
 
 
 class KeysSettings(Section, frozen=True, kw_only=True):
-    """How the signing keys are kept in the database."""
+    """The encryption of the signing keys in the database."""
 
     secret_file: Annotated[
         rules.File,
-        "A secret of at least 32 bytes, that encrypts the signing keys in the database; the same on all servers.",
+        "File with a secret of at least 32 bytes that encrypts the signing keys; the same on all servers.",
     ] = ""
 
 
 class IdentitySettings(Section, frozen=True, kw_only=True):
-    """Tokens: who issues them, for whom, and how long they last."""
+    """Tokens, sign-in and their limits."""
 
     authority: Annotated[
         rules.Authority, "embedded: this installation issues tokens; none: only [[identity.issuers]] do."
     ] = "embedded"
     issuer: Annotated[
-        rules.Origin, "Who issues tokens; empty: the public URL when the database was made, kept there."
+        rules.Origin, "Issuer of tokens; empty: the public URL at the creation of the database, stored in it."
     ] = ""
     token_lifetime_seconds: Annotated[
-        rules.LifetimeSeconds, "How long a token lasts; MSAL treats one of less than 300 as expired."
+        rules.LifetimeSeconds, "Lifetime of a token; MSAL treats one of less than 300 as expired."
     ] = 3599
-    clock_skew_seconds: Annotated[rules.SkewSeconds, "How far the clocks of others may be off."] = 300
+    clock_skew_seconds: Annotated[
+        rules.SkewSeconds, "Allowed difference between the clocks of clients or issuers and this one."
+    ] = 300
     revocation_seconds: Annotated[
-        rules.RevocationSeconds, "How soon a revoked application, user or grant stops working."
+        rules.RevocationSeconds, "Time until a revoked application, user or grant is rejected."
     ] = 2.0
-    token_cache_size: Annotated[rules.Count, "How many verified tokens are remembered."] = 10_000
-    code_lifetime_seconds: Annotated[
-        rules.CodeSeconds, "How long an authorization code may be redeemed, after somebody has signed in."
-    ] = 120
-    device_code_lifetime_seconds: Annotated[
-        rules.DeviceSeconds, "How long a device waits for somebody to enter its code."
-    ] = 900
+    token_cache_size: Annotated[rules.Count, "Maximum number of verified tokens in the cache."] = 10_000
+    code_lifetime_seconds: Annotated[rules.CodeSeconds, "Lifetime of an authorization code."] = 120
+    device_code_lifetime_seconds: Annotated[rules.DeviceSeconds, "Lifetime of a device code."] = 900
     refresh_tokens: Annotated[
         rules.RefreshTokens,
-        "reusable: good until its sign-in ends; single-use: followed by another, and reuse ends the sign-in.",
+        "reusable: valid until the sign-in ends; single-use: replaced at each use, and reuse ends the sign-in.",
     ] = "reusable"
-    refresh_idle_days: Annotated[
-        rules.LifeDays, "Days after which a refresh token that nobody used is over."
-    ] = 90
+    refresh_idle_days: Annotated[rules.LifeDays, "Days after which an unused refresh token expires."] = 90
     refresh_days: Annotated[
-        rules.LifeDays, "Days after which somebody has to sign in again, however often tokens were refreshed."
+        rules.LifeDays, "Days after which a user must sign in again, even if tokens were refreshed."
     ] = 90
     refresh_retry_seconds: Annotated[
         rules.RetrySeconds,
-        "How long a single-use refresh token that was used may be sent again, for an answer that was lost.",
+        "How long a used single-use refresh token may be sent again, in case the response was lost.",
     ] = 10
     lockout_attempts: Annotated[
-        rules.Count, "Wrong passwords in a row after which a name is locked out, twice as long each time."
+        rules.Count,
+        "Consecutive wrong passwords before an account is locked out, each time for twice as long.",
     ] = 5
-    lockout_seconds_max: Annotated[rules.LockoutSeconds, "The longest that a name is locked out."] = 900
-    sign_ins_per_minute: Annotated[rules.Count, "How often an address may try a password in a minute."] = 30
-    sign_ins_per_hour: Annotated[rules.Count, "How often an address may try a password in an hour."] = 300
+    lockout_seconds_max: Annotated[rules.LockoutSeconds, "Maximum duration of a lockout."] = 900
+    sign_ins_per_minute: Annotated[rules.Count, "Password attempts per address and minute."] = 30
+    sign_ins_per_hour: Annotated[rules.Count, "Password attempts per address and hour."] = 300
     user_codes_per_minute: Annotated[
-        rules.Count, "How often an address may enter the code of a device in a minute."
+        rules.Count, "Attempts to enter a user code, per address and minute."
     ] = 20
-    user_codes_per_hour: Annotated[
-        rules.Count, "How often an address may enter the code of a device in an hour."
-    ] = 100
-    device_codes_per_minute: Annotated[
-        rules.Count, "How often an address may ask for a device code in a minute."
-    ] = 30
-    device_codes_per_hour: Annotated[
-        rules.Count, "How often an address may ask for a device code in an hour."
-    ] = 300
+    user_codes_per_hour: Annotated[rules.Count, "Attempts to enter a user code, per address and hour."] = 100
+    device_codes_per_minute: Annotated[rules.Count, "Requests for a device code, per address and minute."] = (
+        30
+    )
+    device_codes_per_hour: Annotated[rules.Count, "Requests for a device code, per address and hour."] = 300
     password_checks_at_once: Annotated[
-        rules.Threads, "How many passwords are checked at once; each takes a thread and 19 MiB."
+        rules.Threads, "Passwords verified concurrently; each needs a thread and 19 MiB."
     ] = 2
     password_checks_waiting_max: Annotated[
-        rules.Count, "How many more may wait for that; the rest is told to try again."
+        rules.Count, "Password checks that may wait; further users are asked to try again."
     ] = 32
     audience_aliases: Annotated[
-        rules.Origins, "Further names of this installation, for which tokens are issued and accepted."
+        rules.Origins, "Further URLs of this installation, for which tokens are issued and accepted."
     ] = ()
     issuers: tuple[IssuerSettings, ...] = ()
 
@@ -227,12 +227,10 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
         return self.authority == "embedded"
 
     def check(self) -> None:
-        """Raise SettingsError if what is right by itself does not go together."""
+        """Raise SettingsError for values that cannot be combined."""
         if not self.issues_tokens and not self.issuers:
-            raise SettingsError(
-                "[identity] authority = none leaves nobody who issues tokens; add one in [[identity.issuers]]"
-            )
-        if problem := what_does_not_go_together(self.issuers):
+            raise SettingsError("[identity] authority = none requires an issuer in [[identity.issuers]]")
+        if problem := conflict_of(self.issuers):
             raise SettingsError(problem)
         for each in self.issuers:
             try:
@@ -245,24 +243,26 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
 
 
 class QuotaSettings(Section, frozen=True, kw_only=True):
-    """How often a caller may call."""
+    """The number of requests that a caller may send."""
 
-    get_per_minute: Annotated[rules.Count, "How often a caller may get an incident in a minute."] = 100
-    get_per_hour: Annotated[rules.Count, "How often a caller may get an incident in an hour."] = 1500
-    list_per_minute: Annotated[rules.Count, "How often a caller may list incidents in a minute."] = 50
-    list_per_hour: Annotated[rules.Count, "How often a caller may list incidents in an hour."] = 1500
-    update_per_minute: Annotated[rules.Count, "How often a caller may update incidents in a minute."] = 50
-    update_per_hour: Annotated[rules.Count, "How often a caller may update incidents in an hour."] = 1500
+    get_per_minute: Annotated[rules.Count, "Requests for an incident, per caller and minute."] = 100
+    get_per_hour: Annotated[rules.Count, "Requests for an incident, per caller and hour."] = 1500
+    list_per_minute: Annotated[rules.Count, "Requests for a list, per caller and minute."] = 50
+    list_per_hour: Annotated[rules.Count, "Requests for a list, per caller and hour."] = 1500
+    update_per_minute: Annotated[rules.Count, "Updates of incidents, per caller and minute."] = 50
+    update_per_hour: Annotated[rules.Count, "Updates of incidents, per caller and hour."] = 1500
     store: Annotated[
         rules.QuotaStore,
-        "Where calls are counted: by each process for itself, or by one Valkey or Redis for all.",
+        "Where calls are counted: in the memory of each process, or in a Valkey or Redis that all share.",
     ] = IN_MEMORY
-    password_file: Annotated[rules.File, "The password for that server, instead of one in the address."] = ""
+    password_file: Annotated[
+        rules.File, "File with the password of that server, instead of one in the address."
+    ] = ""
     ca_file: Annotated[
-        rules.File, "Whom to trust for that server's certificate, in PEM, beside the system's."
+        rules.File, "Certificate authorities for that server, in PEM, in addition to the system's."
     ] = ""
     when_gone: Annotated[
-        rules.WhenGone, "When that server is gone, local: each process counts for itself; refuse: 503."
+        rules.WhenGone, "When that server is unavailable: local: each process counts for itself; refuse: 503."
     ] = "local"
 
     @property
@@ -271,15 +271,15 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
         return None if self.store == IN_MEMORY else quota_store_address(self.store)
 
     def check(self) -> None:
-        """Raise SettingsError if what is right by itself does not go together, or cannot be read."""
+        """Raise SettingsError for values that cannot be combined, or files that cannot be read."""
         if self.address is None:
             return
         if find_spec("redis") is None:
             raise SettingsError("[quotas] store needs redis-py: `pip install '.[valkey]'` in Vigie's source")
         if self.address.password and self.password_file:
-            raise SettingsError("[quotas] password_file is set, and a password in [quotas] store: keep one")
+            raise SettingsError("[quotas] password_file and a password in [quotas] store cannot be combined")
         if self.ca_file and not self.address.has_tls:
-            raise SettingsError("[quotas] ca_file is set, but the address in [quotas] store is without TLS")
+            raise SettingsError("[quotas] ca_file requires an address with TLS in [quotas] store")
         for key, file, read in (
             ("password_file", self.password_file, read_private),
             ("ca_file", self.ca_file, read_public),
@@ -290,7 +290,7 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
             except OSError as error:
                 raise SettingsError(f"[quotas] {key} = {file}: cannot be read: {error.strerror}") from error
             except UnicodeDecodeError as error:
-                raise SettingsError(f"[quotas] {key} = {file}: must be UTF-8, and is not") from error
+                raise SettingsError(f"[quotas] {key} = {file}: must be UTF-8") from error
 
     def read_password(self) -> str:
         """The password for the server; empty: none is needed. Raises OSError."""
@@ -300,20 +300,20 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
 
 
 class UpdateSettings(Section, frozen=True, kw_only=True):
-    """What becomes of what updates say."""
+    """The treatment of updates."""
 
     determinations: Annotated[
         rules.Determinations,
-        "documented: NotMalicious is stored and answered as Clean, other aliases alike; as-sent: as itself.",
+        "documented: aliases are stored as documented, such as NotMalicious as Clean; as-sent: unchanged.",
     ] = "documented"
 
 
 class IncidentsSettings(Section, frozen=True, kw_only=True):
-    """What is seen of incidents, where the API's documentation leaves it open."""
+    """The visibility of incidents where the documentation of the API leaves it open."""
 
     stubs: Annotated[
         rules.Stubs,
-        "Who sees what is left of a merged incident; target: those who see what it was merged into; "
+        "Visibility of merged incidents; target: as the incident they were merged into; "
         "everyone: every reader.",
     ] = "target"
 
@@ -326,13 +326,13 @@ class IncidentsSettings(Section, frozen=True, kw_only=True):
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """How long incidents are kept."""
 
-    days: Annotated[rules.Days, "Days an incident is kept; 0: for ever."] = 0
+    days: Annotated[rules.Days, "Days after which an incident is removed; 0: never."] = 0
 
 
 class LoggingSettings(Section, frozen=True, kw_only=True):
-    """What is written to the log."""
+    """The log."""
 
-    level: Annotated[rules.Level, "The least that is logged."] = "info"
+    level: Annotated[rules.Level, "Minimum level of log entries."] = "info"
     format: Annotated[
         rules.LogFormat,
         "console: lines for people; json: lines of JSON; auto: console on a terminal, else json.",
@@ -340,9 +340,9 @@ class LoggingSettings(Section, frozen=True, kw_only=True):
 
 
 class MetricsSettings(Section, frozen=True, kw_only=True):
-    """Where Prometheus finds the counters."""
+    """The metrics for Prometheus."""
 
-    listen: Annotated[rules.Listen, "Where /metrics is, and then only there; empty: on the main port."] = ""
+    listen: Annotated[rules.Listen, "Address of its own for /metrics; empty: the main port."] = ""
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -352,9 +352,9 @@ class MetricsSettings(Section, frozen=True, kw_only=True):
 
 
 class ImportSettings(Section, frozen=True, kw_only=True):
-    """What an import takes."""
+    """The limits of imports."""
 
-    incident_bytes_max: Annotated[rules.Count, "The largest single incident, in bytes."] = 67108864
+    incident_bytes_max: Annotated[rules.Count, "Maximum size of an incident, in bytes."] = 67108864
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -374,7 +374,7 @@ class Settings(Section, frozen=True, kw_only=True):
     imports: ImportSettings = msgspec.field(name="import", default=ImportSettings())
 
     def check(self) -> None:
-        """Raise SettingsError if what is right by itself does not go together."""
+        """Raise SettingsError for values that cannot be combined."""
         self.tls.check()
         self.quotas.check()
         self.database.check(self.quotas)
@@ -382,5 +382,5 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def certificates_folder(self) -> Path:
-        """Where `[tls] mode = "auto"` keeps what it makes."""
+        """The folder of the certificates that `[tls] mode = "auto"` generates."""
         return Path(self.tls.folder) if self.tls.folder else self.database.folder

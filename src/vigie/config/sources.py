@@ -38,7 +38,7 @@ _NUMBERS = {int: "an integer", float: "a number"}
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one setting, all read off its field."""
+    """A setting, as its field declares it."""
 
     section: str
     key: str
@@ -50,12 +50,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """As command-line flags give it to `load_settings`."""
+        """The dotted name that `load_settings` takes for command-line flags."""
         return f"{self.section}.{self.key}"
 
     @property
     def label(self) -> str:
-        """As messages print it, close to what stands in the file."""
+        """The name in messages, as in the file."""
         return f"[{self.section}] {self.key}"
 
     @property
@@ -72,7 +72,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def allowed(self) -> str:
-        """The values that are allowed, as the end of a sentence that begins with "must be"."""
+        """The allowed values, as the end of a sentence that begins with "must be"."""
         kind, *notes = get_args(self.declared)
         if self.rule:
             return self.rule.allowed
@@ -128,12 +128,12 @@ def load_settings(
     overrides: Mapping[str, object] = NO_OVERRIDES,
     flags: Mapping[str, str] = NO_FLAGS,
 ) -> Settings:
-    """Read the settings: overrides before the environment before the file before the defaults.
+    """Load the settings: overrides, then the environment, then the file, then the defaults.
 
     `file` must exist. If it is None, `VIGIE_CONFIG` names the file, and if that is not set either,
     `vigie.toml` in the working directory is read if it is there. `overrides` are command-line flags under
-    dotted names ("server.port"); None is a flag that was not given. `flags` are what those are called that a
-    command calls otherwise. A wrong value is refused even where another one goes before it.
+    dotted names ("server.port"); None is a flag that was not given. `flags` are the names of flags that a
+    command names differently. An invalid value is rejected even where another value overrides it.
     """
     found = find_settings_file(file, environ)
     read = _read_file(found) if found else {}
@@ -147,14 +147,14 @@ def load_settings(
 
 
 def settings_by_flags(overrides: Mapping[str, object]) -> Settings:
-    """The defaults but for the overrides: no file and no environment is read."""
+    """The defaults with the overrides, without a file or the environment."""
     return _settings(_from_flags(overrides, NO_FLAGS), [])
 
 
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting as it counts, and where its value is from: a flag, a variable, a file or the default.
+    """The effective value of a setting and its source: a flag, a variable, a file or the default.
 
-    Passwords in an address are left out of the value.
+    Passwords in an address are removed from the value.
     """
 
     section: str
@@ -166,7 +166,7 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
 def settings_in_force(
     *, file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OVERRIDES
 ) -> list[InForce]:
-    """All settings in the order of the file, as `load_settings` finds them, and the issuers behind them."""
+    """The effective settings in the order of the file, then the other issuers."""
     found = find_settings_file(file, environ)
     read = _read_file(found) if found else {}
     issuers = _issuers_in(read, found) if found else []
@@ -214,7 +214,7 @@ def _settings(given: Mapping[Setting, object], issuers: list[dict[str, object]])
 
 
 def _issuers_in(read: dict[str, Any], file: Path) -> list[dict[str, object]]:
-    """Take `[[identity.issuers]]` out of what was read, each setting of it checked."""
+    """Remove `[[identity.issuers]]` from the content of a file and return it, checked."""
     identity = read.get("identity")
     tables = identity.pop("issuers", []) if isinstance(identity, dict) else []
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -228,10 +228,10 @@ def _issuer(table: dict[str, Any], number: int, file: Path) -> dict[str, object]
     for key in table:
         if key not in settings:
             words = {each.key: each.label for each in settings.values()}
-            raise SettingsError(f"{source}: [{_ISSUERS}] has no key {key!r}{_hint(key, words)}")
+            raise SettingsError(f"{source}: unknown key {key!r} in [{_ISSUERS}]{_hint(key, words)}")
     for setting in settings.values():
         if setting.is_required and setting.key not in table:
-            raise SettingsError(f"{source}: {setting.label} is missing: it must be {setting.allowed}")
+            raise SettingsError(f"{source}: {setting.label} is required and must be {setting.allowed}")
         if setting.key in table:
             _checked(setting, table[setting.key], source)
     return {**table, "ca": str(file.parent / table["ca"])} if table.get("ca") else table
@@ -243,11 +243,11 @@ def find_settings_file(file: Path | None, environ: Mapping[str, str]) -> Path | 
     if named := environ.get("VIGIE_CONFIG"):
         return Path(named)
     here = Path("vigie.toml")
-    # A link that leads nowhere is a file that cannot be read, not a file that is not there.
+    # A dangling link is a file that cannot be read, not a missing one.
     return here if lexists(here) else None
 
 
-# What names a file: a relative path counts from the directory of the settings.
+# Settings that are paths: a relative one is relative to the settings file.
 _FILES = (
     ("tls", "folder"),
     ("tls", "cert"),
@@ -265,12 +265,12 @@ def _from_file(read: dict[str, Any], file: Path) -> dict[Setting, object]:
     given: dict[Setting, object] = {}
     for section, values in read.items():
         if section not in known:
-            raise SettingsError(f"{file}: there is no section {section!r}{_hint(section, words)}")
+            raise SettingsError(f"{file}: unknown section {section!r}{_hint(section, words)}")
         if not isinstance(values, dict):
             raise SettingsError(f"{file}: {section} = {_shown(values)}: must be a section, [{section}]")
         for key, value in values.items():
             if (section, key) not in settings:
-                raise SettingsError(f"{file}: [{section}] has no key {key!r}{_hint(key, words)}")
+                raise SettingsError(f"{file}: unknown key {key!r} in [{section}]{_hint(key, words)}")
             setting = settings[section, key]
             given[setting] = _checked(setting, value, str(file))
     url = settings["database", "url"]
@@ -283,7 +283,7 @@ def _from_file(read: dict[str, Any], file: Path) -> dict[Setting, object]:
 
 
 def _database_seen_from(directory: Path, url: str) -> str:
-    """The database that a file in the directory names, or leaves unnamed, as seen from the working directory."""
+    """The database URL of a settings file in the directory, relative to the working directory."""
     if directory == Path() or DatabaseSettings(url=url).is_shared:
         return url
     return f"{SQLITE_PREFIX}{directory / DatabaseSettings(url=url).path}"
@@ -297,7 +297,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{file}: must be UTF-8, and line {line} is not") from error
+        raise SettingsError(f"{file}: line {line} is not UTF-8") from error
     # ValueError: also for numbers of thousands of digits; RecursionError: for brackets as deep.
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{file}: must be TOML: {error}") from error
@@ -311,11 +311,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[Setting, object]:
             continue
         setting = settings.get(variable)
         if setting is None:
-            # Without what they all begin with, which would make every one of them close.
+            # Without the common prefix, which would make all of them similar.
             words = {name.removeprefix(_VARIABLE_PREFIX): name for name in (*settings, "VIGIE_CONFIG")}
             words |= {each.key.upper(): each.variables[0] for each in every_setting()}
             hint = _hint(variable.removeprefix(_VARIABLE_PREFIX), words)
-            raise SettingsError(f"environment: there is no setting {variable!r}{hint}")
+            raise SettingsError(f"environment: unknown setting {variable!r}{hint}")
         if setting in given:
             raise SettingsError(
                 f"environment: {setting.label} is set twice; keep one of {', '.join(setting.variables)}"
@@ -330,7 +330,7 @@ def _from_flags(overrides: Mapping[str, object], flags: Mapping[str, str]) -> di
     for name, value in overrides.items():
         if name not in settings:
             words = {known: known for known in settings}
-            raise SettingsError(f"command line: there is no setting {name!r}{_hint(name, words)}")
+            raise SettingsError(f"command line: unknown setting {name!r}{_hint(name, words)}")
         if value is not None:
             flag = flags.get(name, settings[name].flag)
             given[settings[name]] = _checked(settings[name], value, flag)
@@ -342,24 +342,24 @@ def _refuse_password(setting: Setting, value: str, flag: str) -> None:
     if setting.name == "database.url" and DatabaseSettings(url=value).has_password:
         raise SettingsError(
             f"{flag}: a password must not be on the command line, where every user of this machine can read it; "
-            "put it into a file that PGPASSFILE or passfile= in the URL names, or into PGPASSWORD, or the URL with "
-            "it into VIGIE_DATABASE or [database] url of a settings file"
+            "put it into a file that PGPASSFILE or passfile= in the URL names, or into PGPASSWORD, or put the URL "
+            "into VIGIE_DATABASE or [database] url of a settings file"
         )
 
 
-_WHOLE_NUMBER = r"-?(0|[1-9][0-9]{0,17})"
+_INTEGER = r"-?(0|[1-9][0-9]{0,17})"
 _FRACTION = r"(\.[0-9]{1,17})?"
 
 
 def _parsed(setting: Setting, text: str) -> object:
-    """The value that TOML would hold; a text that is no number stays one, and is refused with the rest."""
+    """The value as TOML would have it; a text that is not a number stays a text and is rejected later."""
     if isinstance(setting.default, tuple):
         return [entry.strip() for entry in text.split(",")] if text else []
     if isinstance(setting.default, bool):
         return {"true": True, "false": False}.get(text, text)
-    if isinstance(setting.default, int) and re.fullmatch(_WHOLE_NUMBER, text):
+    if isinstance(setting.default, int) and re.fullmatch(_INTEGER, text):
         return int(text)
-    if isinstance(setting.default, float) and re.fullmatch(_WHOLE_NUMBER + _FRACTION, text):
+    if isinstance(setting.default, float) and re.fullmatch(_INTEGER + _FRACTION, text):
         return float(text)
     return text
 
@@ -371,39 +371,39 @@ def _checked(setting: Setting, value: object, source: str) -> object:
     except msgspec.ValidationError as error:
         raise SettingsError(refusal) from error
     texts = good if isinstance(good, tuple) else (good,)
-    # A default that breaks the rule, such as an empty text, stands for something else.
+    # A default may break the rule, such as an empty text.
     if setting.rule and good != setting.default and not all(map(setting.rule.is_right, texts)):
         raise SettingsError(refusal)
     return good
 
 
 def _shown(value: object) -> str:
-    """The value on one line, without what may be a password: all behind a colon that an @ or ? follows."""
+    """The value on one line, without a possible password: the text after a colon, if an @ or ? follows."""
     text = json.dumps(value, ensure_ascii=False, default=str).encode(errors="backslashreplace").decode()
     return re.sub(r":.*[@?].*", ':..."', text)[:200]
 
 
 def _hint(name: str, words: Mapping[str, str]) -> str:
-    """The closest known names; a known one that stands in the wrong place is the only one."""
+    """The closest known names; only the known one if it is in the wrong place."""
     close = dict.fromkeys(
         words[word] for word in ([name] if name in words else get_close_matches(name, words))
     )
-    return f"; did you mean {' or '.join(close)}?" if close else "; docs/settings.md lists all there is"
+    return f"; did you mean {' or '.join(close)}?" if close else "; see docs/settings.md"
 
 
 _EXAMPLE_HEAD = """\
-# Settings of Vigie. Every setting is here with its default; remove the "# " in front of a key to change it.
-# The environment goes before this file: VIGIE_SERVER_PORT=8400 sets port of [server].
+# Settings of Vigie, each with its default; to change one, remove the "# " before the key.
+# Environment variables override this file: VIGIE_SERVER_PORT=8400 sets port of [server].
 
 """
 
 _EXAMPLE_TAILS = {
-    "identity": "\n# Other issuers are tables, [[identity.issuers]]: docs/identity.md has some to copy.\n"
+    "identity": "\n# Other issuers are tables, [[identity.issuers]]: see docs/identity.md for examples.\n"
 }
 
 
 def example_file() -> str:
-    """The settings file that `vigie init` writes: all of it commented out but the section headers."""
+    """The settings file that `vigie init` writes: every setting commented out."""
     sections = groupby(every_setting(), key=lambda setting: setting.section)
     return _EXAMPLE_HEAD + "\n".join(
         f"[{section}]\n\n" + "\n".join(map(_example_of, settings)) + _EXAMPLE_TAILS.get(section, "")

@@ -1,4 +1,4 @@
-"""The types of settings and the values that they allow."""
+"""The types and validators of settings."""
 
 import re
 from collections.abc import Callable
@@ -18,14 +18,14 @@ IN_MEMORY = "memory"
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What a type cannot say about a value, or each value of a list: in words, and as a question."""
+    """A validator beyond the type, for a value or each value of a list, and the allowed values in words."""
 
     allowed: str
     is_right: Callable[[Any], bool]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A section of the file. The text beside a field is its meaning, as operators read it."""
+    """A section of the file. The text beside a field is its meaning, for operators."""
 
 
 def _reads_as(read: Callable[[str], object], text: str) -> bool:
@@ -37,7 +37,7 @@ def _reads_as(read: Callable[[str], object], text: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    # The zone behind a % may be anything, line breaks too.
+    # The zone after a % may contain anything, even line breaks.
     return "%" not in text and _reads_as(ip_address, text)
 
 
@@ -63,7 +63,7 @@ def _is_host_and_port(text: str, *, port_min: int = 0) -> bool:
 
 
 def _is_origin(text: str) -> bool:
-    """In lower case, because clients send it so and audiences are compared letter by letter."""
+    """Whether it is an origin. In lower case, because audiences are compared as strings."""
     scheme, _, place = text.partition("://")
     is_place = _is_host_in_url(place) or _is_host_and_port(place, port_min=1)
     return scheme in {"http", "https"} and text == text.lower() and is_place
@@ -78,7 +78,7 @@ def _is_database(text: str) -> bool:
 
 
 def _is_replica(text: str) -> bool:
-    """Of one host: of several it could not be said which of them has been measured."""
+    """Whether it is the URL of one host: with several, the lag of one would be taken for another's."""
     return _reads_as(postgres_url, text) and len(postgres_url(text).hosts) == 1
 
 
@@ -90,7 +90,7 @@ def _is_quota_store(text: str) -> bool:
 
 
 def is_certifiable(text: str) -> bool:
-    """What a certificate can be for: labels of a name as the DNS has them, in at most 253 characters."""
+    """Whether a certificate can be for it: an address, or a DNS name of at most 253 characters."""
     if _is_address(text):
         return True
     labels = text.split(".")
@@ -98,8 +98,8 @@ def is_certifiable(text: str) -> bool:
     return _is_host(text) and is_each_good and len(text) <= 253
 
 
-_ORIGIN = "http(s)://host[:port] in lower case, without path, query or slash at the end"
-_NETWORKS = "a list of IP addresses, or networks such as 10.0.0.0/8 with no bit set behind the prefix"
+_ORIGIN = "http(s)://host[:port] in lower case, without path, query or trailing slash"
+_NETWORKS = "a list of IP addresses, or networks such as 10.0.0.0/8 without host bits"
 _LISTEN = "empty, or host:port (IPv6 in brackets) with a port up to 65535"
 _NAMES = "a list of host names without wildcards, or IP addresses without brackets"
 _QUOTA_STORE = "memory, or valkey(s):// or redis(s)://[user:password@]host[:port][/number]"

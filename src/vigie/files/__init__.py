@@ -1,1 +1,1 @@
-"""Files: which may be trusted, and how they are written so that nothing is left half done."""
+"""Files: the check that they can be trusted, and the writing of whole files."""

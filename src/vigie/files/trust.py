@@ -1,4 +1,4 @@
-"""The rule for every file that decides trust: who may own it, who may change it, and who may read it.
+"""The rule for files that decide trust: their owner, and the permissions that they and their folders have.
 
 Settings, keys, secrets, certificates, databases, the links that lead to them and the folders they lie in belong
 to the user who runs the program or to root. Nobody else may change a file, and others than its group may not read a
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-# The group may read: so clusters and service managers hand secrets to those who run as its members.
+# The group may read: clusters and service managers provide secrets that way.
 _BY_OTHERS_OF_PRIVATE = _BY_OTHERS | stat.S_IRWXO
-# As the system has it.
+# The limit of Linux.
 _LINKS_MAX = 40
 
 
 class UntrustedFile(Exception):
-    """Somebody else could have changed or read a file; the message is one line that says how to mend that."""
+    """Another user could have changed or read a file; the message is one line that says how to correct it."""
 
 
 def read_public(path: Path) -> bytes:
@@ -33,7 +33,7 @@ def read_private(path: Path) -> bytes:
 
 
 def check_public(path: Path) -> None:
-    """Check a file that something else will read. Raises UntrustedFile, or OSError if it cannot be looked at."""
+    """Check a file that a library will read. Raises UntrustedFile, or OSError for an inaccessible one."""
     _check_way(path)
     _check_file(path, path.stat(), _BY_OTHERS)
 
@@ -46,7 +46,7 @@ def check_private(path: Path) -> None:
 
 def _read(path: Path, forbidden: int) -> bytes:
     _check_way(path)
-    # Before it is opened: to open a pipe that somebody has put there would wait for ever.
+    # Before it is opened: opening a pipe that another user has put there would block for ever.
     _check_file(path, path.stat(), forbidden)
     with path.open("rb") as file:
         _check_file(path, os.fstat(file.fileno()), forbidden)
@@ -82,8 +82,8 @@ def _check_link(link: Path) -> None:
     owner = link.lstat().st_uid
     if not _is_ours(owner):
         raise UntrustedFile(
-            f"{link} is a link of another user (uid {owner}), who could lead it elsewhere; name the file itself, "
-            f"or, if you trust where it leads, run `chown -h {os.geteuid()} {shlex.quote(str(link))}`"
+            f"{link} is a link of another user (uid {owner}), who could change its target; use the path of the "
+            f"file, or, if you trust the link, run `chown -h {os.geteuid()} {shlex.quote(str(link))}`"
         )
 
 
@@ -94,8 +94,8 @@ def _check_folder(folder: Path) -> None:
     is_open = found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
     if is_open and not os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise UntrustedFile(
-            f"the folder {folder} can be written by everybody (mode {_mode(found)}); run "
-            f"`chmod o-w {shlex.quote(str(folder))}`, or keep what is in it elsewhere"
+            f"any user can write to the folder {folder} (mode {_mode(found)}); run "
+            f"`chmod o-w {shlex.quote(str(folder))}`, or move the files to another folder"
         )
 
 
@@ -113,7 +113,7 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
     if not _is_ours(owner):
         raise UntrustedFile(
             f"{path} belongs to another user (uid {owner}), who could change it; run this as that user "
-            f"(`sudo -u '#{owner}' vigie ...`), or, if you trust what is in it, "
+            f"(`sudo -u '#{owner}' vigie ...`), or, if you trust its content, "
             f"`chown {os.geteuid()} {shlex.quote(str(path))}`"
         )
 
@@ -129,5 +129,5 @@ def _mode(found: os.stat_result) -> str:
 def _right_mode(found: os.stat_result, forbidden: int) -> str:
     if forbidden == _BY_OTHERS:
         return "go-w"
-    # Of root's, its group is how we read it.
+    # A file of root is readable by its group.
     return "600" if found.st_uid == os.geteuid() else "640"

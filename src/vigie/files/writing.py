@@ -1,4 +1,4 @@
-"""New files that appear whole or not at all: they are written under a name that only this module uses."""
+"""New files that appear whole or not at all: they are written under a temporary name, then renamed."""
 
 import fcntl
 import os
@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PART = re.compile(r"\.vigie-[0-9a-f]{16}\.part")
-# What SQLite puts beside a file that it writes.
+# The files that SQLite creates beside a database.
 _BESIDE_PART = ("-journal", "-wal", "-shm")
 
 
 @contextmanager
 def new_file(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[Path]:
-    """A file to be written by the block, which then takes the place of `path`.
+    """A temporary file for the block to write, which then becomes `path`.
 
-    What fails leaves nothing. What a process that was killed left in the same folder is removed. Without
-    `replaces`, raises FileExistsError if there is anything under that path by then, a link included.
+    A failure leaves no file. Files that a killed process left in the same folder are removed. Without
+    `replaces`, raises FileExistsError if the path exists by then, as a link too.
     """
     sweep(path.parent)
     part, descriptor = _new_part(path.parent, mode)
@@ -37,13 +37,13 @@ def new_file(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[Path]
 def sweep(folder: Path) -> None:
     """Remove the unfinished files of processes that were killed. Those still being written stay.
 
-    In a folder such as /tmp anybody may use such a name for anything: what cannot be removed stays too.
+    In a folder such as /tmp others may use such names; files that cannot be removed stay too.
     """
     if not os.access(folder, os.R_OK | os.W_OK):
         return
     for file in folder.iterdir():
         if _PART.fullmatch(file.name) and file.is_file() and not file.is_symlink():
-            # Somebody else sweeps as well, is not done yet, or it is not ours.
+            # Another process is removing or still writing it, or it belongs to another user.
             with suppress(OSError):
                 _remove_if_left(file)
 
@@ -66,11 +66,11 @@ def _new_part(folder: Path, mode: int) -> tuple[Path, int]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return part, descriptor
-        # Somebody swept between the two lines.
+        # Another process swept between the two lines.
         os.close(descriptor)
 
 
 def _remove(part: Path) -> None:
-    # The file itself last: as long as it is there, the others are found.
+    # The file itself last: without it, the others would not be found.
     for end in (*_BESIDE_PART, ""):
         part.with_name(f"{part.name}{end}").unlink(missing_ok=True)

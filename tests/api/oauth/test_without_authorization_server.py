@@ -85,7 +85,7 @@ def test_no_key_is_made_and_no_issuer_settled(trusted: TrustingHouse) -> None:
 
 
 def test_nobody_who_issues_tokens_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="leaves nobody"):
+    with pytest.raises(SettingsError, match="requires an issuer"):
         RunningHouse(tmp_path, identity=IdentitySettings(authority="none")).__enter__()
 
 

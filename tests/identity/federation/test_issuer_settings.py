@@ -181,13 +181,13 @@ def test_a_value_one_step_beside_is_refused_with_what_is_allowed(key: str, value
 def test_what_is_required_and_missing_is_named(key: str) -> None:
     message = refusal_with({name: value for name, value in LEAST.items() if name != key})
 
-    assert message.startswith(f"vigie.toml, issuer 1: [[identity.issuers]] {key} is missing: it must be ")
+    assert message.startswith(f"vigie.toml, issuer 1: [[identity.issuers]] {key} is required and must be ")
 
 
 def test_an_unknown_key_is_named_with_the_closest_known_one() -> None:
     message = refusal_with({**LEAST, "audience": ["x"]})
 
-    assert message.startswith("vigie.toml, issuer 1: [[identity.issuers]] has no key 'audience'")
+    assert message.startswith("vigie.toml, issuer 1: unknown key 'audience' in [[identity.issuers]]")
     assert message.endswith("did you mean [[identity.issuers]] audiences?")
 
 
@@ -197,9 +197,9 @@ def test_what_is_no_list_of_tables_is_refused(text: str) -> None:
 
 
 def test_no_variable_and_no_flag_sets_an_issuer() -> None:
-    with pytest.raises(SettingsError, match="there is no setting 'VIGIE_IDENTITY_ISSUERS'"):
+    with pytest.raises(SettingsError, match="unknown setting 'VIGIE_IDENTITY_ISSUERS'"):
         load_settings(file=None, environ={"VIGIE_IDENTITY_ISSUERS": "[]"})
-    with pytest.raises(SettingsError, match=r"there is no setting 'identity\.issuers'"):
+    with pytest.raises(SettingsError, match=r"unknown setting 'identity\.issuers'"):
         load_settings(file=None, environ={}, overrides={"identity.issuers": []})
 
 
@@ -240,7 +240,7 @@ def test_the_discovery_document_is_at_the_issuer_unless_said_otherwise(issuer: s
 
 def test_without_an_authority_there_has_to_be_an_issuer() -> None:
     assert refusal_with(identity='authority = "none"') == (
-        "[identity] authority = none leaves nobody who issues tokens; add one in [[identity.issuers]]"
+        "[identity] authority = none requires an issuer in [[identity.issuers]]"
     )
     settings_with(LEAST, identity='authority = "none"').identity.check()
 
@@ -257,7 +257,7 @@ def test_two_issuers_of_the_same_tokens_are_refused(one: str, other: str) -> Non
     tables = [{**LEAST, "issuer": issuer, "tenant_claim": "tid"} for issuer in (one, other)]
 
     for order in (tables, tables[::-1]):
-        assert "is there twice" in refusal_with(*order)
+        assert "is a duplicate" in refusal_with(*order)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_two_issuers_of_the_same_tokens_are_refused(one: str, other: str) -> Non
     ],
 )
 def test_where_there_are_several_tenants_a_claim_names_each(changes: dict[str, object]) -> None:
-    assert "set tenant_claim" in refusal_with({**LEAST, **changes})
+    assert "tenant_claim is required" in refusal_with({**LEAST, **changes})
     settings_with({**LEAST, **changes, "tenant_claim": "tid"}).identity.check()
 
 

@@ -807,4 +807,4 @@ def test_without_a_quota_store_nothing_is_served_beside_replicas(
     ended = run_program("serve", "--port", "0", environ=variables)
 
     assert ended.code == 2
-    assert "[database] replicas are set without a Valkey or Redis in [quotas] store" in ended.refusal
+    assert "[database] replicas require a Valkey or Redis in [quotas] store" in ended.refusal
