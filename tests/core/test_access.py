@@ -239,6 +239,14 @@ def test_an_overlap_lets_know_what_both_let_know() -> None:
     assert overlap(WHOLE_TENANT, WHOLE_TENANT) == WHOLE_TENANT
 
 
+def test_every_stub_is_known_about_where_it_is_said_and_where_both_say_so() -> None:
+    every_stub = exposure_of([an_assignment()], every_stub=True)
+    assert every_stub == Exposure(every_stub=True)
+
+    assert overlap(every_stub, every_stub) == every_stub
+    assert overlap(every_stub, Exposure()) == overlap(Exposure(), every_stub) == Exposure()
+
+
 # What is left of a token when its application may do something else
 
 PERMISSIONS = st.lists(st.sampled_from(EVERY_PERMISSION), unique=True).map(tuple)
