@@ -328,7 +328,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "a status nobody knows": (
         changed(status="Open"),
         "$.status",
-        "'Open' is not a status; there are Active, InProgress, Resolved, Redirected",
+        "invalid status 'Open'; allowed: Active, InProgress, Resolved, Redirected",
     ),
     "a time in words": (changed(createdTime="yesterday"), "$.createdTime", "'yesterday' is not a time"),
     "a day that is none": (

@@ -84,7 +84,7 @@ def _shape_of(incident: Any) -> IncidentShape:
         complaint = in_words_of_json(str(error))
         reason, path = complaint.reason, complaint.path or "$"
         if path == "$.status" and not complaint.is_of_type:
-            reason = f"{incident['status'][:60]!r} is not a status; there are {', '.join(STATUSES.members)}"
+            reason = f"invalid status {incident['status'][:60]!r}; allowed: {', '.join(STATUSES.members)}"
         raise NotAnIncident(reason, _with_places(path, incident)) from error
 
 
