@@ -1,4 +1,4 @@
-"""One alert: a scenario at a moment, on some of the incident's devices, to some of its people."""
+"""Synthetic alerts: a scenario at a time, with some devices and users of the incident."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Incidents made up from a seed, to fill a database for a trial: any number, and the same every time."""
+"""The generator of synthetic incidents: any number of them, the same for the same seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

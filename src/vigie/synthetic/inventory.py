@@ -1,4 +1,4 @@
-"""The names the invented organisation is made of, and those of what it is attacked with."""
+"""The names of devices, users and files of the synthetic organisation, and of the tools that attack it."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The invented organisation's people, devices, files and addresses, and those it is attacked from."""
+"""The synthetic organisation: its users, devices, files and addresses, and the addresses of attackers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

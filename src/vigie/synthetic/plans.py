@@ -1,4 +1,4 @@
-"""The plan of generated incidents: which there are, when, and how large, settled before any is written.
+"""The plan of generated incidents: the scenario, time and size of each, decided before any is written.
 
 The mix follows captured answers: three in ten were redirected, up to five of them to the same one, most of the
 others hold one alert, and a few hold up to 22. docs/api/incident-document.md, "Merged incidents".

@@ -1,4 +1,4 @@
-"""The applications of the sample tenant: the same ids and secrets in every demonstration, and known to everybody.
+"""The applications of the sample tenant, with publicly known ids and secrets, the same in every demo.
 
 A database that has them is good for nothing but a demonstration, and `vigie serve` refuses it.
 """

@@ -1,4 +1,4 @@
-"""The sample tenant: synthetic incidents, and callers who see different parts of them."""
+"""The sample tenant: synthetic incidents, and callers with different permissions."""
 
 from dataclasses import dataclass
 from typing import Any

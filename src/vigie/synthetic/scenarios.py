@@ -1,4 +1,4 @@
-"""The kinds of alert there are: what each says, which product raises it, and on what evidence."""
+"""The kinds of synthetic alert: the texts, the product and the evidence of each."""
 
 from dataclasses import dataclass
 

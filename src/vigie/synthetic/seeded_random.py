@@ -1,4 +1,4 @@
-"""Chance from a seed, through draws that give the same result on every machine and release of Python."""
+"""Random numbers from a seed, the same on every machine and release of Python."""
 
 from collections.abc import Sequence
 from random import Random

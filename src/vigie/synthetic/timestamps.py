@@ -1,4 +1,4 @@
-"""Moments as the generated documents carry them: rounded like their sources round, and written fast."""
+"""The times of generated documents, rounded as their sources round them."""
 
 from functools import lru_cache
 

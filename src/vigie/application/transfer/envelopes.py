@@ -1,4 +1,4 @@
-"""Envelopes around incidents: what captures and test data wrap around an answer."""
+"""Envelopes around incidents, as captured responses and test data have them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

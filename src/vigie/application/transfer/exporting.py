@@ -1,4 +1,4 @@
-"""The export of incidents to a file, one on each line: the file is there when it is whole, and not before."""
+"""The export of incidents to a file, one per line; the file appears when it is complete."""
 
 import errno
 import gzip

@@ -1,4 +1,4 @@
-"""Detection of the format of an import: lines, a list answer, an incident."""
+"""Detection of the format of an import: lines, a list response, an incident."""
 
 import re
 from typing import Final

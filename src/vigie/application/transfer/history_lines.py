@@ -1,4 +1,4 @@
-"""The history of incidents on its way out: a line for each entry, which imports know and pass over.
+"""The lines of exported history, one for each entry, which imports recognise and skip.
 
 It is not taken in again: what it says was done here, and by whom, nobody shall be able to write from outside.
 """

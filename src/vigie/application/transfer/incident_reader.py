@@ -1,4 +1,4 @@
-"""The incidents in an import file, found one after the other and left as the bytes they are."""
+"""The reader of import files, which finds one incident after the other and does not decode it."""
 
 import gzip
 import io

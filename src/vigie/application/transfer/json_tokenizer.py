@@ -1,4 +1,4 @@
-"""A tokenizer of JSON: a stream cut into its values, undecoded, in memory that does not grow with it."""
+"""A tokenizer of JSON: it splits a stream into undecoded values, in bounded memory."""
 
 import gzip
 import re
