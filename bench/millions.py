@@ -46,7 +46,7 @@ _INCIDENT_COLUMNS = (
     "spans",
     "document",
 )
-_SIGHT_COLUMNS = (
+_VISIBILITY_COLUMNS = (
     "tenant_id",
     "incident_id",
     "label",
@@ -166,7 +166,7 @@ def _rows_of(tenant_id: int, incidents: list[StoredIncident]) -> Iterator[Rows]:
     )
     yield (
         VISIBILITY,
-        _SIGHT_COLUMNS,
+        _VISIBILITY_COLUMNS,
         [
             (
                 tenant_id,

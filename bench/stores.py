@@ -29,7 +29,7 @@ SEED = 1
 LARGE_INCIDENTS, LARGE_ALERTS = 200, 15
 READER_COUNT = 100
 SCOPE: frozenset[DeviceGroupLabel] = frozenset({14, 15, 16, 40})
-"""The groups of the scoped user: half of them, so that incidents are in sight whole, in part, and not at all."""
+"""The groups of the scoped user: half of them, so that incidents are visible in whole, in part, and not at all."""
 _LOOKED_THROUGH = 2_000
 _CHOSEN_BYTES = range(7_500, 9_000)
 

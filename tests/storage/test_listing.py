@@ -212,7 +212,7 @@ def test_one_more_is_read_only_to_tell_that_there_are_more(house: House, count: 
     assert read(PageRequest(top=5, skip=98)) == min(count - 98, 5)
 
 
-def test_an_incident_in_sight_for_several_reasons_counts_once(house: House) -> None:
+def test_an_incident_visible_for_several_reasons_counts_once(house: House) -> None:
     documents = [an_incident(an_alert("laptops"), an_alert("servers"), an_alert()) for _ in range(3)]
     tenant_id = put(house, documents)
     exposure = Exposure(device_groups=frozenset({11, 12, "laptops"}))
@@ -225,7 +225,7 @@ def test_an_incident_in_sight_for_several_reasons_counts_once(house: House) -> N
     ]
 
 
-def test_groups_that_only_look_like_labels_bring_nothing_in_sight(house: House) -> None:
+def test_groups_that_only_look_like_labels_make_nothing_visible(house: House) -> None:
     tenant_id = put(house, [an_incident(an_alert("laptops"))])
 
     for group in ("*", "#11", "=laptops", "11", ""):

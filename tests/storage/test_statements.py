@@ -1,4 +1,4 @@
-"""The named statements: every one is used, every used name exists, and all hold to the house's rules."""
+"""The named statements: every one is used, every used name exists, and all follow the project's rules."""
 
 import ast
 import asyncio

@@ -69,7 +69,7 @@ def test_a_stub_of_a_hidden_incident_answers_like_a_missing_one_everywhere(house
     assert update(house, stub, writer_over(house, "laptops", "servers")).code == "DisallowedOperation"
 
 
-def test_a_stub_of_an_incident_in_sight_is_seen(house: House) -> None:
+def test_a_stub_of_a_visible_incident_is_seen(house: House) -> None:
     target = house.takes(an_incident(an_alert("laptops"), an_alert("servers")))
     stub = house.takes(a_redirected_stub(target))
     token = house.a_token_exposed_to("laptops")

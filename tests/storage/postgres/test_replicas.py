@@ -337,7 +337,7 @@ def test_a_list_whose_replica_fails_before_anything_is_sent_is_read_from_the_pri
     before = node.reads
 
     with ThreadPoolExecutor(2) as others:
-        # A lock that is held in the primary stops whoever reads the table, in the replica too.
+        # A lock that is held in the primary stops the readers of the table, in the replica too.
         locking = others.submit(primary.sql, _LOCK_LISTS, database=pair.database)
         assert eventually(lambda: replica.sql(_LOCKS) == "1", within_seconds=BACK_SECONDS_MAX)
         listing = others.submit(node.listed, token)
