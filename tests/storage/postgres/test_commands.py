@@ -17,7 +17,7 @@ from tests.support.stores import a_secret_in, the_postgres_server
 from vigie.config.settings import DatabaseSettings
 from vigie.storage.statements import migrations
 
-HOW_TO = "make one: (umask 077; openssl rand -base64 48 > vigie-keys.secret)"
+HOW_TO = "create one: (umask 077; openssl rand -base64 48 > vigie-keys.secret)"
 
 
 @pytest.fixture
