@@ -6,19 +6,23 @@ import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterator
+from inspect import signature
+from string import Formatter
 
 import pytest
 
 import vigie
 from tests.support.paths import DOCS
 from vigie.api.defender.error_responses import ERROR_RESPONSES, INTERNAL_ERROR, error_body
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import OAUTH_ERRORS, TOKEN_ERRORS
 from vigie.core import errors as refusals
 from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import Quota, QuotaExcess, Window
 from vigie.http.protocol import Reason
-from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.clients.refusals import ApplicationNotFound
+from vigie.identity.refusals import OAuthRefusal
+from vigie.identity.sign_in.refusals import SignInRefused
 from vigie.ui.sign_in.error_pages import PAGE_ERROR_STATUSES
 
 ERRORS = DOCS / "errors.md"
@@ -38,10 +42,14 @@ CODES_OF_THE_API = {
 }
 
 
+# The bases of others.
+NEVER_RAISED = (OAuthRefusal, SignInRefused)
+
+
 def every_refusal(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
-    """All but that of the token endpoints, which has a table of its own, by numbers."""
-    for refusal in set(base.__subclasses__()) - {TokenRefusal}:
-        yield refusal
+    for refusal in base.__subclasses__():
+        if refusal not in NEVER_RAISED:
+            yield refusal
         yield from every_refusal(refusal)
 
 
@@ -58,11 +66,40 @@ def _every_module_of_vigie() -> None:
 
 
 def test_every_refusal_has_one_row() -> None:
-    assert Counter(every_refusal()) == Counter(list(ERROR_RESPONSES))
+    assert Counter(every_refusal()) == Counter([*ERROR_RESPONSES, *OAUTH_ERRORS])
 
 
-def test_refusals_are_written_in_one_place() -> None:
-    assert {refusal.__module__ for refusal in every_refusal()} == {refusals.__name__}
+def test_the_refusals_of_an_api_are_written_in_one_place() -> None:
+    assert {refusal.__module__ for refusal in ERROR_RESPONSES} == {refusals.__name__}
+
+
+@pytest.mark.parametrize("refusal", OAUTH_ERRORS, ids=lambda refusal: refusal.__name__)
+def test_the_facts_of_a_refusal_are_the_gaps_in_its_sentence(refusal: type[OAuthRefusal]) -> None:
+    needed = [
+        each.name for each in signature(refusal).parameters.values() if each.kind is not each.VAR_KEYWORD
+    ]
+
+    facts = refusal(**{name: f"a {name}" for name in needed}).facts
+
+    gaps = {name for _, name, _, _ in Formatter().parse(OAUTH_ERRORS[refusal].sentence) if name}
+    assert gaps == set(facts)
+
+
+def test_token_errors_of_one_number_are_answered_alike() -> None:
+    rows = [row for row in OAUTH_ERRORS.values() if row.error]
+
+    assert len({(row.number, row.status, row.error) for row in rows}) == len(TOKEN_ERRORS)
+
+
+def test_what_came_with_an_oauth_request_goes_back_to_the_client_and_not_into_the_log() -> None:
+    refusal = ApplicationNotFound("{client_id} s3cret", "contoso.example")
+
+    row = OAUTH_ERRORS[ApplicationNotFound]
+
+    assert row.message(refusal) == (
+        "Application with identifier '{client_id} s3cret' was not found in the directory 'contoso.example'."
+    )
+    assert row.detail(refusal) == "Application with identifier '…' was not found in the directory '…'."
 
 
 def test_every_row_has_a_status_and_a_code_of_the_api() -> None:
@@ -73,7 +110,7 @@ def test_every_row_has_a_status_and_a_code_of_the_api() -> None:
 def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:
     rows = [
         *((refusal.__name__, problem.status, problem.code) for refusal, problem in ERROR_RESPONSES.items()),
-        *((f"AADSTS{code}", status, error) for code, (status, error) in TOKEN_ERROR_RESPONSES.items()),
+        *((row.code, row.status, row.error) for row in TOKEN_ERRORS.values()),
         *((name, status, "page") for name, status in PAGE_ERROR_STATUSES.items()),
         ("InternalError", INTERNAL_ERROR.status, INTERNAL_ERROR.code),
     ]

@@ -23,10 +23,10 @@ from vigie.core.directory import Tenant
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.grants.client_credentials import resource_of_scope
 from vigie.identity.keys.key_ring import TOKEN_LIFETIME_MAX_SECONDS
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import TokenRequest, issue_token
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import application_token_request, user_token_request
+from vigie.identity.tokens.refusals import DefaultScopeRequired, InvalidScope
 from vigie.identity.tokens.scopes import DEFAULT_SCOPE
 from vigie.runtime.clock import now
 from vigie.runtime.installation import Installation
@@ -109,7 +109,7 @@ def _of_application(scopes: Sequence[str]) -> _TokenScope:
         return _TokenScope()
     try:
         return _TokenScope(resource=resource_of_scope(" ".join(scopes)))
-    except TokenRefusal as error:
+    except (InvalidScope, DefaultScopeRequired) as error:
         raise WrongUsage(
             f"--scope of an application must be RESOURCE/.default, such as "
             f"{DEFAULT_RESOURCE}/.default; it was {' '.join(scopes)!r}"

@@ -11,7 +11,7 @@ from vigie.api.defender.resource import INCIDENTS
 from vigie.api.description import ApiDescription
 from vigie.api.gate import Gate
 from vigie.api.oauth import endpoints as oauth
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES, TokenErrorRenderer
+from vigie.api.oauth.error_responses import TOKEN_ERRORS, TokenErrorRenderer, oauth_error_text
 from vigie.api.operations import handlers as operations
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import QuotaSettings
@@ -142,9 +142,7 @@ def oauth_api(context: ApiContext) -> ApiProfile:
         origins=context.audiences.origins,
         count_outcome=context.metrics.token_requests.count,
     )
-    context.metrics.token_requests.declare(
-        (oauth.ISSUED, *(f"AADSTS{code}" for code in TOKEN_ERROR_RESPONSES))
-    )
+    context.metrics.token_requests.declare((oauth.ISSUED, *(row.code for row in TOKEN_ERRORS.values())))
     paths = frozenset(route.path for route in oauth.ROUTES)
     return ApiProfile(
         name="oauth",
@@ -162,6 +160,7 @@ def sign_in_pages(context: ApiContext) -> ApiProfile:
         context.installation.directory,
         StateSigner(context.ring),
         errors=context.errors,
+        oauth_error_text=oauth_error_text,
         count_step=context.metrics.sign_ins.count,
     )
     paths = frozenset(route.path for route in sign_in.ROUTES)

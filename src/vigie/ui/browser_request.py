@@ -2,13 +2,14 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 from vigie.core.instants import format_instant
 from vigie.http.error_responses import Headers
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.forwarded import is_protected
+from vigie.identity.refusals import OAuthErrorText, OAuthRefusal
 from vigie.ui.content_security_policy import SELF, form_policy
 from vigie.ui.rendering import Html, PageContext
 
@@ -48,12 +49,18 @@ class BrowserRequest:
 
     `browser` names it as long as it keeps our cookie: forms are signed for it, so that they are good in no
     other. It says nothing about the user. `is_insecure` is true where somebody on the network could read
-    what is sent: nothing is asked for then, and no cookie is set.
+    what is sent: nothing is asked for then, and no cookie is set. `oauth_error_text` has the words for refusals.
     """
 
-    def __init__(self, exchange: Exchange, context: PageContext) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        context: PageContext,
+        oauth_error_text: Callable[[OAuthRefusal], OAuthErrorText],
+    ) -> None:
         self.exchange = exchange
         self.context = context
+        self.oauth_error_text = oauth_error_text
         self._is_secure = exchange.origin.startswith("https://")
         self.is_insecure = not is_protected(exchange.scope, exchange.origin)
         self._cookies = _cookies(exchange)

@@ -23,7 +23,7 @@ from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.error_responses import ERROR_RESPONSES, JSON_TYPE
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX, UPDATABLE
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import TOKEN_ERRORS
 from vigie.api.operations.code_samples import ORIGIN
 from vigie.api.operations.reference import ShownDocument, renderer
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
@@ -177,7 +177,7 @@ def test_a_token_is_refused_with_every_status_there_is(version: str, endpoint: s
     every = {
         200,
         ERROR_RESPONSES[BodyTooLarge].status,
-        *(status for status, _ in TOKEN_ERROR_RESPONSES.values()),
+        *(row.status for row in TOKEN_ERRORS.values()),
     }
     assert stated == every - {NEVER_SAID[endpoint]}
 

@@ -15,7 +15,7 @@ from tests.support.builders import an_incident
 from tests.support.database_access import without_table
 from tests.support.house import INCIDENTS_API, READ_ALL, Answer, House, RunningHouse, a_name
 from vigie.api.defender.resource import INCIDENTS
-from vigie.api.oauth.error_responses import TOKEN_ERROR_RESPONSES
+from vigie.api.oauth.error_responses import TOKEN_ERRORS
 from vigie.core.directory import Application
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.tokens.audiences import GRAPH
@@ -138,8 +138,8 @@ def test_every_mistake_is_refused_under_its_code(client: Client, code: int, mist
 
     answer = client.asks(path, **mistake.form)
 
-    status, error = TOKEN_ERROR_RESPONSES[code]
-    assert (answer.error_code, answer.status, answer.json["error"]) == (code, status, error)
+    row = TOKEN_ERRORS[code]
+    assert (answer.error_code, answer.status, answer.json["error"]) == (code, row.status, row.error)
 
 
 def test_an_expired_secret_is_refused_under_its_own_code(client: Client) -> None:
@@ -176,9 +176,9 @@ OTHERS = (
 def test_every_refusal_of_the_token_endpoints_has_been_seen() -> None:
     trees = (ast.parse(Path(__file__).with_name(name).read_text(encoding="utf-8")) for name in OTHERS)
     numbers = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    seen = {code for code, _ in MISTAKES} | {7000222, 90033} | (numbers & set(TOKEN_ERROR_RESPONSES))
+    seen = {code for code, _ in MISTAKES} | {7000222, 90033} | (numbers & set(TOKEN_ERRORS))
 
-    assert seen == set(TOKEN_ERROR_RESPONSES)
+    assert seen == set(TOKEN_ERRORS)
 
 
 # Credentials

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from vigie.api.oauth.error_responses import JSON_HEADER, NOT_STORED, name_of
+from vigie.api.oauth.error_responses import JSON_HEADER, NOT_STORED, oauth_error_of
 from vigie.api.oauth.responses import client_info, device_answer, token_answer
 from vigie.core.errors import StoreUnavailable
 from vigie.core.letter_case import lowered
@@ -27,10 +27,17 @@ from vigie.identity.clients.authentication import (
 from vigie.identity.clients.credentials import Credentials, Sender, basic_credentials
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.grants.device_code import DeviceCodes
+from vigie.identity.grants.refusals import TransientError
 from vigie.identity.grants.registry import GrantRegistry
 from vigie.identity.grants.request import GrantRequest
 from vigie.identity.keys.key_ring import KeyRing
-from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.refusals import (
+    MissingAuthority,
+    OAuthRefusal,
+    SecretInQuery,
+    UnknownAuthority,
+    UnreadableBody,
+)
 from vigie.identity.tokens.access_tokens import issuer_of
 
 INSTANCE_ROUTE = "/common/discovery/instance"
@@ -94,11 +101,11 @@ class OAuthEndpoints:
         try:
             request = await self._request(exchange, tenant, version)
             issued = await self._grants.issue(request)
-        except TokenRefusal as refusal:
-            self._count_outcome(name_of(refusal))
+        except OAuthRefusal as refusal:
+            self._count_outcome(oauth_error_of(refusal).code)
             raise
         except StoreUnavailable as error:
-            raise _transient(error) from error
+            raise TransientError(detail=error.detail) from error
         exchange.tenant_guid = issued.tenant_guid
         # A client that gets a token has authenticated.
         exchange.anonymous_throttles = None
@@ -111,7 +118,7 @@ class OAuthEndpoints:
         try:
             issued = await self._device_codes.issue(await self._request(exchange, tenant, version))
         except StoreUnavailable as error:
-            raise _transient(error) from error
+            raise TransientError(detail=error.detail) from error
         exchange.tenant_guid = issued.tenant_guid
         fields = device_answer(issued, exchange.origin, version)
         await _answer(exchange, fields, headers=NOT_STORED)
@@ -156,9 +163,7 @@ class OAuthEndpoints:
         """The authority that a query asks about. Clients leave its port out, so the name has to do."""
         authority = _authority(exchange)
         if authority.hostname not in {*self._own_hosts, urlsplit(exchange.origin).hostname}:
-            raise TokenRefusal(
-                50049, "Unknown or invalid instance: this server does not know that authority."
-            )
+            raise UnknownAuthority
         return authority
 
     def _names_of(self, authority: SplitResult) -> dict[str, object]:
@@ -223,10 +228,6 @@ ROUTES: tuple[Route, ...] = (
 """Every route of the token endpoints and of what is published about them."""
 
 
-def _transient(error: StoreUnavailable) -> TokenRefusal:
-    return TokenRefusal(90033, "A transient error has occurred. Please try again.", detail=error.detail)
-
-
 async def _form_of(exchange: Exchange) -> dict[str, str]:
     """The form in the body. A query string stands in the logs of whatever is in between: no secret may be in it."""
     query: bytes = exchange.scope["query_string"]
@@ -234,18 +235,12 @@ async def _form_of(exchange: Exchange) -> dict[str, str]:
         {name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)} if query else set()
     )
     if named & _SECRET_FIELDS:
-        raise TokenRefusal(
-            900144,
-            f"The request body must contain the following parameter: '{min(named & _SECRET_FIELDS)}'. It was in "
-            "the query string, where others may read it: do not use it again.",
-        )
+        raise SecretInQuery(min(named & _SECRET_FIELDS))
     body = await read_body(exchange, FORM_BYTES_MAX)
     try:
         fields = read_fields(body, exchange.header(b"content-type"))
     except ValueError as error:
-        raise TokenRefusal(
-            900144, "The request body is not a form: 'grant_type' could not be read."
-        ) from error
+        raise UnreadableBody from error
     # Of a field that comes twice the first counts.
     return dict(reversed(fields))
 
@@ -256,9 +251,7 @@ def _authority(exchange: Exchange) -> SplitResult:
         fields = dict(reversed(parse_qsl(query.decode("ascii"), max_num_fields=FORM_FIELDS_MAX)))
         return _split_url(fields["authorization_endpoint"])
     except (ValueError, KeyError) as error:
-        raise TokenRefusal(
-            900144, "The query must contain the following parameter, a URL: 'authorization_endpoint'."
-        ) from error
+        raise MissingAuthority from error
 
 
 def _split_url(text: str) -> SplitResult:

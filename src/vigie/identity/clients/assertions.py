@@ -19,8 +19,8 @@ from vigie.core.errors import InvalidToken, user_text
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.certificates import key_of
+from vigie.identity.clients.refusals import InvalidClientAssertion
 from vigie.identity.directory_repository import DirectoryRepository
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import issuer_of
 from vigie.identity.tokens.audiences import Audiences, bare
 from vigie.identity.tokens.jws import ParsedJwt, parse_jwt, refuse_critical
@@ -58,17 +58,17 @@ class ProvenAssertion:
 
 
 def read_assertion(text: str) -> SentAssertion:
-    """Take an assertion apart. Raises TokenRefusal when it is none."""
+    """Take an assertion apart. Raises OAuthRefusal when it is none."""
     if len(text) > ASSERTION_BYTES_MAX:
-        raise refused_assertion(f"it is longer than {ASSERTION_BYTES_MAX} bytes")
+        raise InvalidClientAssertion(f"it is longer than {ASSERTION_BYTES_MAX} bytes")
     try:
         # azure-identity pads.
         read = parse_jwt(text, may_be_padded=True)
     except InvalidToken as error:
-        raise refused_assertion(f"it is not a signed JSON web token: {error.detail}") from error
+        raise InvalidClientAssertion(f"it is not a signed JSON web token: {error.detail}") from error
     client_id = read.claims.get("iss")
     if not isinstance(client_id, str) or client_id != read.claims.get("sub"):
-        raise refused_assertion("iss and sub must both be the client id of the application")
+        raise InvalidClientAssertion("iss and sub must both be the client id of the application")
     return SentAssertion(read=read, client_id=client_id)
 
 
@@ -86,7 +86,7 @@ class ClientAssertions:
     async def check(
         self, tenant: Tenant, application: Application, sent: SentAssertion, now: Instant
     ) -> ProvenAssertion:
-        """What an assertion proves. Raises TokenRefusal when that is not the application.
+        """What an assertion proves. Raises OAuthRefusal when that is not the application.
 
         The key is one that is kept for the application, never one that the assertion brings along: of its
         header only `alg` and the names of the certificate are looked at, not `jwk`, `jku`, `x5c` or `x5u`.
@@ -105,7 +105,7 @@ class ClientAssertions:
     async def use(
         self, tenant: Tenant, proven: ProvenAssertion, resource: str, *, address: str, now: Instant
     ) -> None:
-        """Use an assertion up for an API. Raises TokenRefusal if it was before, or is somebody else's.
+        """Use an assertion up for an API. Raises OAuthRefusal if it was before, or is somebody else's.
 
         Once for each API, by whatever name, because MSAL sends one assertion for all that it asks for within nine
         minutes; and somebody else who has got hold of it must not use it for the API that was not asked for: it
@@ -117,17 +117,17 @@ class ClientAssertions:
             for_resource=_fingerprint(proven, "for", self._audiences.api_of(resource)),
         )
         if not await self._directory.use_assertion(tenant, use, proven.expires_at, now):
-            raise refused_assertion(
+            raise InvalidClientAssertion(
                 f"its jti {_quoted(proven.jti)} was used before; make a new one for each request"
             )
 
     def _check_certificate_dates(self, certificate: ClientCertificate, now: Instant) -> None:
         if now >= certificate.expires_at + self._clock_skew_ticks:
-            raise refused_assertion(
+            raise InvalidClientAssertion(
                 f"{_shown(certificate)} expired at {format_instant(certificate.expires_at)}"
             )
         if now < certificate.valid_from - self._clock_skew_ticks:
-            raise refused_assertion(
+            raise InvalidClientAssertion(
                 f"{_shown(certificate)} is valid from {format_instant(certificate.valid_from)} on"
             )
 
@@ -136,7 +136,7 @@ class ClientAssertions:
         if isinstance(audience, list) and len(audience) == 1:
             audience = audience[0]
         if not isinstance(audience, str) or bare(audience) not in self._audiences_of(tenant):
-            raise refused_assertion(
+            raise InvalidClientAssertion(
                 f"aud {_quoted(audience)} is no token endpoint of the tenant under a name of this installation: "
                 "its public URL, an audience alias, or a name of its certificate"
             )
@@ -160,13 +160,13 @@ class ClientAssertions:
         expires_at = _moment(claims, "exp")
         clock = f"the clock here says {format_instant(now)}"
         if now >= expires_at + self._clock_skew_ticks:
-            raise refused_assertion(f"it expired at {format_instant(expires_at)}; {clock}")
+            raise InvalidClientAssertion(f"it expired at {format_instant(expires_at)}; {clock}")
         if expires_at > now + ASSERTION_LIFETIME_MAX_SECONDS * TICKS_PER_SECOND + self._clock_skew_ticks:
-            raise refused_assertion(
+            raise InvalidClientAssertion(
                 f"exp is more than {ASSERTION_LIFETIME_MAX_SECONDS // 3600} hours ahead; {clock}"
             )
         if "nbf" in claims and now < _moment(claims, "nbf") - self._clock_skew_ticks:
-            raise refused_assertion(f"nbf has not come yet; {clock}")
+            raise InvalidClientAssertion(f"nbf has not come yet; {clock}")
         return Instant(expires_at + self._clock_skew_ticks)
 
 
@@ -179,12 +179,12 @@ def _named(header: Mapping[str, Any], certificates: Iterable[ClientCertificate])
     thumbprints = {name: header[name] for name in ("x5t#S256", "x5t") if name in header}
     names = thumbprints or {name: header[name] for name in ("kid",) if name in header}
     if not names:
-        raise refused_assertion("its header names no certificate: x5t, x5t#S256 or kid is needed")
+        raise InvalidClientAssertion("its header names no certificate: x5t, x5t#S256 or kid is needed")
     for certificate in certificates:
         if all(isinstance(said, str) and _NAMES[name](certificate, said) for name, said in names.items()):
             return certificate
     said = ", ".join(f"{name} {_quoted(value)}" for name, value in names.items())
-    raise refused_assertion(f"the key was not found: {said} names no certificate of the application")
+    raise InvalidClientAssertion(f"the key was not found: {said} names no certificate of the application")
 
 
 def _is_base64_of(thumbprint: bytes, said: str) -> bool:
@@ -209,20 +209,20 @@ def _check_signature(sent: SentAssertion, certificate: ClientCertificate) -> Non
     algorithm = sent.read.header.get("alg")
     padding = _PADDINGS.get(algorithm) if isinstance(algorithm, str) else None
     if padding is None:
-        raise refused_assertion(f"its alg is {_quoted(algorithm)}; there are {' and '.join(_PADDINGS)}")
+        raise InvalidClientAssertion(f"its alg is {_quoted(algorithm)}; there are {' and '.join(_PADDINGS)}")
     try:
         refuse_critical(sent.read.header)
         key_of(certificate).verify(sent.read.signature, sent.read.signed, padding, SHA256())
     except InvalidToken as error:
-        raise refused_assertion(error.detail) from error
+        raise InvalidClientAssertion(error.detail) from error
     except InvalidSignature as error:
-        raise refused_assertion(f"it was not signed with the key of {_shown(certificate)}") from error
+        raise InvalidClientAssertion(f"it was not signed with the key of {_shown(certificate)}") from error
 
 
 def _jti(claims: Mapping[str, Any]) -> str:
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise refused_assertion("jti is missing or not a text; it must be new in each assertion")
+        raise InvalidClientAssertion("jti is missing or not a text; it must be new in each assertion")
     return jti
 
 
@@ -230,7 +230,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> Instant:
     """A numeric date, whole or not: MSAL's have fractions."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e11:
-        raise refused_assertion(f"{name} is missing or not a number of seconds since 1970")
+        raise InvalidClientAssertion(f"{name} is missing or not a number of seconds since 1970")
     return instant_from_unix(value)
 
 
@@ -241,8 +241,3 @@ def _shown(certificate: ClientCertificate) -> str:
 def _quoted(value: object) -> str:
     """What came, if it is a text; anything else may be as deep as it likes."""
     return user_text(repr(value[:200])) if isinstance(value, str) else "that is not a text"
-
-
-def refused_assertion(reason: str) -> TokenRefusal:
-    """The refusal of an assertion, for a reason that helps whoever has to mend it."""
-    return TokenRefusal(700027, f"The client assertion was not accepted. [Reason - {reason}.]")

@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, Tenant
-from vigie.core.errors import user_text
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.assertions import ClientAssertions, ProvenAssertion, SentAssertion
 from vigie.identity.clients.credentials import Credentials, has_proof
+from vigie.identity.clients.refusals import (
+    ApplicationNotFound,
+    ExpiredClientSecret,
+    InvalidClientSecret,
+    InvalidTenantName,
+    MissingCredentials,
+    TenantNotFound,
+    TenantNotNamed,
+    UnexpectedCredentials,
+)
 from vigie.identity.directory_repository import DirectoryRepository
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import ClientAuthMethod
 
 TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
@@ -40,42 +48,32 @@ class ClientAuthenticator:
         self._assertions = assertions
 
     async def tenant(self, reference: str) -> Tenant:
-        """The tenant that an address names, by id or domain. Raises TokenRefusal."""
+        """The tenant that an address names, by id or domain. Raises OAuthRefusal."""
         if lowered(reference) in TENANTS_OF_ANY:
-            raise TokenRefusal(
-                50059,
-                f"No tenant-identifying information found: '{user_text(reference)}' names no tenant in this grant.",
-            )
+            raise TenantNotNamed(reference)
         if not GUID.fullmatch(reference) and not _DOMAIN.fullmatch(reference):
-            raise TokenRefusal(
-                900023,
-                f"Specified tenant identifier '{user_text(reference[:100])}' is neither a valid DNS name, nor a "
-                "valid external domain.",
-            )
+            raise InvalidTenantName(reference)
         tenant = await self._directory.find_tenant(reference)
         if tenant is None or lowered(reference) not in (tenant.guid, tenant.domain):
-            raise TokenRefusal(
-                90002,
-                f"Tenant '{user_text(reference)}' not found. Check to make sure you have the correct tenant ID.",
-            )
+            raise TenantNotFound(reference)
         return tenant
 
     async def application(self, tenant: Tenant, client_id: str) -> Application:
-        """The application of a client id. Raises TokenRefusal."""
+        """The application of a client id. Raises OAuthRefusal."""
         application = await self._directory.find_application(tenant, client_id)
         if application is None or application.client_id != lowered(client_id):
-            raise unknown_application(client_id, tenant.guid)
+            raise ApplicationNotFound(client_id, tenant.guid)
         return application
 
     async def tenant_and_application(self, reference: str, client_id: str) -> tuple[Tenant, Application]:
-        """Both; under `common` and `organizations` the tenant is the application's. Raises TokenRefusal.
+        """Both; under `common` and `organizations` the tenant is the application's. Raises OAuthRefusal.
 
         An application belongs to one tenant, so that nobody of another can be meant.
         """
         if lowered(reference) in _TENANTS_OF_ANY_ORGANISATION:
             tenant = await self._directory.find_tenant_of_application(client_id)
             if tenant is None:
-                raise unknown_application(client_id, reference)
+                raise ApplicationNotFound(client_id, reference)
         else:
             tenant = await self.tenant(reference)
         return tenant, await self.application(tenant, client_id)
@@ -83,7 +81,7 @@ class ClientAuthenticator:
     async def authenticate(
         self, reference: str, sent: Credentials | SentAssertion, now: Instant
     ) -> ProvenClient:
-        """The application that a form comes from, where people have signed in. Raises TokenRefusal."""
+        """The application that a form comes from, where people have signed in. Raises OAuthRefusal."""
         tenant, application = await self.tenant_and_application(reference, sent.client_id)
         return await self.check(tenant, application, sent, now)
 
@@ -96,20 +94,12 @@ class ClientAuthenticator:
     ) -> ProvenClient:
         """The application, if what was sent proves it. A public one can prove nothing, and must not try.
 
-        Raises TokenRefusal.
+        Raises OAuthRefusal.
         """
         if application.is_public and has_proof(sent):
-            raise TokenRefusal(
-                700025,
-                f"Client '{application.client_id}' is public so neither 'client_assertion' nor "
-                "'client_secret' should be presented.",
-            )
+            raise UnexpectedCredentials(application.client_id)
         if not application.is_public and not has_proof(sent):
-            raise TokenRefusal(
-                7000218,
-                "The request body must contain the following parameter: 'client_assertion' or "
-                "'client_secret'.",
-            )
+            raise MissingCredentials
         proof, assertion = ClientAuthMethod.NONE, None
         if isinstance(sent, SentAssertion):
             assertion = await self._assertions.check(tenant, application, sent, now)
@@ -120,7 +110,7 @@ class ClientAuthenticator:
         return ProvenClient(tenant=tenant, application=application, proof=proof, assertion=assertion)
 
     async def use_up(self, client: ProvenClient, resource: str, *, address: str, now: Instant) -> None:
-        """Let the assertion that proved a client be good no more. Raises TokenRefusal if it was not any more.
+        """Let the assertion that proved a client be good no more. Raises OAuthRefusal if it was not any more.
 
         Last, so that a request that fails for another reason may be sent again as it is. For applications that
         act for themselves: beside a code or a refresh token, which are good once themselves, MSAL sends the
@@ -137,19 +127,6 @@ class ClientAuthenticator:
             # In constant time; which of the secrets matches is not worth hiding.
             if any(hmac.compare_digest(kept.sha256, each) for each in sent):
                 if kept.expires_at is not None and kept.expires_at <= now:
-                    raise TokenRefusal(7000222, "The provided client secret keys are expired.")
+                    raise ExpiredClientSecret
                 return
-        raise TokenRefusal(
-            7000215,
-            "Invalid client secret provided. Ensure the secret being sent is the client secret "
-            f"value for app '{application.client_id}'.",
-        )
-
-
-def unknown_application(client_id: str, directory: str) -> TokenRefusal:
-    """The refusal of a client id that is nobody's."""
-    return TokenRefusal(
-        700016,
-        f"Application with identifier '{user_text(client_id[:100])}' was not found in the directory "
-        f"'{user_text(directory)}'.",
-    )
+        raise InvalidClientSecret(application.client_id)

@@ -9,9 +9,10 @@ from vigie.identity.clients.assertions import (
     ASSERTION_TYPE,
     SentAssertion,
     read_assertion,
-    refused_assertion,
 )
-from vigie.identity.form_parameters import first_of, missing_parameter
+from vigie.identity.clients.refusals import InvalidClientAssertion
+from vigie.identity.form_parameters import first_of
+from vigie.identity.refusals import MissingParameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Sender:
 
 
 def sent_by_client(form: Mapping[str, str], sender: Sender) -> Credentials | SentAssertion:
-    """Who a request says it comes from, and what it brings to prove it. Raises TokenRefusal.
+    """Who a request says it comes from, and what it brings to prove it. Raises OAuthRefusal.
 
     An assertion goes before a secret, and a secret in the form before HTTP Basic.
     """
@@ -41,7 +42,7 @@ def sent_by_client(form: Mapping[str, str], sender: Sender) -> Credentials | Sen
     basic = sender.basic
     client_id = form.get("client_id") or (basic.client_id if basic else "")
     if not client_id:
-        raise missing_parameter("client_id")
+        raise MissingParameter("client_id")
     if form.get("client_secret"):
         return Credentials(client_id=client_id, secrets=(form["client_secret"],))
     if basic is not None and any(basic.secrets):
@@ -64,8 +65,8 @@ def _assertion(form: Mapping[str, str]) -> SentAssertion | None:
     if not text:
         return None
     if first_of(form, ("client_assertion_type",)) != ASSERTION_TYPE:
-        raise refused_assertion(f"client_assertion_type must be {ASSERTION_TYPE}")
+        raise InvalidClientAssertion(f"client_assertion_type must be {ASSERTION_TYPE}")
     sent = read_assertion(text)
     if lowered(form.get("client_id") or sent.client_id) != lowered(sent.client_id):
-        raise refused_assertion("its iss and sub are not the client_id of the form")
+        raise InvalidClientAssertion("its iss and sub are not the client_id of the form")
     return sent

@@ -12,10 +12,18 @@ from vigie.core.client_secrets import hash_secret
 from vigie.core.oauth_records import AuthorizationCode
 from vigie.core.redirect_uris import canonical
 from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.grants.refusals import (
+    CodeExpired,
+    CodeNotFound,
+    CodeOfAnotherApplication,
+    CodeRedeemed,
+    CodeVerifierMismatch,
+    RedirectUriMismatch,
+)
 from vigie.identity.grants.request import GrantRequest
-from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
+from vigie.identity.grants.user_tokens import UserTokens
+from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in_repository import SignInRepository
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
@@ -30,7 +38,7 @@ class CodeGrant:
         self._tokens = tokens
 
     async def issue(self, request: GrantRequest) -> IssuedToken:
-        """The tokens. Raises TokenRefusal.
+        """The tokens. Raises OAuthRefusal.
 
         A code is good for one attempt: what is wrong with it ends it, once the application has proven itself.
         """
@@ -43,7 +51,7 @@ class CodeGrant:
             _check(code, client, request)
             user = await self._tokens.user(client.tenant, code.object_id)
             consent = self._tokens.narrowed(code.consent, client.application, request)
-        except TokenRefusal:
+        except OAuthRefusal:
             await self._records.remove_code(client.tenant, sha256)
             raise
         family, refresh_token = await self._tokens.redeem(
@@ -56,23 +64,17 @@ class CodeGrant:
         if code is not None:
             return code
         if await self._records.end_family_of_code(client.tenant, sha256):
-            raise already_redeemed()
-        raise TokenRefusal(
-            70000,
-            "The provided value for the 'code' parameter is not valid: it is unknown, or was tried before.",
-        )
+            raise CodeRedeemed
+        raise CodeNotFound
 
 
 def _check(code: AuthorizationCode, client: ProvenClient, request: GrantRequest) -> None:
     if code.client_id != client.application.client_id:
-        raise TokenRefusal(70000, "The provided authorization code was issued to another application.")
+        raise CodeOfAnotherApplication
     if request.now >= code.expires_at:
-        raise TokenRefusal(70008, "The provided authorization code has expired. Have the user sign in again.")
+        raise CodeExpired
     if canonical(request.form.get("redirect_uri") or "") != code.redirect_uri:
-        raise TokenRefusal(
-            500112,
-            "The reply address does not match the reply address provided when requesting the authorization code.",
-        )
+        raise RedirectUriMismatch
     _check_verifier(code.code_challenge, request.form.get("code_verifier") or None)
 
 
@@ -81,13 +83,7 @@ def _check_verifier(challenge: str | None, verifier: str | None) -> None:
     if challenge is None and verifier is None:
         return
     if challenge is None or verifier is None or not _VERIFIER.fullmatch(verifier):
-        raise _mismatch()
+        raise CodeVerifierMismatch
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
     if not hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"="), challenge.encode("ascii")):
-        raise _mismatch()
-
-
-def _mismatch() -> TokenRefusal:
-    return TokenRefusal(
-        501481, "The code_verifier does not match the code_challenge supplied in the authorization request."
-    )
+        raise CodeVerifierMismatch

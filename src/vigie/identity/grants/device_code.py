@@ -10,12 +10,21 @@ from vigie.core.directory import User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import DeviceCode, DeviceDecision
 from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.grants.refusals import (
+    AuthorizationDeclined,
+    AuthorizationPending,
+    CodeRedeemed,
+    DeviceCodeExpired,
+    DeviceCodeNotFound,
+    PolledTooSoon,
+    TooManyDeviceCodes,
+    TransientError,
+)
 from vigie.identity.grants.request import GrantRequest
 from vigie.identity.grants.user_codes import new_user_code, shown
-from vigie.identity.grants.user_tokens import UserTokens, already_redeemed
+from vigie.identity.grants.user_tokens import UserTokens
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.throttling import AttemptThrottle
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import IssuedToken
 from vigie.identity.tokens.scopes import asked_in, consent_to
@@ -57,9 +66,9 @@ class DeviceCodes:
         self._lifetime_seconds = lifetime_seconds
 
     async def issue(self, request: GrantRequest) -> IssuedDeviceCode:
-        """A code for the device of an application. Nobody has to prove anything yet. Raises TokenRefusal."""
+        """A code for the device of an application. Nobody has to prove anything yet. Raises OAuthRefusal."""
         if self._limits.device_code_for(request.sender.address) is not None:
-            raise TokenRefusal(90055, "Too many device codes have been asked for from this address.")
+            raise TooManyDeviceCodes
         tenant, application = await self._clients.tenant_and_application(
             request.tenant_reference, request.required("client_id")
         )
@@ -82,7 +91,7 @@ class DeviceCodes:
                     lifetime_seconds=self._lifetime_seconds,
                     tenant_guid=tenant.guid,
                 )
-        raise TokenRefusal(90033, "A transient error has occurred. Please try again.")
+        raise TransientError
 
 
 class DeviceGrant:
@@ -101,7 +110,7 @@ class DeviceGrant:
         self._limits = limits
 
     async def issue(self, request: GrantRequest) -> IssuedToken:
-        """The tokens. Raises TokenRefusal, also while nobody has agreed yet."""
+        """The tokens. Raises OAuthRefusal, also while nobody has agreed yet."""
         client = await self._clients.authenticate(
             request.tenant_reference, request.credentials(), request.now
         )
@@ -118,27 +127,20 @@ class DeviceGrant:
     async def _code(self, client: ProvenClient, sha256: bytes) -> DeviceCode:
         code = await self._records.find_device_code(client.tenant, sha256)
         if code is None and await self._records.end_family_of_code(client.tenant, sha256):
-            raise already_redeemed()
+            raise CodeRedeemed
         if code is None or code.client_id != client.application.client_id:
-            raise TokenRefusal(70018, "Invalid verification code: this device code is not known.")
+            raise DeviceCodeNotFound
         return code
 
     async def _who_agreed(
         self, client: ProvenClient, code: DeviceCode, sha256: bytes, now: Instant
     ) -> tuple[User, Instant]:
         if now >= code.expires_at:
-            raise TokenRefusal(
-                70020,
-                "The provided value for the input parameter 'device_code' is not valid. This device code has "
-                "expired.",
-            )
+            raise DeviceCodeExpired
         if code.decision is DeviceDecision.REFUSED:
-            raise TokenRefusal(65004, "User declined to consent to access the app.")
+            raise AuthorizationDeclined
         if code.object_id is None or code.signed_in_at is None:
             if self._limits.poll_of(client.tenant, sha256) is not None:
-                raise TokenRefusal(50196, f"Wait {POLL_SECONDS} seconds before you ask again.")
-            raise TokenRefusal(
-                70016,
-                "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
-            )
+                raise PolledTooSoon(POLL_SECONDS)
+            raise AuthorizationPending
         return await self._tokens.user(client.tenant, code.object_id), code.signed_in_at

@@ -3,10 +3,15 @@
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import TokenFamily
 from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.grants.refusals import (
+    GrantRevoked,
+    MalformedRefreshToken,
+    RefreshTokenExpired,
+    RefreshTokenOfAnotherApplication,
+)
 from vigie.identity.grants.request import GrantRequest
-from vigie.identity.grants.user_tokens import UserTokens, revoked
+from vigie.identity.grants.user_tokens import UserTokens
 from vigie.identity.sign_in_repository import SignInRepository
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.issuance import IssuedToken
 from vigie.identity.tokens.refresh_tokens import RefreshToken, Rotation, read_refresh_token
 
@@ -20,13 +25,13 @@ class RefreshGrant:
         self._tokens = tokens
 
     async def issue(self, request: GrantRequest) -> IssuedToken:
-        """The tokens. Raises TokenRefusal. Where each is single-use, an older one ends its whole family."""
+        """The tokens. Raises OAuthRefusal. Where each is single-use, an older one ends its whole family."""
         client = await self._clients.authenticate(
             request.tenant_reference, request.credentials(), request.now
         )
         sent = read_refresh_token(request.required("refresh_token"))
         if sent is None:
-            raise TokenRefusal(9002313, "Invalid request. Request is malformed or invalid: 'refresh_token'.")
+            raise MalformedRefreshToken
         family = await self._family(client, sent)
         user = await self._tokens.user(client.tenant, family.object_id)
         consent = self._tokens.narrowed(family.consent, client.application, request)
@@ -36,9 +41,9 @@ class RefreshGrant:
     async def _family(self, client: ProvenClient, sent: RefreshToken) -> TokenFamily:
         family = await self._records.find_family(client.tenant, sent.handle_sha256)
         if family is None:
-            raise revoked()
+            raise GrantRevoked
         if family.client_id != client.application.client_id:
-            raise TokenRefusal(70000, "The provided refresh token was issued to another application.")
+            raise RefreshTokenOfAnotherApplication
         return family
 
     async def _rotate(self, client: ProvenClient, sent: RefreshToken, now: Instant) -> RefreshToken:
@@ -51,9 +56,7 @@ class RefreshGrant:
         await self._records.change_family(client.tenant, sent.handle_sha256, decide)
         rotation = rotations[-1] if rotations else None
         if rotation is not None and rotation.is_expired:
-            raise TokenRefusal(
-                700082, "The refresh token has expired due to inactivity. Have the user sign in again."
-            )
+            raise RefreshTokenExpired
         if rotation is None or rotation.token is None:
-            raise revoked()
+            raise GrantRevoked
         return rotation.token

@@ -6,9 +6,8 @@ Source: docs/api/tokens.md, "Grants"; clients search error texts for the codes o
 from collections.abc import Mapping
 from typing import Protocol
 
-from vigie.core.errors import user_text
 from vigie.identity.grants.request import GrantRequest
-from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.refusals import UnsupportedGrantType
 from vigie.identity.tokens.issuance import IssuedToken
 
 
@@ -16,7 +15,7 @@ class Grant(Protocol):
     """One way to a token."""
 
     async def issue(self, request: GrantRequest) -> IssuedToken:
-        """The token. Raises TokenRefusal."""
+        """The token. Raises OAuthRefusal."""
 
 
 class GrantRegistry:
@@ -31,11 +30,9 @@ class GrantRegistry:
         return tuple(self._grants)
 
     async def issue(self, request: GrantRequest) -> IssuedToken:
-        """The token that a form asks for. Raises TokenRefusal."""
+        """The token that a form asks for. Raises OAuthRefusal."""
         grant_type = request.required("grant_type")
         grant = self._grants.get(grant_type)
         if grant is None:
-            raise TokenRefusal(
-                70003, f"The app requested an unsupported grant type '{user_text(grant_type[:100])}'."
-            )
+            raise UnsupportedGrantType(grant_type)
         return await grant.issue(request)

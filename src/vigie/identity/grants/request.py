@@ -23,9 +23,9 @@ class GrantRequest:
     now: Instant
 
     def credentials(self) -> Credentials | SentAssertion:
-        """Who the form says it comes from, and what it brings to prove it. Raises TokenRefusal."""
+        """Who the form says it comes from, and what it brings to prove it. Raises OAuthRefusal."""
         return sent_by_client(self.form, self.sender)
 
     def required(self, *names: str) -> str:
-        """The first of these fields that is filled in. Raises TokenRefusal when none is."""
+        """The first of these fields that is filled in. Raises OAuthRefusal when none is."""
         return first_of(self.form, names)

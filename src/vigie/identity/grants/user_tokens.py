@@ -2,18 +2,18 @@
 
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
-from vigie.core.errors import user_text
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Consent, TokenFamily
 from vigie.identity.clients.authentication import ProvenClient
 from vigie.identity.directory_repository import DirectoryRepository
+from vigie.identity.grants.refusals import CodeRedeemed, GrantRevoked
 from vigie.identity.grants.request import GrantRequest
 from vigie.identity.sign_in_repository import SignInRepository
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.access_tokens import IdTokenRequest, TokenRequest, issue_id_token, issuer_of
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import ForUser, IssuedToken, issued
 from vigie.identity.tokens.refresh_tokens import RefreshToken, RefreshTokenRotation
+from vigie.identity.tokens.refusals import ConsentRequired
 from vigie.identity.tokens.scopes import Asked, consent_to, read_resource, read_scope, resource_in
 
 
@@ -38,29 +38,29 @@ class UserTokens:
         self._lifetime_seconds = lifetime_seconds
 
     async def user(self, tenant: Tenant, object_id: str) -> User:
-        """Who tokens are for. Raises TokenRefusal when that user is not there any more."""
+        """Who tokens are for. Raises OAuthRefusal when that user is not there any more."""
         user = await self._directory.find_user(tenant, object_id)
         if user is None or user.object_id != object_id:
-            raise revoked()
+            raise GrantRevoked
         return user
 
     def narrowed(self, kept: Consent, application: Application, request: GrantRequest) -> Consent:
         """What a form asks for of what somebody agreed to; all of it when it asks for nothing in particular.
 
-        What the application may not ask for any more is left out. Raises TokenRefusal when nothing is left.
+        What the application may not ask for any more is left out. Raises OAuthRefusal when nothing is left.
         """
         permitted = tuple(each for each in kept.permissions if each in application.delegated_permissions)
         if kept.permissions and not permitted:
-            raise _not_agreed_to(kept.permissions)
+            raise ConsentRequired(kept.permissions)
         asked = _asked(request)
         if asked is None or not asked.names:
             return Consent(resource=kept.resource, permissions=permitted, scope=kept.scope)
         if self._audiences.api_of(asked.resource) != self._audiences.api_of(kept.resource):
-            raise _not_agreed_to((asked.resource,))
+            raise ConsentRequired((asked.resource,))
         wanted = consent_to(asked, application, self._audiences)
         granted = tuple(each for each in wanted.permissions if each in permitted)
         if wanted.permissions and not granted:
-            raise _not_agreed_to(asked.names)
+            raise ConsentRequired(asked.names)
         missing = {f"{wanted.resource}/{each}" for each in set(wanted.permissions) - set(granted)}
         return Consent(
             resource=wanted.resource,
@@ -77,7 +77,7 @@ class UserTokens:
         signed_in_at: Instant,
         now: Instant,
     ) -> tuple[TokenFamily, RefreshToken | None]:
-        """Begin the family that a code is for. Raises TokenRefusal when the code was redeemed before."""
+        """Begin the family that a code is for. Raises OAuthRefusal when the code was redeemed before."""
         family, token = self.lives.begin(
             client_id=client.application.client_id,
             object_id=user.object_id,
@@ -86,7 +86,7 @@ class UserTokens:
             now=now,
         )
         if not await self._records.redeem(client.tenant, code_sha256, family, now):
-            raise already_redeemed()
+            raise CodeRedeemed
         return family, token
 
     def issue(
@@ -147,34 +147,8 @@ class UserTokens:
         )
 
 
-def already_redeemed() -> TokenRefusal:
-    """The refusal of a code that comes a second time; what came of the first is over too."""
-    return TokenRefusal(
-        54005,
-        "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing "
-        "refresh token.",
-    )
-
-
-def revoked() -> TokenRefusal:
-    """The refusal of what was good once: somebody has to sign in again."""
-    return TokenRefusal(
-        50173,
-        "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might "
-        "have changed or reset their password.",
-    )
-
-
 def _asked(request: GrantRequest) -> Asked | None:
     if resource := resource_in(request.form, request.version):
         return read_resource(resource)
     scope = request.form.get("scope")
     return read_scope(scope) if scope else None
-
-
-def _not_agreed_to(names: tuple[str, ...]) -> TokenRefusal:
-    return TokenRefusal(
-        65001,
-        f"The user or administrator has not consented to {user_text(' '.join(names)[:200])}. Send an interactive "
-        "authorization request for this user and resource.",
-    )

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vigie.core.directory import Application, Tenant
-from vigie.core.errors import for_caller, for_log, user_text
 from vigie.core.letter_case import lowered
 from vigie.core.oauth_records import Consent
 from vigie.core.redirect_uris import canonical, is_registered
@@ -17,30 +16,23 @@ from vigie.identity.clients.authentication import TENANTS_OF_ANY, ClientAuthenti
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
-from vigie.identity.token_errors import TokenRefusal
+from vigie.identity.grants.refusals import AuthorizationDeclined
+from vigie.identity.refusals import OAuthRefusal
+from vigie.identity.sign_in.refusals import (
+    CodeChallengeMissing,
+    CodeChallengeRequired,
+    MalformedCodeChallenge,
+    NonceTooLong,
+    RedirectUriNotRegistered,
+    SignInRequired,
+    UnsupportedChallengeMethod,
+    UnsupportedRequestObject,
+    UnsupportedResponseMode,
+    UnsupportedResponseType,
+)
 from vigie.identity.tokens.access_tokens import issuer_of
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.scopes import asked_in, consent_to
-
-# AADSTS code: the word that RFC 6749 or OpenID Connect has for it.
-AUTHORIZATION_ERRORS: Mapping[int, str] = {
-    50011: "invalid_request",
-    50020: "access_denied",
-    50058: "login_required",
-    65001: "consent_required",
-    65004: "access_denied",
-    70005: "unsupported_response_type",
-    70007: "invalid_request",
-    70011: "invalid_scope",
-    70018: "invalid_request",
-    501491: "invalid_request",
-    500011: "invalid_resource",
-    700016: "unauthorized_client",
-    900144: "invalid_request",
-    901002: "invalid_request",
-    9002313: "invalid_request",
-    9002325: "invalid_request",
-}
 
 RESPONSE_MODES = ("query", "fragment", "form_post")
 
@@ -108,24 +100,16 @@ class AuthorizationRequest:
 
 
 class AuthorizationRefused(Exception):
-    """Nobody is signed in for this request. `code` is the number behind AADSTS.
+    """A refusal that the application is told, at its redirect URI.
 
-    Without `redirect`, the browser must not be sent anywhere: what is wrong is who asks, or where to send it.
+    An `OAuthRefusal` that is raised without it is for the user alone: the application or its redirect URI is not
+    known, so nobody may be redirected.
     """
 
-    def __init__(
-        self, code: int, message: str, redirect: Redirection | None = None, *, detail: str = ""
-    ) -> None:
-        self.message = for_caller(message)
-        super().__init__(self.message)
-        self.code = code
-        self.redirect = redirect
-        self.detail = detail or for_log(message)
-
-    @property
-    def error(self) -> str:
-        """The word for it that applications understand."""
-        return AUTHORIZATION_ERRORS[self.code]
+    def __init__(self, refusal: OAuthRefusal, redirection: Redirection) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.redirection = redirection
 
 
 def issuer_at(tenant_reference: str, base: str, tenant_guid: str) -> str | None:
@@ -135,14 +119,12 @@ def issuer_at(tenant_reference: str, base: str, tenant_guid: str) -> str | None:
 
 def refused_by_user(request: AuthorizationRequest) -> AuthorizationRefused:
     """What an application hears when somebody does not want to."""
-    message = "User declined to consent to access the app."
-    return AuthorizationRefused(65004, message, request.redirection)
+    return AuthorizationRefused(AuthorizationDeclined(), request.redirection)
 
 
 def sign_in_needed(request: AuthorizationRequest) -> AuthorizationRefused:
     """What an application hears that asked for no page to be shown, when one is needed."""
-    message = "Session information is not sufficient for single-sign-on: somebody has to sign in."
-    return AuthorizationRefused(50058, message, request.redirection)
+    return AuthorizationRefused(SignInRequired(), request.redirection)
 
 
 class AuthorizationRequests:
@@ -164,7 +146,7 @@ class AuthorizationRequests:
     async def read(
         self, tenant_reference: str, fields: Mapping[str, str], version: EndpointVersion
     ) -> AuthorizationRequest:
-        """What a browser brings, checked. Raises TokenRefusal for the tenant, AuthorizationRefused for the rest."""
+        """The request of a browser, checked. Raises AuthorizationRefused, and OAuthRefusal for the user alone."""
         tenant, application = await self._who_asks(tenant_reference, fields)
         redirect_uri = await self._checked_redirect_uri(tenant, application, fields)
         mode = fields.get("response_mode") or "query"
@@ -179,10 +161,8 @@ class AuthorizationRequests:
             challenge = _checked_challenge(fields, application)
             consent = consent_to(asked_in(fields, version), application, self._audiences)
             nonce = _checked_nonce(fields)
-        except TokenRefusal as refusal:
-            raise AuthorizationRefused(
-                refusal.code, refusal.message, redirection, detail=refusal.detail
-            ) from refusal
+        except OAuthRefusal as refusal:
+            raise AuthorizationRefused(refusal, redirection) from refusal
         prompt = fields.get("prompt")
         return AuthorizationRequest(
             tenant=tenant,
@@ -197,13 +177,8 @@ class AuthorizationRequests:
         )
 
     async def _who_asks(self, reference: str, fields: Mapping[str, str]) -> tuple[Tenant, Application]:
-        try:
-            client_id = first_of(fields, ("client_id",))
-            return await self._clients.tenant_and_application(reference, client_id)
-        except TokenRefusal as refusal:
-            if refusal.code not in AUTHORIZATION_ERRORS:
-                raise
-            raise AuthorizationRefused(refusal.code, refusal.message, detail=refusal.detail) from refusal
+        client_id = first_of(fields, ("client_id",))
+        return await self._clients.tenant_and_application(reference, client_id)
 
     async def _checked_redirect_uri(
         self, tenant: Tenant, application: Application, fields: Mapping[str, str]
@@ -212,27 +187,19 @@ class AuthorizationRequests:
         wanted = canonical(sent)
         registered = await self._directory.redirect_uris(tenant, application)
         if wanted is None or not any(is_registered(wanted, each) for each in registered):
-            raise AuthorizationRefused(
-                50011,
-                f"The redirect URI '{user_text(sent[:200])}' specified in the request does not match the redirect "
-                f"URIs configured for the application '{application.client_id}'.",
-            )
+            raise RedirectUriNotRegistered(sent, application.client_id)
         return wanted
 
 
 def _check_response(fields: Mapping[str, str], mode: str) -> None:
     response_type = first_of(fields, ("response_type",))
     if response_type != "code":
-        raise TokenRefusal(
-            70005, f"response_type '{user_text(response_type[:100])}' is not supported here: only 'code' is."
-        )
+        raise UnsupportedResponseType(response_type)
     if mode not in RESPONSE_MODES:
-        raise TokenRefusal(
-            70007, f"response_mode '{user_text(mode[:100])}' is not one of {', '.join(RESPONSE_MODES)}."
-        )
+        raise UnsupportedResponseMode(mode, RESPONSE_MODES)
     for name in ("request", "request_uri"):
         if fields.get(name):
-            raise TokenRefusal(9002313, f"Requests inside '{name}' are not supported here.")
+            raise UnsupportedRequestObject(name)
 
 
 def _checked_challenge(fields: Mapping[str, str], application: Application) -> str | None:
@@ -240,21 +207,19 @@ def _checked_challenge(fields: Mapping[str, str], application: Application) -> s
     challenge = fields.get("code_challenge") or None
     if challenge is None:
         if application.is_public:
-            raise TokenRefusal(
-                9002325, "Proof Key for Code Exchange is required for a public client: 'code_challenge'."
-            )
+            raise CodeChallengeRequired
         if fields.get("code_challenge_method"):
-            raise TokenRefusal(501491, "There is a code_challenge_method, and no code_challenge.")
+            raise CodeChallengeMissing
         return None
     if fields.get("code_challenge_method") != "S256":
-        raise TokenRefusal(501491, "The code_challenge_method must be S256.")
+        raise UnsupportedChallengeMethod
     if not _CHALLENGE.fullmatch(challenge):
-        raise TokenRefusal(501491, "Invalid size of code_challenge: it is 43 characters of base64url.")
+        raise MalformedCodeChallenge
     return challenge
 
 
 def _checked_nonce(fields: Mapping[str, str]) -> str | None:
     nonce = fields.get("nonce") or None
     if nonce is not None and len(nonce) > _NONCE_LENGTH_MAX:
-        raise TokenRefusal(9002313, f"The nonce may have at most {_NONCE_LENGTH_MAX} characters.")
+        raise NonceTooLong(_NONCE_LENGTH_MAX)
     return nonce

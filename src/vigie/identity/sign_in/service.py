@@ -13,30 +13,26 @@ from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecisi
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.grants.user_codes import typed
+from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in.authorization_requests import (
     AuthorizationRefused,
     AuthorizationRequest,
     AuthorizationRequests,
 )
 from vigie.identity.sign_in.passwords import PasswordChecks, TooManyPasswords
+from vigie.identity.sign_in.refusals import (
+    DeviceNotWaiting,
+    InvalidCredentials,
+    SignInOutdated,
+    TooManyAttempts,
+    TooManySignIns,
+    UserOfAnotherTenant,
+)
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.throttling import AttemptThrottle
 
 _BUSY_RETRY_AFTER = timedelta(seconds=5)
 _NOBODY = User(object_id="", upn="")
-
-
-class SignInRefused(Exception):
-    """Nobody is signed in. The one text says nothing about who is known here, or locked.
-
-    `code` is the number behind AADSTS. `retry_after` is how long to wait when it was not even tried.
-    """
-
-    def __init__(self, code: int, message: str, *, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +84,7 @@ class SignIn:
     async def request_of(
         self, tenant_reference: str, fields: Mapping[str, str], version: EndpointVersion
     ) -> AuthorizationRequest:
-        """What a browser was sent here with. Raises TokenRefusal for the tenant, AuthorizationRefused otherwise.
+        """What a browser was sent here with. Raises AuthorizationRefused, OAuthRefusal.
 
         Under `common` and `organizations` the tenant is the application's.
         """
@@ -103,14 +99,12 @@ class SignIn:
         """
         retry_after = self._limits.sign_in_from(address)
         if retry_after is not None:
-            raise _too_often(retry_after)
+            raise TooManyAttempts(retry_after)
         try:
             with self._checks.place():
                 return await self._attempt(tenant, lowered(user_name.strip()), password, now)
         except TooManyPasswords as error:
-            raise SignInRefused(
-                90055, "The server is checking as many passwords as it can.", retry_after=_BUSY_RETRY_AFTER
-            ) from error
+            raise TooManySignIns(_BUSY_RETRY_AFTER) from error
 
     async def _attempt(self, tenant: Tenant, name: str, password: str, now: Instant) -> SignedInUser:
         name_sha256 = digest_of_name(name)
@@ -120,7 +114,7 @@ class SignIn:
         kept = await self._records.find_password(tenant, user or _NOBODY)
         checked = await self._checks.check(password, kept.hash if kept and may_try else None)
         if user is None or kept is None or not checked.is_right:
-            raise _wrong_password()
+            raise InvalidCredentials
         await self._records.forget_attempts(tenant, name_sha256)
         if checked.better_hash is not None:
             await self._records.rehash_password(tenant, user, kept, checked.better_hash)
@@ -160,7 +154,7 @@ class SignIn:
         """The device that shows a code, if one waits. Raises SignInRefused when too much is guessed."""
         retry_after = self._limits.user_code_from(address)
         if retry_after is not None:
-            raise _too_often(retry_after)
+            raise TooManyAttempts(retry_after)
         return await self.find_device_that_waits(user_code, now=now)
 
     async def find_device_that_waits(self, user_code: str, *, now: Instant) -> DeviceRequest | None:
@@ -181,19 +175,19 @@ class SignIn:
         )
 
     async def approve_device(self, user_code: str, who: SignedInUser, *, now: Instant) -> None:
-        """Let the device that shows the code act for somebody. Raises AuthorizationRefused."""
+        """Let the device that shows the code act for somebody. Raises OAuthRefusal."""
         found = await self._find_waiting(user_code, now)
         if found is None:
-            raise _no_such_device()
+            raise DeviceNotWaiting
         tenant, code = found
         await self._require_same_tenant(tenant, who)
         await self._decide(tenant, code, DeviceDecision.APPROVED, who, now)
 
     async def refuse_device(self, user_code: str, *, now: Instant) -> None:
-        """Let the device that shows the code wait no more. Raises AuthorizationRefused."""
+        """Let the device that shows the code wait no more. Raises OAuthRefusal."""
         found = await self._find_waiting(user_code, now)
         if found is None:
-            raise _no_such_device()
+            raise DeviceNotWaiting
         tenant, code = found
         await self._decide(tenant, code, DeviceDecision.REFUSED, None, now)
 
@@ -207,7 +201,7 @@ class SignIn:
     ) -> None:
         user = who.user if who else None
         if not await self._records.decide_device_code(tenant, code.user_code, decision, user, now):
-            raise _no_such_device()
+            raise DeviceNotWaiting
 
     async def _find_waiting(self, user_code: str, now: Instant) -> tuple[Tenant, DeviceCode] | None:
         read = typed(user_code)
@@ -225,22 +219,12 @@ class SignIn:
     async def _require_same_tenant(
         self, tenant: Tenant, who: SignedInUser, request: AuthorizationRequest | None = None
     ) -> None:
-        redirection = request.redirection if request else None
         if who.tenant.tenant_id != tenant.tenant_id:
-            message = "The user belongs to another tenant than the application."
-            raise AuthorizationRefused(50020, message, redirection)
+            raise _refused(UserOfAnotherTenant(), request)
         if not await self.is_still_signed_in(who):
-            message = "The user has been removed or has another password since: sign in again."
-            raise AuthorizationRefused(50058, message, redirection)
+            raise _refused(SignInOutdated(), request)
 
 
-def _wrong_password() -> SignInRefused:
-    return SignInRefused(50126, "Error validating credentials due to invalid username or password.")
-
-
-def _too_often(retry_after: timedelta) -> SignInRefused:
-    return SignInRefused(90055, "Too many attempts have come from this address.", retry_after=retry_after)
-
-
-def _no_such_device() -> AuthorizationRefused:
-    return AuthorizationRefused(70018, "No device waits with this code: it is wrong, too old, or was used.")
+def _refused(refusal: OAuthRefusal, request: AuthorizationRequest | None) -> Exception:
+    """The refusal, sent to the application where one waits for an answer in this browser."""
+    return AuthorizationRefused(refusal, request.redirection) if request else refusal

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vigie.core.directory import Application
-from vigie.core.errors import user_text
 from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
-from vigie.identity.token_errors import TokenRefusal
 from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.refusals import (
+    InvalidScope,
+    PermissionNotAllowed,
+    ResourceNotFound,
+    ResourceNotSupported,
+)
 
 DEFAULT_SCOPE = ".default"
 OIDC_SCOPES = (OPENID, "profile", "email", OFFLINE_ACCESS)
@@ -31,14 +35,14 @@ class Asked:
 
 
 def read_scope(scope: str) -> Asked:
-    """What a `scope` asks for. Raises TokenRefusal when that is nothing, or of several resources."""
+    """What a `scope` asks for. Raises OAuthRefusal when that is nothing, or of several resources."""
     words = dict.fromkeys(scope.split())
     oidc = tuple(word for word in OIDC_SCOPES if word in words)
     split = [word.rpartition("/") for word in words if word not in OIDC_SCOPES]
     resources = {resource for resource, _, _ in split}
     is_good = all(slash and name for _, slash, name in split) and len(resources) <= 1
     if not words or not is_good or len(scope) > _SCOPE_LENGTH_MAX:
-        raise refused_scope(scope)
+        raise InvalidScope(scope)
     # Who a person is can be asked without any API; Microsoft's token is then one for Graph.
     return Asked(
         resource=resources.pop() if resources else GRAPH,
@@ -53,7 +57,7 @@ def read_resource(resource: str) -> Asked:
 
 
 def asked_in(fields: Mapping[str, str], version: EndpointVersion) -> Asked:
-    """What a request asks for that begins a sign-in. Raises TokenRefusal when it asks for nothing.
+    """What a request asks for that begins a sign-in. Raises OAuthRefusal when it asks for nothing.
 
     Version 1 names a resource, and gets an id token and a refresh token without asking.
     """
@@ -64,7 +68,7 @@ def asked_in(fields: Mapping[str, str], version: EndpointVersion) -> Asked:
 
 
 def resource_in(fields: Mapping[str, str], version: EndpointVersion) -> str | None:
-    """The `resource` that version 1 goes by; None where the scope counts. Raises TokenRefusal.
+    """The `resource` that version 1 goes by; None where the scope counts. Raises OAuthRefusal.
 
     Beside a scope, version 2 ignores it: docs/divergences.md, "The form of tokens".
     """
@@ -72,43 +76,23 @@ def resource_in(fields: Mapping[str, str], version: EndpointVersion) -> str | No
     if version.has_resource_parameter:
         return resource
     if resource and not fields.get("scope"):
-        raise TokenRefusal(901002, "The 'resource' request parameter is not supported.")
+        raise ResourceNotSupported
     return None
 
 
 def consent_to(asked: Asked, application: Application, audiences: Audiences) -> Consent:
-    """What the application gets of what it asks for, if a person agrees. Raises TokenRefusal if that is nothing."""
+    """What the application gets of what it asks for, if a person agrees. Raises OAuthRefusal if that is nothing."""
     resource = audiences.resource_of(asked.resource)
     if resource is None:
-        raise unknown_resource(asked.resource, application)
+        raise ResourceNotFound(asked.resource, application.client_id)
     permitted = [each for each in application.delegated_permissions if each in resource.delegated_permissions]
     is_all = DEFAULT_SCOPE in asked.names
     granted = tuple(each for each in permitted if is_all or each in asked.names)
     if asked.names and resource.delegated_permissions and not granted:
-        raise TokenRefusal(
-            65001,
-            f"The application '{application.client_id}' may ask nobody for "
-            f"{user_text(' '.join(asked.names)[:200])}: an administrator has to allow it.",
-        )
+        raise PermissionNotAllowed(asked.names, application.client_id)
     default = (DEFAULT_SCOPE,) if is_all else ()
     return Consent(
         resource=asked.resource,
         permissions=granted,
         scope=(*(f"{asked.resource}/{name}" for name in (*granted, *default)), *asked.oidc),
-    )
-
-
-def unknown_resource(resource: str, application: Application) -> TokenRefusal:
-    """The refusal of a resource that no tokens are issued for."""
-    return TokenRefusal(
-        500011,
-        f"The resource principal named {user_text(resource[:200])} was not found; application "
-        f"'{application.client_id}' asked for it.",
-    )
-
-
-def refused_scope(scope: str) -> TokenRefusal:
-    """The refusal of a scope that says nothing that can be granted."""
-    return TokenRefusal(
-        70011, f"The provided value for the input parameter 'scope' is not valid: '{user_text(scope[:200])}'."
     )

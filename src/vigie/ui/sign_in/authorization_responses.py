@@ -19,9 +19,9 @@ async def send_answer(request: BrowserRequest, to: Redirection, fields: dict[str
 
 def url_of_refusal(request: BrowserRequest, refused: AuthorizationRefused | None) -> str | None:
     """The URL that tells an application of a refusal; None when a link cannot."""
-    if refused is None or refused.redirect is None:
+    if refused is None:
         return None
-    return url_of_answer(refused.redirect, fields_of_refusal(request, refused))
+    return url_of_answer(refused.redirection, fields_of_refusal(request, refused))
 
 
 def url_of_answer(to: Redirection, fields: dict[str, str]) -> str | None:
@@ -34,9 +34,10 @@ def url_of_answer(to: Redirection, fields: dict[str, str]) -> str | None:
 
 def fields_of_refusal(request: BrowserRequest, refused: AuthorizationRefused) -> dict[str, str]:
     """A refusal, in the form of Microsoft's authorization server."""
-    said = f"AADSTS{refused.code}: {refused.message}"
+    error = request.oauth_error_text(refused.refusal)
+    said = f"{error.code}: {error.message}"
     description = f"{said} Trace ID: {request.exchange.request_id} Timestamp: {request.time}"
-    return {"error": refused.error, "error_description": description}
+    return {"error": error.redirect_error, "error_description": description}
 
 
 def _with_state(to: Redirection, fields: dict[str, str]) -> dict[str, str]:

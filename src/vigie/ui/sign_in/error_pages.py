@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from vigie.core.errors import Refusal
 from vigie.http.error_responses import ErrorRenderer
+from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
+from vigie.identity.sign_in.refusals import DuplicateParameter, MalformedRequest
 from vigie.ui.browser_request import BrowserRequest, UnreadableForm
 from vigie.ui.rendering import render
 from vigie.ui.sign_in.authorization_responses import fields_of_refusal, send_answer
@@ -50,15 +52,15 @@ async def show_error_page(request: BrowserRequest, error: PageError) -> None:
     await request.show(render(template, request.context), status=PAGE_ERROR_STATUSES[name])
 
 
-async def show_refused_request(request: BrowserRequest, code: int, message: str, *, detail: str) -> None:
+async def show_refused_request(request: BrowserRequest, refusal: OAuthRefusal) -> None:
     """The application's request is not good, and it would not be safe to redirect to the URL in it."""
-    exchange = request.exchange
-    exchange.refusal, exchange.detail = f"AADSTS{code}", detail
+    exchange, error = request.exchange, request.oauth_error_text(refusal)
+    exchange.refusal, exchange.detail = error.code, error.detail
     page = render(
         "request_refused.html",
         request.context,
-        message=message,
-        code=f"AADSTS{code}",
+        message=error.message,
+        code=error.code,
         request_id=exchange.request_id,
         time=request.time,
     )
@@ -67,20 +69,15 @@ async def show_refused_request(request: BrowserRequest, code: int, message: str,
 
 async def show_unreadable(request: BrowserRequest, error: UnreadableForm) -> None:
     """The fields cannot be read in one way."""
-    message = detail = "The request is not properly formatted."
-    if error.duplicate:
-        message = f"{message} The parameter '{error.duplicate[:100]}' is duplicated."
-        detail = f"{detail} A parameter is duplicated."
-    await show_refused_request(request, 9000411, message, detail=detail)
+    refusal = DuplicateParameter(error.duplicate) if error.duplicate else MalformedRequest()
+    await show_refused_request(request, refusal)
 
 
 async def show_refused_authorization(request: BrowserRequest, refused: AuthorizationRefused) -> None:
-    """The application is told, unless the application or its redirect URI cannot be trusted."""
-    if refused.redirect is None:
-        await show_refused_request(request, refused.code, refused.message, detail=refused.detail)
-    else:
-        request.exchange.refusal, request.exchange.detail = f"AADSTS{refused.code}", refused.detail
-        await send_answer(request, refused.redirect, fields_of_refusal(request, refused))
+    """The application is told, by way of the browser."""
+    error = request.oauth_error_text(refused.refusal)
+    request.exchange.refusal, request.exchange.detail = error.code, error.detail
+    await send_answer(request, refused.redirection, fields_of_refusal(request, refused))
 
 
 async def show_refusal(request: BrowserRequest, refusal: Refusal, errors: ErrorRenderer) -> None:

@@ -52,7 +52,7 @@ class SignInFlow(Protocol):
 async def flow_of(sign_in: SignIn, request: BrowserRequest, flow_state: FlowState) -> SignInFlow:
     """The sign-in that a state stands for.
 
-    Raises TokenRefusal, AuthorizationRefused, and ExpiredPage for a device that waits no more.
+    Raises OAuthRefusal, AuthorizationRefused, and ExpiredPage for a device that waits no more.
     """
     if isinstance(flow_state, Authorization):
         authorization = await sign_in.request_of(flow_state.tenant, flow_state.fields, flow_state.version)

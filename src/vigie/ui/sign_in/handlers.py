@@ -14,10 +14,11 @@ from vigie.http.exchange import Exchange
 from vigie.http.profile import Route
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
+from vigie.identity.refusals import OAuthErrorText, OAuthRefusal
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused, sign_in_needed
-from vigie.identity.sign_in.service import SignedInUser, SignIn, SignInRefused
+from vigie.identity.sign_in.refusals import SignInRefused
+from vigie.identity.sign_in.service import SignedInUser, SignIn
 from vigie.identity.sign_in.signed_state import StateSigner
-from vigie.identity.token_errors import TokenRefusal
 from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX, BrowserRequest, UnreadableForm
 from vigie.ui.rendering import Html, page_context
 from vigie.ui.sign_in.authorization_responses import url_of_refusal
@@ -63,12 +64,14 @@ class SignInHandlers:
         state_signer: StateSigner,
         *,
         errors: ErrorRenderer,
+        oauth_error_text: Callable[[OAuthRefusal], OAuthErrorText],
         count_step: Callable[[str], None],
     ) -> None:
         self._sign_in = sign_in
         self._flow_states = FlowStates(state_signer)
         self._consent_sessions = ConsentSessions(state_signer, directory)
         self._errors = errors
+        self._oauth_error_text = oauth_error_text
         self._count_step = count_step
 
     async def authorize(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
@@ -89,7 +92,7 @@ class SignInHandlers:
 
     async def _take_step(self, exchange: Exchange, step: Callable[[BrowserRequest], Awaitable[None]]) -> None:
         """Take a step. An error is answered with a page, or to the application."""
-        request = BrowserRequest(exchange, await page_context(exchange))
+        request = BrowserRequest(exchange, await page_context(exchange), self._oauth_error_text)
         if request.is_insecure:
             return await show_error_page(request, InsecureConnection())
         try:
@@ -98,8 +101,8 @@ class SignInHandlers:
             await show_unreadable(request, error)
         except (ExpiredPage, CrossSiteForm) as error:
             await show_error_page(request, error)
-        except TokenRefusal as refusal:
-            await show_refused_request(request, refusal.code, refusal.message, detail=refusal.detail)
+        except OAuthRefusal as refusal:
+            await show_refused_request(request, refusal)
         except AuthorizationRefused as refused:
             await show_refused_authorization(request, refused)
         except Refusal as refusal:
@@ -128,7 +131,7 @@ class SignInHandlers:
                 flow_state.user_code, address=request.exchange.address, now=request.exchange.at
             )
         except SignInRefused as refused:
-            return await self._ask_for_code(request, _form_error(refused))
+            return await self._ask_for_code(request, _form_error(request, refused))
         if found is None:
             error = FormError(name="DeviceCodeUnknown", detail="no device waits with it")
             return await self._ask_for_code(request, error)
@@ -150,7 +153,7 @@ class SignInHandlers:
             )
         except SignInRefused as refused:
             self._count_step("busy" if refused.retry_after else "refused")
-            return await ask_again(_form_error(refused))
+            return await ask_again(_form_error(request, refused))
         self._count_step("signed_in")
         return await self._ask_for_consent(request, flow_state, flow, user)
 
@@ -257,9 +260,10 @@ async def _show_form(request: BrowserRequest, page: Html, error: FormError | Non
     )
 
 
-def _form_error(refused: SignInRefused) -> FormError:
+def _form_error(request: BrowserRequest, refused: SignInRefused) -> FormError:
     """The reason why nobody was signed in. It does not tell whether the user name exists."""
+    detail = request.oauth_error_text(refused).detail
     if refused.retry_after is None:
-        return FormError(name="SignInRefused", detail=refused.message)
+        return FormError(name="SignInRefused", detail=detail)
     wait = ceil(refused.retry_after.total_seconds())
-    return FormError(name="SignInBusy", detail=refused.message, retry_after_seconds=wait)
+    return FormError(name="SignInBusy", detail=detail, retry_after_seconds=wait)
