@@ -32,7 +32,7 @@ class DirectoryRepository(Protocol):
         """The tenant that an application belongs to."""
 
     async def redirect_uris(self, tenant: Tenant, application: Application) -> list[str]:
-        """Where an application may have people sent back to, in the canonical spelling."""
+        """The redirect URIs that an application has registered, as they were given."""
 
     async def client_secrets(self, tenant: Tenant, application: Application) -> list[ClientSecret]:
         """The hashes of an application's secrets, expired ones included."""

@@ -14,7 +14,6 @@ from tests.support.sign_in_client import (
 )
 from vigie.api.oauth.error_responses import oauth_error_of
 from vigie.core.directory import DirectoryError
-from vigie.core.redirect_uris import canonical, is_registered, why_not_a_redirect_uri
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in.authorization_requests import (
@@ -233,7 +232,8 @@ def test_a_tenant_that_is_not_known_is_refused_as_everywhere(
 
 REGISTERED = (
     SITE,
-    "https://bücher.example/cb",
+    "https://xn--bcher-kva.example/cb",
+    "https://Mixed.Contoso.Example/cb",
     "https://app.contoso.example/with?query=1",
     "http://localhost/back",
     "http://127.0.0.1:1234/cb",
@@ -243,17 +243,11 @@ REGISTERED = (
 )
 
 GOOD = [
-    (SITE, SITE),
-    ("HTTPS://App.Contoso.Example/signed-in", SITE),
-    ("https://bücher.example/cb", "https://xn--bcher-kva.example/cb"),
-    ("https://xn--bcher-kva.example/cb", "https://xn--bcher-kva.example/cb"),
-    ("https://app.contoso.example/with?query=1", "https://app.contoso.example/with?query=1"),
-    ("http://localhost/back", "http://localhost/back"),
-    ("http://localhost:49152/back", "http://localhost:49152/back"),
-    ("http://127.0.0.1:8080/cb", "http://127.0.0.1:8080/cb"),
-    ("http://[::1]:8080/cb", "http://[::1]:8080/cb"),
-    ("msal6f0c0a52://auth", "msal6f0c0a52://auth"),
-    ("com.contoso.app:/oauth", "com.contoso.app:/oauth"),
+    *REGISTERED,
+    "http://localhost:49152/back",
+    "http://127.0.0.1/cb",
+    "http://127.0.0.1:8080/cb",
+    "http://[::1]:65535/cb",
 ]
 
 TRICKS = [
@@ -296,6 +290,16 @@ TRICKS = [
     "https:/app.contoso.example/signed-in",
     "https:app.contoso.example/signed-in",
     "https:///app.contoso.example/signed-in",
+    # Other spellings of the same place: no parser decides here what is the same.
+    "HTTPS://app.contoso.example/signed-in",
+    "https://App.Contoso.Example/signed-in",
+    "https://mixed.contoso.example/cb",
+    "https://bücher.example/cb",
+    "https://b%C3%BCcher.example/cb",
+    "https://XN--BCHER-KVA.example/cb",
+    "https://%61pp.contoso.example/signed-in",
+    "https://app.contoso.example/%73igned-in",
+    "https%3A%2F%2Fapp.contoso.example%2Fsigned-in",
     # Case and encoding of the path.
     "https://app.contoso.example/Signed-In",
     "https://app.contoso.example/signed%2Din",
@@ -329,6 +333,41 @@ TRICKS = [
     "http://2130706433/cb",
     "http://localhost/cb",
     "http://127.0.0.1/back",
+    "http://localhost:1234/cb",
+    "http://[::1]:1234/back",
+    "http://LOCALHOST:1234/back",
+    "HTTP://localhost:1234/back",
+    "https://localhost:1234/back",
+    "http://localhost.:1234/back",
+    "http://%6cocalhost:1234/back",
+    "http://localhost%3A1234/back",
+    "http://localhost:1234:1234/back",
+    "http://localhost:/back",
+    "http://localhost:0/back",
+    "http://localhost:01234/back",
+    "http://localhost:65536/back",
+    "http://localhost:123456/back",
+    "http://localhost:+80/back",
+    "http://localhost:\u0661\u0662/back",
+    "http://localhost:1234@attacker.example/back",
+    "http://user@localhost:1234/back",
+    "http://localhost:1234\\@attacker.example/back",
+    "http://localhost:1234\\back",
+    "http://localhost:1234#/back",
+    "http://localhost:1234/back#",
+    "http://localhost:1234/back?",
+    "http://localhost:1234//back",
+    "http://localhost:1234/x/../back",
+    "http://localhost:1234/./back",
+    "http://localhost:1234/%62ack",
+    "http://localhost:1234/back\n",
+    "http://\tlocalhost:1234/back",
+    "//localhost:1234/back",
+    "http://[0:0:0:0:0:0:0:1]:1234/cb",
+    "http://[::1%25lo]:1234/cb",
+    "http://[::1]@attacker.example/cb",
+    "http://[::1]attacker.example/cb",
+    "http://0.0.0.0:1234/cb",
     "http://localhost:1234/back/more",
     "http://localhost:1234/back?x",
     "http://[::ffff:127.0.0.1]/cb",
@@ -347,11 +386,9 @@ def site(running_house: RunningHouse) -> Program:
     return a_public_program(House(running_house), redirect_uris=REGISTERED)
 
 
-@pytest.mark.parametrize(("sent", "goes_to"), GOOD)
-def test_a_registered_address_is_found_in_any_spelling_that_means_it(
-    site: Program, sent: str, goes_to: str
-) -> None:
-    assert site.request(redirect_uri=sent).redirect_uri == goes_to
+@pytest.mark.parametrize("sent", GOOD)
+def test_the_answer_goes_to_a_registered_address_as_it_was_sent(site: Program, sent: str) -> None:
+    assert site.request(redirect_uri=sent).redirect_uri == sent
 
 
 @pytest.mark.parametrize("trick", TRICKS)
@@ -369,47 +406,15 @@ def test_an_application_without_addresses_is_sent_nobody(house: House) -> None:
     assert told_the_user_alone(program, redirect_uri=BACK) == 50011
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "https://*.contoso.example/cb",
-        "https://contoso.example/*",
-        "http://contoso.example/cb",
-        "https://user@contoso.example/cb",
-        "https://contoso.example/cb#fragment",
-        "https://contoso.example/a/../cb",
-        "https:///cb",
-        "https://stra\u00dfe.example/cb",
-        "/cb",
-        "localhost:8080/cb",
-        "javascript:alert(1)",
-        "vbscript:x",
-        "data:text/html,x",
-        "file:///etc/passwd",
-        "urn:ietf:wg:oauth:2.0:oob",
-        "https://contoso.example/\ncb",
-        "",
-    ],
-)
-def test_what_may_not_be_registered(house: House, uri: str) -> None:
-    with pytest.raises(DirectoryError, match="the redirect URI"):
-        a_public_program(house, redirect_uris=(uri,))
+def test_what_may_not_be_registered_is_said_with_the_reason(house: House) -> None:
+    with pytest.raises(DirectoryError, match=r"the redirect URI 'http://contoso.+' is http, .+ use https"):
+        a_public_program(house, redirect_uris=("http://contoso.example/cb",))
 
 
-def test_a_scheme_of_ones_own_is_for_public_clients(house: House) -> None:
+def test_a_private_use_scheme_is_for_public_clients(house: House) -> None:
     adding = house.directory.add_application(
         house.tenant, a_name("site"), [], redirect_uris=["com.contoso.app:/oauth"]
     )
 
     with pytest.raises(DirectoryError, match="public clients"):
         house.running.run(adding)
-
-
-@pytest.mark.parametrize("uri", REGISTERED)
-def test_the_canonical_spelling_is_its_own(uri: str) -> None:
-    once = canonical(uri)
-
-    assert once is not None
-    assert canonical(once) == once
-    assert is_registered(once, once)
-    assert why_not_a_redirect_uri(once, is_public=True) is None

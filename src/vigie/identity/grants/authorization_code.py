@@ -10,7 +10,6 @@ import re
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.oauth_records import AuthorizationCode
-from vigie.core.redirect_uris import canonical
 from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
 from vigie.identity.grants.refusals import (
     CodeExpired,
@@ -73,7 +72,7 @@ def _check(code: AuthorizationCode, client: ProvenClient, request: GrantRequest)
         raise CodeOfAnotherApplication
     if request.now >= code.expires_at:
         raise CodeExpired
-    if canonical(request.form.get("redirect_uri") or "") != code.redirect_uri:
+    if request.form.get("redirect_uri") != code.redirect_uri:
         raise RedirectUriMismatch
     _check_verifier(code.code_challenge, request.form.get("code_verifier") or None)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vigie.core.directory import Application, Tenant
 from vigie.core.letter_case import lowered
 from vigie.core.oauth_records import Consent
-from vigie.core.redirect_uris import canonical, is_registered
+from vigie.core.redirect_uris import is_registered
 from vigie.identity.clients.authentication import TENANTS_OF_ANY, ClientAuthenticator
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
@@ -184,11 +184,9 @@ class AuthorizationRequests:
         self, tenant: Tenant, application: Application, fields: Mapping[str, str]
     ) -> str:
         sent = fields.get("redirect_uri") or ""
-        wanted = canonical(sent)
-        registered = await self._directory.redirect_uris(tenant, application)
-        if wanted is None or not any(is_registered(wanted, each) for each in registered):
+        if not is_registered(sent, await self._directory.redirect_uris(tenant, application)):
             raise RedirectUriNotRegistered(sent, application.client_id)
-        return wanted
+        return sent
 
 
 def _check_response(fields: Mapping[str, str], mode: str) -> None:

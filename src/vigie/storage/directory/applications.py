@@ -7,7 +7,7 @@ from shlex import quote
 from vigie.core.api_resource import ApiResource
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, ClientCertificate, DirectoryError, Tenant
-from vigie.core.redirect_uris import canonical, why_not_a_redirect_uri
+from vigie.core.redirect_uris import why_not_registrable
 from vigie.storage.database import Database, Session
 from vigie.storage.directory.credentials import insert_certificate, new_or_chosen_secret
 from vigie.storage.directory.mappers import application_of, tenant_of
@@ -93,7 +93,7 @@ class Applications(DirectoryPart):
         secret: str | None,
     ) -> None:
         check_name("application", application.name)
-        uris = _canonical_uris(application, redirect_uris)
+        uris = _checked_uris(application, redirect_uris)
 
         async def change(session: Session) -> None:
             key = {"tenant_id": tenant.tenant_id, "reference": application.name}
@@ -131,7 +131,7 @@ class Applications(DirectoryPart):
         named = application.all_permissions if permissions is None else permissions
         changed = replace(self._new_application(application.name, named), client_id=application.client_id)
         changed = replace(changed, is_public=now_public)
-        uris = _canonical_uris(changed, kept_uris if redirect_uris is None else redirect_uris)
+        uris = _checked_uris(changed, kept_uris if redirect_uris is None else redirect_uris)
 
         async def change(session: Session) -> None:
             values = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
@@ -148,7 +148,7 @@ class Applications(DirectoryPart):
         return tenant_of(row) if row else None
 
     async def redirect_uris(self, tenant: Tenant, application: Application) -> list[str]:
-        """Where an application may have people sent back to, in the canonical spelling."""
+        """The redirect URIs that an application has registered, as they were given."""
         rows = await self._database.rows(
             "redirect_uris", {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
         )
@@ -192,9 +192,9 @@ def _application_values(application: Application) -> dict[str, object]:
     }
 
 
-def _canonical_uris(application: Application, uris: Collection[str]) -> list[str]:
+def _checked_uris(application: Application, uris: Collection[str]) -> Collection[str]:
     for uri in uris:
-        reason = why_not_a_redirect_uri(uri, is_public=application.is_public)
+        reason = why_not_registrable(uri, is_public=application.is_public)
         if reason is not None:
             raise DirectoryError(f"the redirect URI {uri[:100]!r} {reason}")
-    return list(filter(None, map(canonical, uris)))
+    return uris
