@@ -31,7 +31,7 @@ def first_token(path: Path) -> str:
 async def _tokens(store: Store, kind: str, tenant: str, count: int) -> list[str]:
     async with opened(settings_of(store), create=False) as installation:
         requests = [await _token_request(installation, kind, tenant, number) for number in range(count)]
-        key, now_seconds = (await installation.keys().settle()).current, now() // TICKS_PER_SECOND
+        key, now_seconds = (await installation.keys().load_or_create()).current, now() // TICKS_PER_SECOND
     return [
         issue_token(request, key, now_seconds=now_seconds, lifetime_seconds=_LIFETIME_SECONDS)
         for request in requests
@@ -74,6 +74,6 @@ async def _trust_of(store: Store) -> Trust:
         return Trust(
             issuer=issuer_of(await installation.issuer(), tenant.guid),
             tenant_guid=tenant.guid,
-            public_key=(await installation.keys().settle()).current.pair.as_pem(private=False),
+            public_key=(await installation.keys().load_or_create()).current.pair.as_pem(private=False),
             callers={application.client_id: None, whole.object_id: None, scoped.object_id: groups},
         )

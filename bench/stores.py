@@ -176,7 +176,7 @@ def settings_of(store: Store) -> Settings:
 
 async def _make_tenants(store: Store) -> None:
     async with opened(settings_of(store), create=True) as installation:
-        await installation.keys().settle()
+        await installation.keys().load_or_create()
         await installation.issuer()
         for domain in (TENANT, LARGE_TENANT):
             await installation.directory.add_tenant(domain.partition(".")[0], guid=None, domain=domain)

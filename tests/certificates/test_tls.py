@@ -444,7 +444,7 @@ def test_answers_and_tokens_say_https(secured: RunningHouse) -> None:
     assert status == 200
     assert answer["@odata.context"].startswith(f"{secured.url}/")
     assert secured.run(secured.installation.issuer()) == secured.url
-    assert secured.installation.audiences(secured.url).opens(INCIDENTS, secured.url)
+    assert secured.installation.audiences(secured.url).grants_access(INCIDENTS, secured.url)
 
 
 # Certificates that change

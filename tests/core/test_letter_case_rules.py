@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import vigie
 from vigie.api.defender.resource import INCIDENTS
 from vigie.core.letter_case import canonical, lowered
-from vigie.identity.grants.user_codes import typed
+from vigie.identity.grants.user_codes import parse_user_code
 from vigie.identity.tokens.audiences import own_audiences
 from vigie.runtime.resources import RESOURCES
 
@@ -32,13 +32,13 @@ def test_a_word_is_no_other_that_it_only_folds_to() -> None:
 def test_an_audience_is_no_other_that_it_only_folds_to() -> None:
     audiences = own_audiences(RESOURCES, "https://kiosk.example", [])
 
-    assert audiences.opens(INCIDENTS, "https://KIOSK.example/")
-    assert not audiences.opens(INCIDENTS, "https://\u212aiosk.example")
+    assert audiences.grants_access(INCIDENTS, "https://KIOSK.example/")
+    assert not audiences.grants_access(INCIDENTS, "https://\u212aiosk.example")
 
 
 def test_the_code_of_a_device_is_typed_in_ascii() -> None:
-    assert typed("wdjb-mjht") == "WDJBMJHT"
-    assert typed("wdjb-mj\uff28t") is None
+    assert parse_user_code("wdjb-mjht") == "WDJBMJHT"
+    assert parse_user_code("wdjb-mj\uff28t") is None
 
 
 def test_names_are_compared_by_one_function_where_they_decide_who_is_who() -> None:

@@ -377,7 +377,7 @@ def test_a_running_server_signs_with_a_rotated_key_and_accepts_the_old_one(house
     house = house_of_its_own
     application, secret = house.add_application(READ_ALL)
     old, number = house.fetch_token(application, secret), house.takes(an_incident())
-    ring = rotated(house.running.run(house.running.installation.keys().settle()), now(), 300)
+    ring = rotated(house.running.run(house.running.installation.keys().load_or_create()), now(), 300)
 
     house.running.keep_keys(ring)
 

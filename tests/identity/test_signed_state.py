@@ -1,4 +1,4 @@
-"""Signed state: opened only for its purpose, for its browser, and in time."""
+"""Signed state: verified only for its purpose, for its browser, and in time."""
 
 from pathlib import Path
 
@@ -15,34 +15,34 @@ NOW = Instant(17_000_000_000_000_000)
 LATER = Instant(NOW + 60 * TICKS_PER_SECOND)
 
 
-def a_sealer(ring: KeyRing | None = None) -> StateSigner:
+def a_signer(ring: KeyRing | None = None) -> StateSigner:
     return StateSigner(lambda: ring or a_key_ring())
 
 
 @given(content=some.binary(), purpose=some.text(), bound_to=some.text())
-def test_what_was_sealed_comes_back(content: bytes, purpose: str, bound_to: str) -> None:
-    text = a_sealer().seal(purpose, bound_to, content, expires_at=LATER)
+def test_what_was_signed_comes_back(content: bytes, purpose: str, bound_to: str) -> None:
+    text = a_signer().sign(purpose, bound_to, content, expires_at=LATER)
 
-    assert a_sealer().open(purpose, bound_to, text, NOW) == content
+    assert a_signer().verify(purpose, bound_to, text, NOW) == content
 
 
 def test_it_opens_for_no_other_purpose_and_no_other_browser() -> None:
-    text = a_sealer().seal("consent", "browser", b"content", expires_at=LATER)
+    text = a_signer().sign("consent", "browser", b"content", expires_at=LATER)
 
-    assert a_sealer().open("password", "browser", text, NOW) is None
-    assert a_sealer().open("consent", "browser2", text, NOW) is None
-    assert a_sealer().open("consent", "", text, NOW) is None
+    assert a_signer().verify("password", "browser", text, NOW) is None
+    assert a_signer().verify("consent", "browser2", text, NOW) is None
+    assert a_signer().verify("consent", "", text, NOW) is None
 
 
 def test_it_opens_until_it_expires() -> None:
-    text = a_sealer().seal("consent", "browser", b"content", expires_at=LATER)
+    text = a_signer().sign("consent", "browser", b"content", expires_at=LATER)
 
-    assert a_sealer().open("consent", "browser", text, Instant(LATER - 1)) == b"content"
-    assert a_sealer().open("consent", "browser", text, LATER) is None
+    assert a_signer().verify("consent", "browser", text, Instant(LATER - 1)) == b"content"
+    assert a_signer().verify("consent", "browser", text, LATER) is None
 
 
 def test_no_letter_of_it_can_be_changed_added_or_left_out() -> None:
-    text = a_sealer().seal("consent", "browser", b"who: ana", expires_at=LATER)
+    text = a_signer().sign("consent", "browser", b"who: ana", expires_at=LATER)
 
     others = {
         changed
@@ -54,42 +54,42 @@ def test_no_letter_of_it_can_be_changed_added_or_left_out() -> None:
         )
     } - {text}
 
-    assert {a_sealer().open("consent", "browser", each, NOW) for each in others} <= {None, b"who: ana"}
+    assert {a_signer().verify("consent", "browser", each, NOW) for each in others} <= {None, b"who: ana"}
     # Only the bits that base64 does not use may differ.
-    opened = [each for each in others if a_sealer().open("consent", "browser", each, NOW)]
-    assert all(len(each) == len(text) for each in opened)
-    assert len(opened) <= 2
+    verified = [each for each in others if a_signer().verify("consent", "browser", each, NOW)]
+    assert all(len(each) == len(text) for each in verified)
+    assert len(verified) <= 2
 
 
 @pytest.mark.parametrize(
     "text", ["", ".", "a", "a.b", "é.é", "A" * 1000, "....", "\ud800.\ud800", "AAAA.\x00"]
 )
 def test_whatever_else_is_brought_opens_nothing(text: str) -> None:
-    assert a_sealer().open("consent", "browser", text, NOW) is None
+    assert a_signer().verify("consent", "browser", text, NOW) is None
 
 
 def test_nothing_moves_from_the_binding_into_the_content() -> None:
-    text = a_sealer().seal("consent", "ab", b"c", expires_at=LATER)
+    text = a_signer().sign("consent", "ab", b"c", expires_at=LATER)
 
-    assert a_sealer().open("consent", "a", text, NOW) is None
+    assert a_signer().verify("consent", "a", text, NOW) is None
 
 
 def test_a_second_server_of_the_installation_opens_it(tmp_path: Path) -> None:
     save_keys(tmp_path / "keys.json", a_key_ring())
-    text = a_sealer().seal("consent", "browser", b"content", expires_at=LATER)
+    text = a_signer().sign("consent", "browser", b"content", expires_at=LATER)
 
-    assert a_sealer(load_keys(tmp_path / "keys.json")).open("consent", "browser", text, NOW) == b"content"
+    assert a_signer(load_keys(tmp_path / "keys.json")).verify("consent", "browser", text, NOW) == b"content"
 
 
 def test_another_installation_does_not() -> None:
-    text = a_sealer().seal("consent", "browser", b"content", expires_at=LATER)
+    text = a_signer().sign("consent", "browser", b"content", expires_at=LATER)
 
-    assert a_sealer(KeyRing(current=new_key())).open("consent", "browser", text, NOW) is None
+    assert a_signer(KeyRing(current=new_key())).verify("consent", "browser", text, NOW) is None
 
 
-def test_a_key_that_was_rotated_away_still_opens_what_it_sealed_unless_it_is_disowned() -> None:
-    text = a_sealer().seal("consent", "browser", b"content", expires_at=LATER)
+def test_a_key_that_was_rotated_away_still_verifies_what_it_signed_unless_it_is_disowned() -> None:
+    text = a_signer().sign("consent", "browser", b"content", expires_at=LATER)
     ring = rotated(a_key_ring(), NOW, 300)
 
-    assert a_sealer(ring).open("consent", "browser", text, NOW) == b"content"
-    assert a_sealer(KeyRing(current=ring.current)).open("consent", "browser", text, NOW) is None
+    assert a_signer(ring).verify("consent", "browser", text, NOW) == b"content"
+    assert a_signer(KeyRing(current=ring.current)).verify("consent", "browser", text, NOW) is None

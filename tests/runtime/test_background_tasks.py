@@ -44,7 +44,7 @@ def test_issuers_are_asked_again_after_one_could_not_be(
             parts = await build_components(
                 installation, "http://localhost", AccessLog(LogWriter(io.BytesIO()), enabled=False)
             )
-            async with background_tasks(installation, replace(parts, foreign=overrun), None, now):
+            async with background_tasks(installation, replace(parts, federated=overrun), None, now):
                 await asyncio.wait_for(overrun.asked_twice.wait(), timeout=10)
 
     asyncio.run(until_asked_twice())

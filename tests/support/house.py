@@ -237,7 +237,7 @@ class RunningHouse:
         if not secret_file:
             save_keys(self.installation.key_file, ring)
             return
-        wrapped = key_encryption_by(Path(secret_file)).wrap(text_of(ring))
+        wrapped = key_encryption_by(Path(secret_file)).encrypt(text_of(ring))
         await SigningKeyRepository(self.installation.database).change(lambda _: wrapped)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -168,9 +168,9 @@ class Gate:
         return True
 
     def _is_open_to(self, known: CachedToken) -> bool:
-        if known.opens is None:
+        if known.grants_access is None:
             return self._access.is_audience(known.claims.audience)
-        return self._access.accepts_other_issuers and known.opens
+        return self._access.accepts_other_issuers and known.grants_access
 
 
 def _wrong_audience(claims: SignedClaims) -> WrongAudience:

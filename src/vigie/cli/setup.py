@@ -146,7 +146,7 @@ def _settings_text(common: Common, chosen: Mapping[str, str | None]) -> str:
 
 async def _make(settings: Settings) -> dict[str, object]:
     async with opened_installation(settings, create=True) as installation:
-        await installation.keys().settle()
+        await installation.keys().load_or_create()
         issuer = await installation.issuer()
         return {
             "store": settings.database.place,

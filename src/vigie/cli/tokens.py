@@ -70,7 +70,7 @@ async def token(
         seconds = _lifetime_seconds(installation, lifetime)
         request = await _request(installation, found, token_scope, app=app, user=user)
         now_seconds = now() // TICKS_PER_SECOND
-        ring = await installation.keys().settle()
+        ring = await installation.keys().load_or_create()
         text = issue_token(request, ring.current, now_seconds=now_seconds, lifetime_seconds=seconds)
     value = {
         "access_token": text,

@@ -28,7 +28,7 @@ from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, SignedClaims, check_token, issuer_of
 from vigie.identity.tokens.jws import parse_jwt
 
-Version = tuple[int, str, int]
+CacheVersion = tuple[int, str, int]
 """Of the directory, of our own keys, and of those of other issuers."""
 
 _Subject = tuple[object, ...]
@@ -38,13 +38,13 @@ _Subject = tuple[object, ...]
 class CachedToken(msgspec.Struct, frozen=True):
     """A checked token: what it says, and the caller it stood for at a `version` of directory and keys.
 
-    `opens` is whether its issuer's tokens of this audience are for this API; None: our own say by their audience.
+    `grants_access`: whether another issuer's token is for this API. None: the audience of our own tokens says so.
     """
 
     claims: SignedClaims
     caller: Caller
-    version: Version
-    opens: bool | None = None
+    version: CacheVersion
+    grants_access: bool | None = None
 
 
 class Authenticator:
@@ -67,7 +67,7 @@ class Authenticator:
         clock_skew_ticks: int,
         size_max: int,
         count_lookup: Callable[[str], None],
-        foreign: FederatedTokens | None = None,
+        federated: FederatedTokens | None = None,
         every_stub: bool = False,
     ) -> None:
         self._directory = directory
@@ -77,16 +77,16 @@ class Authenticator:
         self._clock_skew_ticks = clock_skew_ticks
         self._size_max = size_max
         self._known: OrderedDict[bytes, CachedToken] = OrderedDict()
-        self._version: Version = (0, "", 0)
-        self._met: dict[_Subject, Caller] = {}
+        self._version: CacheVersion = (0, "", 0)
+        self._callers: dict[_Subject, Caller] = {}
         self.count_lookup = count_lookup
-        self._foreign = foreign
+        self._federated = federated
         self._every_stub = every_stub
 
     async def refresh(self, ring: KeyRing | None) -> None:
         """See what has changed in the directory and among the keys."""
         version = await self._directory_version()
-        losses = self._foreign.losses if self._foreign else 0
+        losses = self._federated.losses if self._federated else 0
         self._version = (version, ring.current.kid if ring else "", losses)
         if ring != self._ring:
             self._ring = ring
@@ -113,9 +113,9 @@ class Authenticator:
 
     async def _check(self, token: str, now: Instant) -> CachedToken:
         read, version = parse_jwt(token), self._version
-        if self._foreign and (issuer := self._foreign.issuer_of(read)):
-            proven = await self._foreign.prove(issuer, read, now)
-            return CachedToken(proven.claims, proven.caller, version, proven.opens)
+        if self._federated and (issuer := self._federated.issuer_of(read)):
+            proven = await self._federated.prove(issuer, read, now)
+            return CachedToken(proven.claims, proven.caller, version, proven.grants_access)
         if self._ring is None:
             raise InvalidToken("issuer is none of those that are trusted")
         claims = check_token(read, self._ring, now=now, clock_skew_ticks=self._clock_skew_ticks)
@@ -132,7 +132,7 @@ class Authenticator:
         if version > self._version[0] or (version < met and self._version[0] == met):
             self._version = (version, *self._version[1:])
             # Another one, rather than this one emptied: who is being looked up at the moment is of before.
-            self._met = {}
+            self._callers = {}
         return self._version[0]
 
     def _remember(self, key: bytes, known: CachedToken) -> None:
@@ -143,12 +143,12 @@ class Authenticator:
 
     async def _caller_of(self, claims: SignedClaims) -> Caller:
         """Whom claims stand for; it is looked up once for all tokens that differ in their times alone."""
-        met, subject = self._met, _subject_of(claims)
-        caller = met.get(subject)
+        callers, subject = self._callers, _subject_of(claims)
+        caller = callers.get(subject)
         if caller is None:
             caller = await self._look_up(claims)
-            if len(met) < self._size_max:
-                met[subject] = caller
+            if len(callers) < self._size_max:
+                callers[subject] = caller
         return caller
 
     async def _look_up(self, claims: SignedClaims) -> Caller:

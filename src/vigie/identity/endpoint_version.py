@@ -9,6 +9,11 @@ class EndpointVersion(Enum):
     V1 = "1.0"
     V2 = "2.0"
 
+    @classmethod
+    def of_path(cls, path: str) -> "EndpointVersion":
+        """The version that a path names."""
+        return cls.V2 if f"{cls.V2.path_segment}/" in path.lower() else cls.V1
+
     @property
     def path_segment(self) -> str:
         """The part of its paths that names the version: version 1 is not named."""

@@ -1,4 +1,4 @@
-"""Fields of forms that a request cannot do without."""
+"""The required parameters of a form."""
 
 from collections.abc import Collection, Mapping
 

@@ -12,8 +12,8 @@ from vigie.core.errors import Refusal, user_text
 class OAuthRefusal(Refusal):
     """A request of an OAuth client or of its user that is answered, but not granted.
 
-    `detail` is for the log, in place of the sentence. `facts` fill the gaps of the sentence that the client reads. Those that came with the request are marked as
-    `user_text`, so that they stay out of the log.
+    `detail` is for the log, in place of the sentence that the client reads. `facts` fill the gaps of that
+    sentence; those that came with the request are marked as `user_text`, so that they stay out of the log.
     """
 
     def __init__(self, *, detail: str = "", **facts: str) -> None:

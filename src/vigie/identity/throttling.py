@@ -32,7 +32,7 @@ class AttemptThrottle:
         device_codes: Quota,
         polls: Quota,
     ) -> None:
-        self._meter = rate_limiter
+        self._rate_limiter = rate_limiter
         self._steady_clock = steady_clock
         self._sign_ins = sign_ins
         self._user_codes = user_codes
@@ -41,26 +41,26 @@ class AttemptThrottle:
 
     def sign_in_from(self, address: str) -> timedelta | None:
         """Count an attempt to sign in: None if it is admitted, else how long to wait."""
-        return self._spend(self._sign_ins, _NO_TENANT, _place(address))
+        return self._spend(self._sign_ins, _NO_TENANT, _network_of(address))
 
     def user_code_from(self, address: str) -> timedelta | None:
         """Count an attempt to name a device: None if it is admitted, else how long to wait."""
-        return self._spend(self._user_codes, _NO_TENANT, _place(address))
+        return self._spend(self._user_codes, _NO_TENANT, _network_of(address))
 
     def device_code_for(self, address: str) -> timedelta | None:
         """Count a code that a device asks for: None if it is admitted, else how long to wait."""
-        return self._spend(self._device_codes, _NO_TENANT, _place(address))
+        return self._spend(self._device_codes, _NO_TENANT, _network_of(address))
 
     def poll_of(self, tenant: Tenant, device_code_sha256: bytes) -> timedelta | None:
         """Count a device that asks whether somebody has agreed: None if it has waited, else how long to wait."""
         return self._spend(self._polls, tenant.tenant_id, device_code_sha256.hex())
 
     def _spend(self, quota: Quota, tenant_id: int, who: str) -> timedelta | None:
-        spent = self._meter.spend(quota, (tenant_id, who), self._steady_clock())
+        spent = self._rate_limiter.spend(quota, (tenant_id, who), self._steady_clock())
         return timedelta(seconds=spent.retry_after_seconds) if spent else None
 
 
-def _place(address: str) -> str:
+def _network_of(address: str) -> str:
     """What one party has at least: an IPv4 address, or the 64 bits of an IPv6 network."""
     try:
         parsed = ip_address(address)

@@ -79,7 +79,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
     settings = context.installation.settings
     quotas = _defender_quotas(settings.quotas)
     access = ApiAccess(
-        is_audience=partial(context.audiences.opens, INCIDENTS),
+        is_audience=partial(context.audiences.grants_access, INCIDENTS),
         read=require_read,
         write=require_write,
         accepts_other_issuers=True,

@@ -97,7 +97,7 @@ def _grants(
         installation.directory,
         records,
         audiences,
-        lives=_rotation(identity),
+        rotation=_rotation(identity),
         issuer=issuer,
         lifetime_seconds=lifetime_seconds,
     )

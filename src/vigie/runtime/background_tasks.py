@@ -42,8 +42,8 @@ async def background_tasks(
     ]
     if components.lag_monitor:
         tasks.append(asyncio.create_task(components.lag_monitor.run()))
-    if components.foreign:
-        tasks.append(asyncio.create_task(_refresh_issuers(components.foreign)))
+    if components.federated:
+        tasks.append(asyncio.create_task(_refresh_issuers(components.federated)))
     if secured:
         tasks.append(asyncio.create_task(_keep_secured(settings.tls.check_seconds, secured.live, clock)))
     for task in tasks:
@@ -101,12 +101,12 @@ async def _reread(keys: LiveKeys) -> KeyRing:
     return keys.ring
 
 
-async def _refresh_issuers(foreign: FederatedTokens) -> None:
+async def _refresh_issuers(federated: FederatedTokens) -> None:
     """Fetch the changed keys of other issuers, also without a request that needs them."""
     while True:
         await asyncio.sleep(FETCH_EVERY_SECONDS)
         try:
-            await foreign.refresh()
+            await federated.refresh()
         except IssuerUnavailable as error:
             log.warning("issuer_unreachable", reason=error.detail)
 

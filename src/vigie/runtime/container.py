@@ -54,7 +54,7 @@ class Components:
     lag_monitor: "LagMonitor | None"
     sign_in: SignIn
     keys: LiveKeys | None
-    foreign: FederatedTokens | None
+    federated: FederatedTokens | None
     issuer: str
 
 
@@ -64,7 +64,7 @@ class _Identity:
 
     issuer: str
     keys: LiveKeys | None
-    foreign: FederatedTokens | None
+    federated: FederatedTokens | None
     callers: Authenticator
 
 
@@ -104,7 +104,7 @@ async def build_components(
         quota_store=rate_limiting.store,
         lag_monitor=lag_monitor,
         sign_in=context.authorization_server.sign_in,
-        foreign=identity.foreign,
+        federated=identity.federated,
         issuer=identity.issuer,
     )
 
@@ -120,7 +120,7 @@ async def _build_identity(installation: Installation, url: str, metrics: Metrics
     issuer = await installation.issuer(url) if settings.issues_tokens else ""
     keys = await live_keys(installation.keys()) if settings.issues_tokens else None
     ring = keys.ring if keys else None
-    foreign = _foreign_tokens(installation, issuer, metrics) if settings.issuers else None
+    federated = _federated_tokens(installation, issuer, metrics) if settings.issuers else None
     callers = Authenticator(
         installation.directory,
         installation.sign_ins,
@@ -129,11 +129,11 @@ async def _build_identity(installation: Installation, url: str, metrics: Metrics
         clock_skew_ticks=settings.clock_skew_seconds * TICKS_PER_SECOND,
         size_max=settings.token_cache_size,
         count_lookup=metrics.token_cache.count,
-        foreign=foreign,
+        federated=federated,
         every_stub=installation.settings.incidents.has_open_stubs,
     )
     await callers.refresh(ring)
-    return _Identity(issuer=issuer, keys=keys, foreign=foreign, callers=callers)
+    return _Identity(issuer=issuer, keys=keys, federated=federated, callers=callers)
 
 
 def _api_context(
@@ -204,7 +204,7 @@ def _connection_protocol(profiles: tuple[ApiProfile, ...]) -> ProtocolFactory:
     return protocol
 
 
-def _foreign_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
+def _federated_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
     # Here, because a server that trusts no other issuer does without the HTTP client.
     from vigie.identity.federation.http_client import fetch
 

@@ -449,7 +449,7 @@ def test_the_names_of_the_certificate_are_origins_and_no_audiences() -> None:
         own = {f"https://{name}", f"https://{name}:443", f"https://{name}:8443"}
         assert own <= audiences.origins
         assert not own & audiences.own
-    assert not audiences.opens(INCIDENTS, "https://graph.microsoft.com")
+    assert not audiences.grants_access(INCIDENTS, "https://graph.microsoft.com")
 
 
 # The form

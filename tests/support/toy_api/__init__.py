@@ -81,7 +81,7 @@ def _may(caller: Caller) -> Exposure:
 
 def toy_api(context: ApiContext) -> ApiProfile:
     """The profile: all that there is to add to the APIs of a server."""
-    access = ApiAccess(is_audience=partial(context.audiences.opens, RESOURCE), read=_may, write=_may)
+    access = ApiAccess(is_audience=partial(context.audiences.grants_access, RESOURCE), read=_may, write=_may)
     handlers = ToyHandlers(context.gate(access), context.incident_service)
     return ApiProfile(
         name=NAME,

@@ -21,7 +21,7 @@ from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
 from vigie.http.profile import OpenApiPart, Route
 from vigie.identity.clients.assertions import ASSERTION_ALGORITHMS
 from vigie.identity.clients.authentication import (
-    TENANTS_OF_ANY,
+    SHARED_TENANTS,
     ClientAuthenticator,
 )
 from vigie.identity.clients.credentials import Credentials, Sender, basic_credentials
@@ -55,8 +55,8 @@ OPENAPI = OpenApiPart(
 ISSUED = "issued"
 FORM_BYTES_MAX = 64 * 1024
 
-_KEPT_BY_HOST = ((b"cache-control", b"private, max-age=300"), (b"vary", b"Host"))
-_ASKED_ANEW = ((b"cache-control", b"no-cache"),)
+_CACHED_BY_HOST = ((b"cache-control", b"private, max-age=300"), (b"vary", b"Host"))
+_REVALIDATED = ((b"cache-control", b"no-cache"),)
 _SECRET_FIELDS = frozenset(
     {
         "access_token",
@@ -69,8 +69,13 @@ _SECRET_FIELDS = frozenset(
         "refresh_token",
     }
 )
-_VENDORS_CACHE = "login.windows.net"
-_VENDORS_NAMES = ("login.microsoftonline.com", _VENDORS_CACHE, "login.microsoft.com", "sts.windows.net")
+_MICROSOFT_CACHE_HOST = "login.windows.net"
+_MICROSOFT_HOSTS = (
+    "login.microsoftonline.com",
+    _MICROSOFT_CACHE_HOST,
+    "login.microsoft.com",
+    "sts.windows.net",
+)
 """The names of Microsoft's login, which its libraries take for one: the one to call first."""
 
 
@@ -135,29 +140,28 @@ class OAuthEndpoints:
 
     async def discovery(self, exchange: Exchange, tenant: str, *, version: EndpointVersion) -> None:
         """Answer where everything is, on the origin that was called; the issuer is the installation's own."""
-        is_of_any = lowered(tenant) in TENANTS_OF_ANY
+        is_of_any = lowered(tenant) in SHARED_TENANTS
         guid = "{tenantid}" if is_of_any else (await self._clients.tenant(tenant)).guid
         issuer = issuer_of(self._issuer, guid)
         document = _discovery(exchange.origin, tenant, issuer, self._grants.names, version)
         # Without one issuer there is nothing that an answer could name, and that a client could compare.
         document["authorization_response_iss_parameter_supported"] = not is_of_any
-        await _answer(exchange, document, headers=_KEPT_BY_HOST)
+        await _answer(exchange, document, headers=_CACHED_BY_HOST)
 
     async def instance(self, exchange: Exchange) -> None:
         """Answer where discovery of an authority is, for clients that ask whether they may trust its address."""
         authority = self._own_authority(exchange)
         tenant = authority.path.strip("/").partition("/")[0]
-        if lowered(tenant) not in TENANTS_OF_ANY:
+        if lowered(tenant) not in SHARED_TENANTS:
             await self._clients.tenant(tenant)
-        is_v2 = f"{EndpointVersion.V2.path_segment}/" in authority.path.lower()
-        version = EndpointVersion.V2 if is_v2 else EndpointVersion.V1
+        version = EndpointVersion.of_path(authority.path)
         endpoint = f"{exchange.origin}/{tenant}{version.path_segment}/.well-known/openid-configuration"
         document = {
             "tenant_discovery_endpoint": endpoint,
             "api-version": "1.1",
             "metadata": [self._names_of(authority)],
         }
-        await _answer(exchange, document, headers=_KEPT_BY_HOST)
+        await _answer(exchange, document, headers=_CACHED_BY_HOST)
 
     def _own_authority(self, exchange: Exchange) -> SplitResult:
         """The authority that a query asks about. Clients leave its port out, so the name has to do."""
@@ -176,18 +180,18 @@ class OAuthEndpoints:
         if authority.port is not None:
             called += f":{authority.port}"
         aliases = list(dict.fromkeys((name, called)))
-        if name in _VENDORS_NAMES:
-            aliases = [each for each in _VENDORS_NAMES if each in {*self._own_hosts, name}]
-        network = aliases[0] if name in _VENDORS_NAMES else aliases[-1]
-        cache = _VENDORS_CACHE if _VENDORS_CACHE in aliases else network
+        if name in _MICROSOFT_HOSTS:
+            aliases = [each for each in _MICROSOFT_HOSTS if each in {*self._own_hosts, name}]
+        network = aliases[0] if name in _MICROSOFT_HOSTS else aliases[-1]
+        cache = _MICROSOFT_CACHE_HOST if _MICROSOFT_CACHE_HOST in aliases else network
         return {"preferred_network": network, "preferred_cache": cache, "aliases": aliases}
 
     async def keys(self, exchange: Exchange, tenant: str) -> None:
         """Answer the public keys: the same for every tenant."""
-        if lowered(tenant) not in TENANTS_OF_ANY:
+        if lowered(tenant) not in SHARED_TENANTS:
             await self._clients.tenant(tenant)
         keys = {"keys": [key.public() for key in self._ring().accepted(exchange.at)]}
-        await _answer(exchange, keys, headers=_ASKED_ANEW)
+        await _answer(exchange, keys, headers=_REVALIDATED)
 
 
 _TOKEN_METHODS = ("POST", "GET")

@@ -9,7 +9,7 @@ from vigie.core.directory import Application, Tenant
 from vigie.core.instants import Instant
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.assertions import ClientAssertions, ProvenAssertion, SentAssertion
-from vigie.identity.clients.credentials import Credentials, has_proof
+from vigie.identity.clients.credentials import Credentials, has_credentials
 from vigie.identity.clients.refusals import (
     ApplicationNotFound,
     ExpiredClientSecret,
@@ -23,20 +23,20 @@ from vigie.identity.clients.refusals import (
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.tokens.access_tokens import ClientAuthMethod
 
-TENANTS_OF_ANY = frozenset({"common", "organizations", "consumers"})
+SHARED_TENANTS = frozenset({"common", "organizations", "consumers"})
 
-_TENANTS_OF_ANY_ORGANISATION = frozenset({"common", "organizations"})
+_SHARED_WITH_ORGANISATIONS = frozenset({"common", "organizations"})
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenClient:
-    """An application that has proven itself, as far as one of its kind can. Made by `ClientAuthenticator` alone."""
+class AuthenticatedClient:
+    """An application that has authenticated, as far as one of its kind can. Made by `ClientAuthenticator` alone."""
 
     tenant: Tenant
     application: Application
-    proof: ClientAuthMethod
+    auth_method: ClientAuthMethod
     assertion: ProvenAssertion | None = None
 
 
@@ -49,7 +49,7 @@ class ClientAuthenticator:
 
     async def tenant(self, reference: str) -> Tenant:
         """The tenant that an address names, by id or domain. Raises OAuthRefusal."""
-        if lowered(reference) in TENANTS_OF_ANY:
+        if lowered(reference) in SHARED_TENANTS:
             raise TenantNotNamed(reference)
         if not GUID.fullmatch(reference) and not _DOMAIN.fullmatch(reference):
             raise InvalidTenantName(reference)
@@ -70,7 +70,7 @@ class ClientAuthenticator:
 
         An application belongs to one tenant, so that nobody of another can be meant.
         """
-        if lowered(reference) in _TENANTS_OF_ANY_ORGANISATION:
+        if lowered(reference) in _SHARED_WITH_ORGANISATIONS:
             tenant = await self._directory.find_tenant_of_application(client_id)
             if tenant is None:
                 raise ApplicationNotFound(client_id, reference)
@@ -80,7 +80,7 @@ class ClientAuthenticator:
 
     async def authenticate(
         self, reference: str, sent: Credentials | SentAssertion, now: Instant
-    ) -> ProvenClient:
+    ) -> AuthenticatedClient:
         """The application that a form comes from, where people have signed in. Raises OAuthRefusal."""
         tenant, application = await self.tenant_and_application(reference, sent.client_id)
         return await self.check(tenant, application, sent, now)
@@ -91,25 +91,27 @@ class ClientAuthenticator:
         application: Application,
         sent: Credentials | SentAssertion,
         now: Instant,
-    ) -> ProvenClient:
+    ) -> AuthenticatedClient:
         """The application, if what was sent proves it. A public one can prove nothing, and must not try.
 
         Raises OAuthRefusal.
         """
-        if application.is_public and has_proof(sent):
+        if application.is_public and has_credentials(sent):
             raise UnexpectedCredentials(application.client_id)
-        if not application.is_public and not has_proof(sent):
+        if not application.is_public and not has_credentials(sent):
             raise MissingCredentials
-        proof, assertion = ClientAuthMethod.NONE, None
+        auth_method, assertion = ClientAuthMethod.NONE, None
         if isinstance(sent, SentAssertion):
             assertion = await self._assertions.check(tenant, application, sent, now)
-            proof = ClientAuthMethod.CERTIFICATE
+            auth_method = ClientAuthMethod.CERTIFICATE
         elif sent.secrets:
             await self._check_secret(tenant, application, sent, now)
-            proof = ClientAuthMethod.SECRET
-        return ProvenClient(tenant=tenant, application=application, proof=proof, assertion=assertion)
+            auth_method = ClientAuthMethod.SECRET
+        return AuthenticatedClient(
+            tenant=tenant, application=application, auth_method=auth_method, assertion=assertion
+        )
 
-    async def use_up(self, client: ProvenClient, resource: str, *, address: str, now: Instant) -> None:
+    async def use_up(self, client: AuthenticatedClient, resource: str, *, address: str, now: Instant) -> None:
         """Let the assertion that proved a client be good no more. Raises OAuthRefusal if it was not any more.
 
         Last, so that a request that fails for another reason may be sent again as it is. For applications that

@@ -31,7 +31,7 @@ class Sender:
     address: str
 
 
-def sent_by_client(form: Mapping[str, str], sender: Sender) -> Credentials | SentAssertion:
+def credentials_in(form: Mapping[str, str], sender: Sender) -> Credentials | SentAssertion:
     """Who a request says it comes from, and what it brings to prove it. Raises OAuthRefusal.
 
     An assertion goes before a secret, and a secret in the form before HTTP Basic.
@@ -50,7 +50,7 @@ def sent_by_client(form: Mapping[str, str], sender: Sender) -> Credentials | Sen
     return Credentials(client_id=client_id)
 
 
-def has_proof(sent: Credentials | SentAssertion) -> bool:
+def has_credentials(sent: Credentials | SentAssertion) -> bool:
     """Whether a request brings anything that could prove who sends it."""
     return isinstance(sent, SentAssertion) or bool(sent.secrets)
 

@@ -33,11 +33,11 @@ _KID_LENGTH_MAX = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenCaller:
-    """The caller of a token, what it says, and whether it was issued for this API."""
+    """The caller of a token, what it says, and whether it grants access to this API."""
 
     claims: SignedClaims
     caller: Caller
-    opens: bool
+    grants_access: bool
 
 
 class FederatedTokens:
@@ -87,7 +87,7 @@ class FederatedTokens:
             tenant_guid=tenant.guid,
             kind=kind,
             application_id=application,
-            object_id="" if kind is CallerKind.APPLICATION else issuer.flow_of(token.claims),
+            object_id="" if kind is CallerKind.APPLICATION else issuer.subject_of(token.claims),
             granted=issuer.granted(token.claims, kind),
             valid_from=valid_from,
             valid_until=valid_until,
@@ -95,7 +95,9 @@ class FederatedTokens:
             kid=kid,
         )
         caller = await self._caller(issuer, tenant, claims, token.claims)
-        return ProvenCaller(claims=claims, caller=caller, opens=not issuer.audiences.isdisjoint(audiences))
+        return ProvenCaller(
+            claims=claims, caller=caller, grants_access=not issuer.audiences.isdisjoint(audiences)
+        )
 
     async def _check_signature(self, issuer: TrustedIssuer, token: ParsedJwt) -> str:
         """Check who signed, and say with which key: one of that issuer's, never one that the token brings."""

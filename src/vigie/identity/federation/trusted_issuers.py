@@ -125,13 +125,13 @@ class TrustedIssuer:
             raise InvalidToken(f"application {application!r} is not among those of the issuer")
         return application
 
-    def flow_of(self, claims: Mapping[str, Any]) -> str:
+    def subject_of(self, claims: Mapping[str, Any]) -> str:
         """Who the user is at the issuer. Raises InvalidToken."""
         return _required(claims, self.user_from)
 
     def name_of(self, claims: Mapping[str, Any]) -> str:
         """How the user is called in comments and in the history. Raises InvalidToken."""
-        return first_name(claims, self.user_name_from) or self.flow_of(claims)
+        return first_name(claims, self.user_name_from) or self.subject_of(claims)
 
     def granted(self, claims: Mapping[str, Any], kind: CallerKind) -> tuple[str, ...]:
         """The permissions of a token: those of its kind that the issuer may grant, in the order of the API."""

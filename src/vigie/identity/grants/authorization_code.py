@@ -1,4 +1,4 @@
-"""The grant of applications that bring the authorization code of somebody who signed in.
+"""The authorization code grant: tokens for applications that a user has signed in to.
 
 Source: RFC 6749, 4.1.3; RFC 7636, 4.6; RFC 9700, 2.1.1.
 """
@@ -10,7 +10,7 @@ import re
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.oauth_records import AuthorizationCode
-from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.clients.authentication import AuthenticatedClient, ClientAuthenticator
 from vigie.identity.grants.refusals import (
     CodeExpired,
     CodeNotFound,
@@ -20,7 +20,7 @@ from vigie.identity.grants.refusals import (
     RedirectUriMismatch,
 )
 from vigie.identity.grants.request import GrantRequest
-from vigie.identity.grants.user_tokens import UserTokens
+from vigie.identity.grants.user_tokens import UserGrant, UserTokens
 from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.tokens.issuance import IssuedToken
@@ -56,9 +56,17 @@ class CodeGrant:
         family, refresh_token = await self._tokens.redeem(
             client, user, sha256, code.consent, code.signed_in_at, request.now
         )
-        return self._tokens.issue(request, client, user, family, consent, refresh_token, nonce=code.nonce)
+        grant = UserGrant(
+            client=client,
+            user=user,
+            family=family,
+            consent=consent,
+            refresh_token=refresh_token,
+            nonce=code.nonce,
+        )
+        return self._tokens.issue(request, grant)
 
-    async def _code(self, client: ProvenClient, sha256: bytes) -> AuthorizationCode:
+    async def _code(self, client: AuthenticatedClient, sha256: bytes) -> AuthorizationCode:
         code = await self._records.find_code(client.tenant, sha256)
         if code is not None:
             return code
@@ -67,7 +75,7 @@ class CodeGrant:
         raise CodeNotFound
 
 
-def _check(code: AuthorizationCode, client: ProvenClient, request: GrantRequest) -> None:
+def _check(code: AuthorizationCode, client: AuthenticatedClient, request: GrantRequest) -> None:
     if code.client_id != client.application.client_id:
         raise CodeOfAnotherApplication
     if request.now >= code.expires_at:

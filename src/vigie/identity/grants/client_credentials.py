@@ -1,8 +1,8 @@
-"""The grant of applications that act for themselves."""
+"""The client credentials grant: tokens for applications that act for themselves."""
 
 from vigie.core.directory import Application
 from vigie.identity.clients.authentication import ClientAuthenticator
-from vigie.identity.clients.credentials import has_proof
+from vigie.identity.clients.credentials import has_credentials
 from vigie.identity.clients.refusals import GrantNeedsCredentials
 from vigie.identity.grants.request import GrantRequest
 from vigie.identity.tokens.audiences import Audiences
@@ -11,7 +11,7 @@ from vigie.identity.tokens.refusals import DefaultScopeRequired, InvalidScope, R
 from vigie.identity.tokens.scopes import (
     DEFAULT_SCOPE,
     OIDC_SCOPES,
-    resource_in,
+    requested_resource,
 )
 
 
@@ -30,16 +30,16 @@ class ClientCredentialsGrant:
         """The token. Raises OAuthRefusal."""
         tenant = await self._clients.tenant(request.tenant_reference)
         sent = request.credentials()
-        if not has_proof(sent):
+        if not has_credentials(sent):
             raise GrantNeedsCredentials
-        wanted = resource_in(request.form, request.version)
+        wanted = requested_resource(request.form, request.version)
         scope = "" if wanted else request.required(*request.version.target_fields)
         application = await self._clients.application(tenant, sent.client_id)
         client = await self._clients.check(tenant, application, sent, request.now)
         resource = self._known(wanted or resource_of_scope(scope), application)
         await self._clients.use_up(client, resource, address=request.sender.address, now=request.now)
         content = application_token_request(
-            self._issuer, tenant, application, resource, self._audiences, proof=client.proof
+            self._issuer, tenant, application, resource, self._audiences, auth_method=client.auth_method
         )
         return issued(content, request.ring, request.now, lifetime_seconds=self._lifetime_seconds)
 

@@ -9,7 +9,7 @@ from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import DeviceCode, DeviceDecision
-from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.clients.authentication import AuthenticatedClient, ClientAuthenticator
 from vigie.identity.grants.refusals import (
     AuthorizationDeclined,
     AuthorizationPending,
@@ -21,13 +21,13 @@ from vigie.identity.grants.refusals import (
     TransientError,
 )
 from vigie.identity.grants.request import GrantRequest
-from vigie.identity.grants.user_codes import new_user_code, shown
-from vigie.identity.grants.user_tokens import UserTokens
+from vigie.identity.grants.user_codes import displayed_user_code, new_user_code
+from vigie.identity.grants.user_tokens import UserGrant, UserTokens
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.throttling import AttemptThrottle
 from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import IssuedToken
-from vigie.identity.tokens.scopes import asked_in, consent_to
+from vigie.identity.tokens.scopes import consent_to, requested_scopes
 
 POLL_SECONDS = 5
 
@@ -72,7 +72,7 @@ class DeviceCodes:
         tenant, application = await self._clients.tenant_and_application(
             request.tenant_reference, request.required("client_id")
         )
-        consent = consent_to(asked_in(request.form, request.version), application, self._audiences)
+        consent = consent_to(requested_scopes(request.form, request.version), application, self._audiences)
         device_code = new_secret()
         for _ in range(_USER_CODES_TRIED):
             code = DeviceCode(
@@ -87,7 +87,7 @@ class DeviceCodes:
             if await self._records.add_device_code(tenant, hash_secret(device_code), code, request.now):
                 return IssuedDeviceCode(
                     device_code=device_code,
-                    user_code=shown(code.user_code),
+                    user_code=displayed_user_code(code.user_code),
                     lifetime_seconds=self._lifetime_seconds,
                     tenant_guid=tenant.guid,
                 )
@@ -122,9 +122,12 @@ class DeviceGrant:
         family, refresh_token = await self._tokens.redeem(
             client, user, sha256, code.consent, signed_in_at, request.now
         )
-        return self._tokens.issue(request, client, user, family, consent, refresh_token)
+        grant = UserGrant(
+            client=client, user=user, family=family, consent=consent, refresh_token=refresh_token
+        )
+        return self._tokens.issue(request, grant)
 
-    async def _code(self, client: ProvenClient, sha256: bytes) -> DeviceCode:
+    async def _code(self, client: AuthenticatedClient, sha256: bytes) -> DeviceCode:
         code = await self._records.find_device_code(client.tenant, sha256)
         if code is None and await self._records.end_family_of_code(client.tenant, sha256):
             raise CodeRedeemed
@@ -133,7 +136,7 @@ class DeviceGrant:
         return code
 
     async def _who_agreed(
-        self, client: ProvenClient, code: DeviceCode, sha256: bytes, now: Instant
+        self, client: AuthenticatedClient, code: DeviceCode, sha256: bytes, now: Instant
     ) -> tuple[User, Instant]:
         if now >= code.expires_at:
             raise DeviceCodeExpired

@@ -1,8 +1,8 @@
-"""The grant of applications that go on with a refresh token. Source: RFC 6749, 6; RFC 9700, 4.14."""
+"""The refresh token grant. Source: RFC 6749, 6; RFC 9700, 4.14."""
 
 from vigie.core.instants import Instant
 from vigie.core.oauth_records import TokenFamily
-from vigie.identity.clients.authentication import ClientAuthenticator, ProvenClient
+from vigie.identity.clients.authentication import AuthenticatedClient, ClientAuthenticator
 from vigie.identity.grants.refusals import (
     GrantRevoked,
     MalformedRefreshToken,
@@ -10,7 +10,7 @@ from vigie.identity.grants.refusals import (
     RefreshTokenOfAnotherApplication,
 )
 from vigie.identity.grants.request import GrantRequest
-from vigie.identity.grants.user_tokens import UserTokens
+from vigie.identity.grants.user_tokens import UserGrant, UserTokens
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.tokens.issuance import IssuedToken
 from vigie.identity.tokens.refresh_tokens import RefreshToken, Rotation, read_refresh_token
@@ -36,9 +36,10 @@ class RefreshGrant:
         user = await self._tokens.user(client.tenant, family.object_id)
         consent = self._tokens.narrowed(family.consent, client.application, request)
         token = await self._rotate(client, sent, request.now)
-        return self._tokens.issue(request, client, user, family, consent, token)
+        grant = UserGrant(client=client, user=user, family=family, consent=consent, refresh_token=token)
+        return self._tokens.issue(request, grant)
 
-    async def _family(self, client: ProvenClient, sent: RefreshToken) -> TokenFamily:
+    async def _family(self, client: AuthenticatedClient, sent: RefreshToken) -> TokenFamily:
         family = await self._records.find_family(client.tenant, sent.handle_sha256)
         if family is None:
             raise GrantRevoked
@@ -46,11 +47,11 @@ class RefreshGrant:
             raise RefreshTokenOfAnotherApplication
         return family
 
-    async def _rotate(self, client: ProvenClient, sent: RefreshToken, now: Instant) -> RefreshToken:
+    async def _rotate(self, client: AuthenticatedClient, sent: RefreshToken, now: Instant) -> RefreshToken:
         rotations: list[Rotation] = []
 
         def decide(family: TokenFamily) -> TokenFamily | None:
-            rotations.append(self._tokens.lives.rotate(family, sent, now))
+            rotations.append(self._tokens.rotation.rotate(family, sent, now))
             return rotations[-1].family
 
         await self._records.change_family(client.tenant, sent.handle_sha256, decide)

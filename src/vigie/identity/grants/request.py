@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vigie.core.instants import Instant
 from vigie.identity.clients.assertions import SentAssertion
-from vigie.identity.clients.credentials import Credentials, Sender, sent_by_client
+from vigie.identity.clients.credentials import Credentials, Sender, credentials_in
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
 from vigie.identity.keys.key_ring import KeyRing
@@ -24,7 +24,7 @@ class GrantRequest:
 
     def credentials(self) -> Credentials | SentAssertion:
         """Who the form says it comes from, and what it brings to prove it. Raises OAuthRefusal."""
-        return sent_by_client(self.form, self.sender)
+        return credentials_in(self.form, self.sender)
 
     def required(self, *names: str) -> str:
         """The first of these fields that is filled in. Raises OAuthRefusal when none is."""

@@ -1,4 +1,4 @@
-"""The codes that devices show, for people to type: short, and of letters that nobody confuses.
+"""The codes that devices show, for people to type: short, in letters that are not easily confused.
 
 Source: RFC 8628, 6.1, whose alphabet it is: 20 consonants, 34 bits in eight of them.
 """
@@ -14,13 +14,13 @@ def new_user_code() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
 
 
-def shown(user_code: str) -> str:
+def displayed_user_code(user_code: str) -> str:
     """A code as a device shows it: in two halves."""
     half = _LENGTH // 2
     return f"{user_code[:half]}-{user_code[half:]}"
 
 
-def typed(text: str) -> str | None:
+def parse_user_code(text: str) -> str | None:
     """The code that somebody typed, in whatever case and with whatever between its letters; None for none."""
     letters = "".join(letter for letter in text[:100] if letter.isalnum())
     letters = letters.upper() if letters.isascii() else letters

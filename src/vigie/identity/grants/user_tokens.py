@@ -1,10 +1,12 @@
 """Tokens for people, whichever grant they come of: for whom, for how much, and as one of which family."""
 
+from dataclasses import dataclass
+
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.oauth_records import Consent, TokenFamily
-from vigie.identity.clients.authentication import ProvenClient
+from vigie.identity.clients.authentication import AuthenticatedClient
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.grants.refusals import CodeRedeemed, GrantRevoked
 from vigie.identity.grants.request import GrantRequest
@@ -14,7 +16,28 @@ from vigie.identity.tokens.audiences import Audiences
 from vigie.identity.tokens.issuance import ForUser, IssuedToken, issued
 from vigie.identity.tokens.refresh_tokens import RefreshToken, RefreshTokenRotation
 from vigie.identity.tokens.refusals import ConsentRequired
-from vigie.identity.tokens.scopes import Asked, consent_to, read_resource, read_scope, resource_in
+from vigie.identity.tokens.scopes import (
+    RequestedScopes,
+    consent_to,
+    read_resource,
+    read_scope,
+    requested_resource,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserGrant:
+    """What a user lets an application do, as one token family; `consent` is the part that is used now.
+
+    `refresh_token` is the one to continue with, None when none was asked for. `nonce` goes into the ID token.
+    """
+
+    client: AuthenticatedClient
+    user: User
+    family: TokenFamily
+    consent: Consent
+    refresh_token: RefreshToken | None
+    nonce: str | None = None
 
 
 class UserTokens:
@@ -26,14 +49,14 @@ class UserTokens:
         records: SignInRepository,
         audiences: Audiences,
         *,
-        lives: RefreshTokenRotation,
+        rotation: RefreshTokenRotation,
         issuer: str,
         lifetime_seconds: int,
     ) -> None:
         self._directory = directory
         self._records = records
         self._audiences = audiences
-        self.lives = lives
+        self.rotation = rotation
         self._issuer = issuer
         self._lifetime_seconds = lifetime_seconds
 
@@ -52,15 +75,15 @@ class UserTokens:
         permitted = tuple(each for each in kept.permissions if each in application.delegated_permissions)
         if kept.permissions and not permitted:
             raise ConsentRequired(kept.permissions)
-        asked = _asked(request)
-        if asked is None or not asked.names:
+        requested = _requested(request)
+        if requested is None or not requested.names:
             return Consent(resource=kept.resource, permissions=permitted, scope=kept.scope)
-        if self._audiences.api_of(asked.resource) != self._audiences.api_of(kept.resource):
-            raise ConsentRequired((asked.resource,))
-        wanted = consent_to(asked, application, self._audiences)
+        if self._audiences.api_of(requested.resource) != self._audiences.api_of(kept.resource):
+            raise ConsentRequired((requested.resource,))
+        wanted = consent_to(requested, application, self._audiences)
         granted = tuple(each for each in wanted.permissions if each in permitted)
         if wanted.permissions and not granted:
-            raise ConsentRequired(asked.names)
+            raise ConsentRequired(requested.names)
         missing = {f"{wanted.resource}/{each}" for each in set(wanted.permissions) - set(granted)}
         return Consent(
             resource=wanted.resource,
@@ -70,7 +93,7 @@ class UserTokens:
 
     async def redeem(
         self,
-        client: ProvenClient,
+        client: AuthenticatedClient,
         user: User,
         code_sha256: bytes,
         consent: Consent,
@@ -78,7 +101,7 @@ class UserTokens:
         now: Instant,
     ) -> tuple[TokenFamily, RefreshToken | None]:
         """Begin the family that a code is for. Raises OAuthRefusal when the code was redeemed before."""
-        family, token = self.lives.begin(
+        family, token = self.rotation.begin(
             client_id=client.application.client_id,
             object_id=user.object_id,
             consent=consent,
@@ -89,37 +112,16 @@ class UserTokens:
             raise CodeRedeemed
         return family, token
 
-    def issue(
-        self,
-        request: GrantRequest,
-        client: ProvenClient,
-        user: User,
-        family: TokenFamily,
-        consent: Consent,
-        refresh_token: RefreshToken | None,
-        *,
-        nonce: str | None = None,
-    ) -> IssuedToken:
+    def issue(self, request: GrantRequest, grant: UserGrant) -> IssuedToken:
         """An access token, and what comes with it."""
-        content = TokenRequest(
-            issuer=issuer_of(self._issuer, client.tenant.guid),
-            audience=consent.resource,
-            tenant_guid=client.tenant.guid,
-            kind=CallerKind.USER,
-            application_id=client.application.client_id,
-            application_name=client.application.name,
-            object_id=user.object_id,
-            upn=user.upn,
-            granted=consent.permissions,
-            proof=client.proof,
-            family_id=family.family_id,
-        )
+        content = self._token_request(grant)
+        wants_id_token = grant.family.consent.wants_id_token
         for_user = ForUser(
-            scope=consent.scope,
-            permissions=consent.permissions,
-            object_id=user.object_id,
-            refresh_token=str(refresh_token) if refresh_token else None,
-            id_token=self._id_token(request, content, nonce) if family.consent.wants_id_token else None,
+            scope=grant.consent.scope,
+            permissions=grant.consent.permissions,
+            object_id=grant.user.object_id,
+            refresh_token=str(grant.refresh_token) if grant.refresh_token else None,
+            id_token=self._id_token(request, content, grant.nonce) if wants_id_token else None,
         )
         return issued(
             content,
@@ -127,6 +129,22 @@ class UserTokens:
             request.now,
             lifetime_seconds=self._lifetime_seconds,
             for_user=for_user,
+        )
+
+    def _token_request(self, grant: UserGrant) -> TokenRequest:
+        client = grant.client
+        return TokenRequest(
+            issuer=issuer_of(self._issuer, client.tenant.guid),
+            audience=grant.consent.resource,
+            tenant_guid=client.tenant.guid,
+            kind=CallerKind.USER,
+            application_id=client.application.client_id,
+            application_name=client.application.name,
+            object_id=grant.user.object_id,
+            upn=grant.user.upn,
+            granted=grant.consent.permissions,
+            auth_method=client.auth_method,
+            family_id=grant.family.family_id,
         )
 
     def _id_token(self, request: GrantRequest, content: TokenRequest, nonce: str | None) -> str:
@@ -147,8 +165,8 @@ class UserTokens:
         )
 
 
-def _asked(request: GrantRequest) -> Asked | None:
-    if resource := resource_in(request.form, request.version):
+def _requested(request: GrantRequest) -> RequestedScopes | None:
+    if resource := requested_resource(request.form, request.version):
         return read_resource(resource)
     scope = request.form.get("scope")
     return read_scope(scope) if scope else None

@@ -1,4 +1,4 @@
-"""Signing keys as a text that may lie in a database: without the secret it is worth nothing."""
+"""The encryption of signing keys that are kept in a database: without the secret they are worth nothing."""
 
 import os
 from base64 import b64decode, b64encode
@@ -27,16 +27,16 @@ class KeyEncryption:
         key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret)
         self._cipher = AESGCM(key)
 
-    def wrap(self, text: str) -> str:
+    def encrypt(self, text: str) -> str:
         """The text as nobody else can read it; never twice the same."""
         nonce = os.urandom(_NONCE_BYTES)
         return _PREFIX + b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), _PURPOSE)).decode()
 
-    def unwrap(self, wrapped: str) -> str:
-        """What was wrapped. Raises KeyFileError when it was under another secret, or has been changed."""
+    def decrypt(self, encrypted_text: str) -> str:
+        """The text that was encrypted. Raises KeyFileError for another secret, or when it was changed."""
         try:
-            sealed = b64decode(wrapped.removeprefix(_PREFIX), validate=True)
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _PURPOSE).decode()
+            encrypted = b64decode(encrypted_text.removeprefix(_PREFIX), validate=True)
+            return self._cipher.decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], _PURPOSE).decode()
         except (InvalidTag, ValueError) as error:
             raise KeyFileError(
                 "the signing keys in the store do not open with the secret in [keys] secret_file; "
@@ -45,7 +45,7 @@ class KeyEncryption:
 
 
 def key_encryption_by(file: Path) -> KeyEncryption:
-    """Wrap by the secret in a file. Raises KeyFileError unless it is long enough, or UntrustedFile."""
+    """Encryption with the secret in a file. Raises KeyFileError unless it is long enough, or UntrustedFile."""
     try:
         secret = read_private(file).strip()
     except OSError as error:

@@ -112,7 +112,7 @@ def rotate_keys(path: Path, now: Instant, clock_skew_seconds: int, *, keeps_old:
 
 
 def rotated(ring: KeyRing, now: Instant, clock_skew_seconds: int) -> KeyRing:
-    """A ring with a new signing key; the old one is accepted until the last of its tokens is dead."""
+    """A ring with a new signing key; the old one is accepted until its last token has expired."""
     until = Instant(now + (TOKEN_LIFETIME_MAX_SECONDS + clock_skew_seconds) * TICKS_PER_SECOND)
     retiring = SigningKey(kid=ring.current.kid, pair=ring.current.pair, accepted_until=until)
     return KeyRing(current=new_key(), retired=(retiring, *(key for key in ring.accepted(now)[1:])))
@@ -123,14 +123,14 @@ def load_keys(path: Path) -> KeyRing:
     return ring_of(read_private(path), str(path))
 
 
-def ring_of(text: str | bytes, place: str) -> KeyRing:
-    """The keys in a text, which was found at a place. Raises KeyFileError."""
+def ring_of(text: str | bytes, source: str) -> KeyRing:
+    """The keys in a text; `source` says where it was found. Raises KeyFileError."""
     try:
         keys = [_from_entry(entry) for entry in json.loads(text)["keys"]]
         return KeyRing(current=keys[0], retired=tuple(keys[1:]))
     except (JoseError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise KeyFileError(
-            f"{place} is not a Vigie key file; restore it, or remove it to start with a new key "
+            f"{source} is not a Vigie key file; restore it, or remove it to start with a new key "
             "(tokens signed until now stop working)"
         ) from error
 

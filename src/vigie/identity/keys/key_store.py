@@ -1,4 +1,4 @@
-"""The place of the signing keys: a file beside the database, or the database, where they are encrypted."""
+"""The stores of the signing keys: a file beside the database, or the database, where they are encrypted."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,10 +23,10 @@ from vigie.identity.keys.key_ring import (
 class KeyStore(Protocol):
     """Keeps one ring of keys. Raises KeyFileError when what is kept cannot be used."""
 
-    async def settle(self) -> KeyRing:
+    async def load_or_create(self) -> KeyRing:
         """The keys, made when there are none; of several processes that make them at once, one wins."""
 
-    async def kept(self) -> bytes:
+    async def read(self) -> bytes:
         """What is kept, to see whether it has changed. Raises OSError when there is nothing."""
 
     def ring_of(self, kept: bytes) -> KeyRing:
@@ -40,7 +40,7 @@ class KeyStore(Protocol):
 
 
 class KeyText(Protocol):
-    """A text in the store; the store answers."""
+    """The text in the database that holds the keys; storage implements it."""
 
     async def find(self) -> str | None:
         """The text, None when there is none yet."""
@@ -55,11 +55,11 @@ class FileKeyStore:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    async def settle(self) -> KeyRing:
+    async def load_or_create(self) -> KeyRing:
         """The keys, made when there are none."""
         return load_or_create_keys(self.path)
 
-    async def kept(self) -> bytes:
+    async def read(self) -> bytes:
         """The bytes of the file."""
         return self.path.read_bytes()
 
@@ -73,23 +73,23 @@ class FileKeyStore:
 
 
 class DatabaseKeyStore:
-    """In the store, for all servers that work on it, wrapped under a secret that is not there."""
+    """In the database, for all servers of a cluster, encrypted with a secret that is not there."""
 
     def __init__(self, text: KeyText, key_encryption: KeyEncryption) -> None:
         self._text = text
-        self._wrapping = key_encryption
+        self._key_encryption = key_encryption
 
-    async def settle(self) -> KeyRing:
+    async def load_or_create(self) -> KeyRing:
         """The keys, made when there are none."""
         found = await self._text.find()
         if found is None:
             # Not while others wait for the turn to write.
-            made = self._wrapping.wrap(text_of(await asyncio.to_thread(new_ring)))
+            made = self._key_encryption.encrypt(text_of(await asyncio.to_thread(new_ring)))
             found = await self._text.change(lambda kept: kept or made)
         return self._ring_in(found)
 
-    async def kept(self) -> bytes:
-        """The wrapped text."""
+    async def read(self) -> bytes:
+        """The encrypted text."""
         found = await self._text.find()
         if found is None:
             raise FileNotFoundError("the signing keys are gone from the store")
@@ -101,44 +101,44 @@ class DatabaseKeyStore:
 
     async def rotate(self, now: Instant, clock_skew_seconds: int, *, keeps_old: bool) -> KeyRing:
         """Sign with a new key from now on."""
-        await self.settle()
+        await self.load_or_create()
         return self._ring_in(
             await self._text.change(partial(self._rotated, now, clock_skew_seconds, keeps_old))
         )
 
     def _rotated(self, now: Instant, clock_skew_seconds: int, keeps_old: bool, kept: str | None) -> str:  # noqa: FBT001
         ring = rotated(self._ring_in(kept or ""), now, clock_skew_seconds)
-        return self._wrapping.wrap(text_of(ring if keeps_old else KeyRing(current=ring.current)))
+        return self._key_encryption.encrypt(text_of(ring if keeps_old else KeyRing(current=ring.current)))
 
     def _ring_in(self, text: str) -> KeyRing:
-        return ring_of(self._wrapping.unwrap(text), "what the store has for signing keys")
+        return ring_of(self._key_encryption.decrypt(text), "what the store has for signing keys")
 
 
-async def find_ring(place: KeyStore) -> KeyRing | None:
-    """The keys of a place, None when there are none yet: nothing is made."""
+async def find_ring(store: KeyStore) -> KeyRing | None:
+    """The keys of a store, None when there are none yet: nothing is made."""
     try:
-        return place.ring_of(await place.kept())
+        return store.ring_of(await store.read())
     except FileNotFoundError:
         return None
 
 
 class LiveKeys:
-    """The ring that was last read from its place."""
+    """The ring that was last read from its store."""
 
-    def __init__(self, place: KeyStore, kept: bytes) -> None:
-        self._place = place
+    def __init__(self, store: KeyStore, kept: bytes) -> None:
+        self._store = store
         self._kept = kept
-        self.ring = place.ring_of(kept)
+        self.ring = store.ring_of(kept)
 
     async def reread(self) -> None:
         """Take over what has changed. Raises KeyFileError, OSError or StoreUnavailable, and keeps the ring."""
-        kept = await self._place.kept()
+        kept = await self._store.read()
         if kept != self._kept:
-            self.ring = self._place.ring_of(kept)
+            self.ring = self._store.ring_of(kept)
             self._kept = kept
 
 
-async def live_keys(place: KeyStore) -> LiveKeys:
-    """The keys of a place, made when there are none."""
-    await place.settle()
-    return LiveKeys(place, await place.kept())
+async def live_keys(store: KeyStore) -> LiveKeys:
+    """The keys of a store, made when there are none."""
+    await store.load_or_create()
+    return LiveKeys(store, await store.read())

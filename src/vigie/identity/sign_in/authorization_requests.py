@@ -12,7 +12,7 @@ from vigie.core.directory import Application, Tenant
 from vigie.core.letter_case import lowered
 from vigie.core.oauth_records import Consent
 from vigie.core.redirect_uris import is_registered
-from vigie.identity.clients.authentication import TENANTS_OF_ANY, ClientAuthenticator
+from vigie.identity.clients.authentication import SHARED_TENANTS, ClientAuthenticator
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
@@ -32,7 +32,7 @@ from vigie.identity.sign_in.refusals import (
 )
 from vigie.identity.tokens.access_tokens import issuer_of
 from vigie.identity.tokens.audiences import Audiences
-from vigie.identity.tokens.scopes import asked_in, consent_to
+from vigie.identity.tokens.scopes import consent_to, requested_scopes
 
 RESPONSE_MODES = ("query", "fragment", "form_post")
 
@@ -114,7 +114,7 @@ class AuthorizationRefused(Exception):
 
 def issuer_at(tenant_reference: str, base: str, tenant_guid: str) -> str | None:
     """The issuer that a tenant's own address has; None for an address that is every tenant's."""
-    return None if lowered(tenant_reference) in TENANTS_OF_ANY else issuer_of(base, tenant_guid)
+    return None if lowered(tenant_reference) in SHARED_TENANTS else issuer_of(base, tenant_guid)
 
 
 def refused_by_user(request: AuthorizationRequest) -> AuthorizationRefused:
@@ -159,7 +159,7 @@ class AuthorizationRequests:
         try:
             _check_response(fields, mode)
             challenge = _checked_challenge(fields, application)
-            consent = consent_to(asked_in(fields, version), application, self._audiences)
+            consent = consent_to(requested_scopes(fields, version), application, self._audiences)
             nonce = _checked_nonce(fields)
         except OAuthRefusal as refusal:
             raise AuthorizationRefused(refusal, redirection) from refusal

@@ -92,20 +92,20 @@ class PasswordChecks:
 
     def __init__(self, *, at_once: int, waiting_max: int) -> None:
         self._at_once = at_once
-        self._places = at_once + waiting_max
-        self._room = at_once + waiting_max
+        self._free_slots = at_once + waiting_max
+        self._free_threads = at_once + waiting_max
         self._threads: ThreadPoolExecutor | None = None
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place among those that are let in. Raises TooManyPasswords."""
-        if self._places <= 0:
+    def slot(self) -> Iterator[None]:
+        """Hold one of the slots of those that may wait. Raises TooManyPasswords."""
+        if self._free_slots <= 0:
             raise TooManyPasswords
-        self._places -= 1
+        self._free_slots -= 1
         try:
             yield
         finally:
-            self._places += 1
+            self._free_slots += 1
 
     async def check(self, password: str, kept_hash: str | None) -> Checked:
         """Whether a password is the one that a hash was made of. Raises TooManyPasswords.
@@ -115,21 +115,21 @@ class PasswordChecks:
         return await self._on_thread(lambda: _check(password, kept_hash))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        # Those whose answer nobody waits for any more have left their place, but not their thread.
-        if self._room <= 0:
+        # Those whose answer nobody waits for any more have left their slot, but not their thread.
+        if self._free_threads <= 0:
             raise TooManyPasswords
         if self._threads is None:
             self._threads = ThreadPoolExecutor(
                 self._at_once, thread_name_prefix="vigie-passwords", initializer=_give_way
             )
-        self._room -= 1
+        self._free_threads -= 1
         task = asyncio.get_running_loop().run_in_executor(self._threads, work)
         # When the work is done, not when somebody stops waiting for it.
         task.add_done_callback(lambda _: self._make_room())
         return await asyncio.shield(task)
 
     def _make_room(self) -> None:
-        self._room += 1
+        self._free_threads += 1
 
     def close(self) -> None:
         """Let the threads go."""

@@ -12,7 +12,7 @@ from vigie.core.lockout import LockOut, digest_of_name
 from vigie.core.oauth_records import AuthorizationCode, DeviceCode, DeviceDecision
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.endpoint_version import EndpointVersion
-from vigie.identity.grants.user_codes import typed
+from vigie.identity.grants.user_codes import parse_user_code
 from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in.authorization_requests import (
     AuthorizationRefused,
@@ -101,7 +101,7 @@ class SignIn:
         if retry_after is not None:
             raise TooManyAttempts(retry_after)
         try:
-            with self._checks.place():
+            with self._checks.slot():
                 return await self._attempt(tenant, lowered(user_name.strip()), password, now)
         except TooManyPasswords as error:
             raise TooManySignIns(_BUSY_RETRY_AFTER) from error
@@ -204,7 +204,7 @@ class SignIn:
             raise DeviceNotWaiting
 
     async def _find_waiting(self, user_code: str, now: Instant) -> tuple[Tenant, DeviceCode] | None:
-        read = typed(user_code)
+        read = parse_user_code(user_code)
         found = await self._records.find_user_code(read) if read else None
         if found is None or found[1].decision is not DeviceDecision.PENDING or found[1].expires_at <= now:
             return None

@@ -17,25 +17,25 @@ _TIME_BYTES = 8
 
 
 class StateSigner:
-    """Seals and opens texts. The holder of one can read what is inside, but not make or change it.
+    """Signs texts and verifies them. The holder of one can read what is inside, but not make or change it.
 
-    The keys are derived from the signing keys, one for each purpose: a seal for one purpose opens nothing
-    else. A key that has been rotated away opens what it sealed for as long as its tokens are accepted.
+    The keys are derived from the signing keys, one for each purpose: what is signed for one is not accepted for
+    another. A key that has been rotated away is accepted for as long as its tokens are.
     """
 
     def __init__(self, ring: Callable[[], KeyRing]) -> None:
         self._ring = ring
 
-    def seal(self, purpose: str, bound_to: str, content: bytes, *, expires_at: Instant) -> str:
-        """A text of letters, digits, `-`, `_` and one `.` that `open` takes back together with `bound_to`."""
+    def sign(self, purpose: str, bound_to: str, content: bytes, *, expires_at: Instant) -> str:
+        """A text of letters, digits, `-`, `_` and one `.` that `verify` takes back together with `bound_to`."""
         timed = expires_at.to_bytes(_TIME_BYTES, "big") + content
         mac = _mac(self._ring().current, purpose, bound_to, timed)
         return f"{_to_text(timed)}.{_to_text(mac)}"
 
-    def open(self, purpose: str, bound_to: str, text: str, now: Instant) -> bytes | None:
-        """What was sealed; None for what this installation did not seal so, or what has expired."""
-        sealed, _, signed = text.partition(".")
-        timed, mac = _from_text(sealed), _from_text(signed)
+    def verify(self, purpose: str, bound_to: str, text: str, now: Instant) -> bytes | None:
+        """What was signed; None for what this installation did not sign so, or what has expired."""
+        content, _, signature = text.partition(".")
+        timed, mac = _from_text(content), _from_text(signature)
         if timed is None or mac is None:
             return None
         keys = self._ring().accepted(now)
@@ -54,6 +54,7 @@ def _mac(key: SigningKey, purpose: str, bound_to: str, timed: bytes) -> bytes:
 
 
 def _derived(key: SigningKey, purpose: str) -> bytes:
+    # A label of the key derivation, not a name: another one would void the forms that browsers hold.
     info = f"vigie seal: {purpose}".encode()
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(
         key.pair.as_der(private=True)

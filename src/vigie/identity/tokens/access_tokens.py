@@ -29,7 +29,7 @@ _ACCESS_TOKEN_TYPES = ("app", "user")
 
 
 class ClientAuthMethod(Enum):
-    """How an application proved itself, in Microsoft's numbers."""
+    """The way in which an application authenticated, in Microsoft's numbers."""
 
     NONE = "0"
     SECRET = "1"  # noqa: S105  a number of Microsoft's
@@ -69,7 +69,7 @@ class TokenRequest:
     object_id: str
     upn: str | None = None
     granted: tuple[str, ...] = ()
-    proof: ClientAuthMethod = ClientAuthMethod.NONE
+    auth_method: ClientAuthMethod = ClientAuthMethod.NONE
     family_id: str | None = None
 
 
@@ -102,7 +102,7 @@ def issue_token(request: TokenRequest, key: SigningKey, *, now_seconds: int, lif
         "exp": now_seconds + lifetime_seconds,
         "appid": request.application_id,
         "app_displayname": request.application_name,
-        "appidacr": request.proof.value,
+        "appidacr": request.auth_method.value,
         "idp": request.issuer,
         "oid": request.object_id,
         "sub": request.object_id,

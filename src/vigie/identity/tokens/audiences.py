@@ -38,10 +38,10 @@ class Audiences:
 
     def resource_of(self, audience: str) -> ApiResource | None:
         """The resource that an audience is a name of; None for one that no tokens are issued for."""
-        return next((each for each in self.resources if self.opens(each, audience)), None)
+        return next((each for each in self.resources if self.grants_access(each, audience)), None)
 
-    def opens(self, resource: ApiResource, audience: str) -> bool:
-        """Whether a token for this audience is one for the resource."""
+    def grants_access(self, resource: ApiResource, audience: str) -> bool:
+        """Whether a token for this audience grants access to the resource."""
         name = bare(audience)
         return name in resource.audiences or (resource.has_own_origins and name in self.own)
 

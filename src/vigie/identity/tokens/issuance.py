@@ -69,7 +69,7 @@ def application_token_request(
     resource: str,
     audiences: Audiences,
     *,
-    proof: ClientAuthMethod = ClientAuthMethod.SECRET,
+    auth_method: ClientAuthMethod = ClientAuthMethod.SECRET,
 ) -> TokenRequest:
     """What an application's token says: of its permissions, those for the resource."""
     found = audiences.resource_of(resource)
@@ -84,7 +84,7 @@ def application_token_request(
         # Microsoft has a service principal beside the application; here one id serves for both.
         object_id=application.client_id,
         granted=tuple(each for each in application.permissions if each in of_resource),
-        proof=proof,
+        auth_method=auth_method,
     )
 
 

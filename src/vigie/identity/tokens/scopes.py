@@ -26,7 +26,7 @@ _SCOPE_LENGTH_MAX = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequestedScopes:
     """A resource, names of permissions or `.default` under it, and OpenID's names, as a request has them."""
 
     resource: str
@@ -34,7 +34,7 @@ class Asked:
     oidc: tuple[str, ...]
 
 
-def read_scope(scope: str) -> Asked:
+def read_scope(scope: str) -> RequestedScopes:
     """What a `scope` asks for. Raises OAuthRefusal when that is nothing, or of several resources."""
     words = dict.fromkeys(scope.split())
     oidc = tuple(word for word in OIDC_SCOPES if word in words)
@@ -43,31 +43,31 @@ def read_scope(scope: str) -> Asked:
     is_good = all(slash and name for _, slash, name in split) and len(resources) <= 1
     if not words or not is_good or len(scope) > _SCOPE_LENGTH_MAX:
         raise InvalidScope(scope)
-    # Who a person is can be asked without any API; Microsoft's token is then one for Graph.
-    return Asked(
+    # Who a person is can be requested without any API; Microsoft's token is then one for Graph.
+    return RequestedScopes(
         resource=resources.pop() if resources else GRAPH,
         names=tuple(name for _, _, name in split),
         oidc=oidc,
     )
 
 
-def read_resource(resource: str) -> Asked:
+def read_resource(resource: str) -> RequestedScopes:
     """What a `resource` of version 1 asks for: all there is, with an id token and a refresh token beside it."""
-    return Asked(resource=resource, names=(DEFAULT_SCOPE,), oidc=OIDC_SCOPES)
+    return RequestedScopes(resource=resource, names=(DEFAULT_SCOPE,), oidc=OIDC_SCOPES)
 
 
-def asked_in(fields: Mapping[str, str], version: EndpointVersion) -> Asked:
+def requested_scopes(fields: Mapping[str, str], version: EndpointVersion) -> RequestedScopes:
     """What a request asks for that begins a sign-in. Raises OAuthRefusal when it asks for nothing.
 
     Version 1 names a resource, and gets an id token and a refresh token without asking.
     """
-    if resource := resource_in(fields, version):
+    if resource := requested_resource(fields, version):
         return read_resource(resource)
-    asked = read_scope(first_of(fields, version.target_fields))
-    return replace(asked, oidc=OIDC_SCOPES) if version.has_resource_parameter else asked
+    requested = read_scope(first_of(fields, version.target_fields))
+    return replace(requested, oidc=OIDC_SCOPES) if version.has_resource_parameter else requested
 
 
-def resource_in(fields: Mapping[str, str], version: EndpointVersion) -> str | None:
+def requested_resource(fields: Mapping[str, str], version: EndpointVersion) -> str | None:
     """The `resource` that version 1 goes by; None where the scope counts. Raises OAuthRefusal.
 
     Beside a scope, version 2 ignores it: docs/divergences.md, "The form of tokens".
@@ -80,19 +80,19 @@ def resource_in(fields: Mapping[str, str], version: EndpointVersion) -> str | No
     return None
 
 
-def consent_to(asked: Asked, application: Application, audiences: Audiences) -> Consent:
+def consent_to(requested: RequestedScopes, application: Application, audiences: Audiences) -> Consent:
     """What the application gets of what it asks for, if a person agrees. Raises OAuthRefusal if that is nothing."""
-    resource = audiences.resource_of(asked.resource)
+    resource = audiences.resource_of(requested.resource)
     if resource is None:
-        raise ResourceNotFound(asked.resource, application.client_id)
+        raise ResourceNotFound(requested.resource, application.client_id)
     permitted = [each for each in application.delegated_permissions if each in resource.delegated_permissions]
-    is_all = DEFAULT_SCOPE in asked.names
-    granted = tuple(each for each in permitted if is_all or each in asked.names)
-    if asked.names and resource.delegated_permissions and not granted:
-        raise PermissionNotAllowed(asked.names, application.client_id)
+    is_all = DEFAULT_SCOPE in requested.names
+    granted = tuple(each for each in permitted if is_all or each in requested.names)
+    if requested.names and resource.delegated_permissions and not granted:
+        raise PermissionNotAllowed(requested.names, application.client_id)
     default = (DEFAULT_SCOPE,) if is_all else ()
     return Consent(
-        resource=asked.resource,
+        resource=requested.resource,
         permissions=granted,
-        scope=(*(f"{asked.resource}/{name}" for name in (*granted, *default)), *asked.oidc),
+        scope=(*(f"{requested.resource}/{name}" for name in (*granted, *default)), *requested.oidc),
     )

@@ -52,13 +52,13 @@ class ConsentSessions:
             password_since=user.password_since,
             expires_at=expires_at,
         )
-        sealed = self._state_signer.seal(
+        signed = self._state_signer.sign(
             _purpose(flow_state, prompt),
             request.browser,
             msgspec.msgpack.encode(consent_session),
             expires_at=expires_at,
         )
-        request.set_cookie(_cookie(flow_state), sealed, same_site="Strict", seconds=CONSENT_SESSION_SECONDS)
+        request.set_cookie(_cookie(flow_state), signed, same_site="Strict", seconds=CONSENT_SESSION_SECONDS)
 
     async def use(
         self, request: BrowserRequest, flow_state: FlowState, prompt: ConsentPrompt
@@ -67,10 +67,10 @@ class ConsentSessions:
 
         None too when the prompt has changed since: the user has seen another one.
         """
-        sealed = request.cookie(_cookie(flow_state)) or ""
+        signed = request.cookie(_cookie(flow_state)) or ""
         request.delete_cookie(_cookie(flow_state))
-        content = self._state_signer.open(
-            _purpose(flow_state, prompt), request.browser, sealed, request.exchange.at
+        content = self._state_signer.verify(
+            _purpose(flow_state, prompt), request.browser, signed, request.exchange.at
         )
         if content is None:
             return None

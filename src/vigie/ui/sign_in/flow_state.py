@@ -40,14 +40,14 @@ class FlowStates:
     def __init__(self, state_signer: StateSigner) -> None:
         self._state_signer = state_signer
 
-    def seal(self, request: BrowserRequest, step: str, flow_state: FlowState) -> str:
+    def sign(self, request: BrowserRequest, step: str, flow_state: FlowState) -> str:
         """The signed state for a form of one step."""
         until = Instant(request.exchange.at + FLOW_SECONDS * TICKS_PER_SECOND)
-        return self._state_signer.seal(f"form {step}", request.browser, _encode(flow_state), expires_at=until)
+        return self._state_signer.sign(f"form {step}", request.browser, _encode(flow_state), expires_at=until)
 
-    def open(self, request: BrowserRequest, step: str, sealed: str) -> FlowState | None:
+    def verify(self, request: BrowserRequest, step: str, signed: str) -> FlowState | None:
         """The state in a form; None unless this browser got the form, for this step, not long ago."""
-        content = self._state_signer.open(f"form {step}", request.browser, sealed, request.exchange.at)
+        content = self._state_signer.verify(f"form {step}", request.browser, signed, request.exchange.at)
         return None if content is None else _decoder.decode(content)
 
 

@@ -179,7 +179,7 @@ class SignInHandlers:
     # Parts of steps
 
     def _flow_state(self, request: BrowserRequest, step: str, form: dict[str, str]) -> FlowState:
-        flow_state = self._flow_states.open(request, step, form.get("flow", ""))
+        flow_state = self._flow_states.verify(request, step, form.get("flow", ""))
         if flow_state is None:
             raise ExpiredPage
         return flow_state
@@ -190,8 +190,8 @@ class SignInHandlers:
         return flow
 
     async def _ask_for_code(self, request: BrowserRequest, error: FormError | None = None) -> None:
-        sealed = self._flow_states.seal(request, _CODE_STEP, DeviceState())
-        await _show_form(request, device_page(request.context, sealed, error=error), error)
+        signed = self._flow_states.sign(request, _CODE_STEP, DeviceState())
+        await _show_form(request, device_page(request.context, signed, error=error), error)
 
     async def _ask_for_password(
         self,
@@ -204,7 +204,7 @@ class SignInHandlers:
         page = sign_in_page(
             request.context,
             flow.prompt,
-            self._flow_states.seal(request, _PASSWORD_STEP, flow_state),
+            self._flow_states.sign(request, _PASSWORD_STEP, flow_state),
             user_name=user_name or flow.hint,
             error=error,
             cancel_url=url_of_refusal(request, flow.declined),
@@ -215,8 +215,8 @@ class SignInHandlers:
         self, request: BrowserRequest, flow_state: FlowState, flow: SignInFlow, user: SignedInUser
     ) -> None:
         self._consent_sessions.give(request, flow_state, flow.prompt, user)
-        sealed = self._flow_states.seal(request, _CONSENT_STEP, flow_state)
-        page = consent_page(request.context, flow.prompt, sealed, user=user.user.upn)
+        signed = self._flow_states.sign(request, _CONSENT_STEP, flow_state)
+        page = consent_page(request.context, flow.prompt, signed, user=user.user.upn)
         await request.show(page, form_targets=flow.form_targets, scripts=[FORM_SCRIPT])
 
 
