@@ -123,12 +123,12 @@ async def find_ring(store: KeyStore) -> KeyRing | None:
 
 
 class LiveKeys:
-    """The ring that was last read from its store."""
+    """The ring that was last read from its store; `kept` is what the store held then, or just before."""
 
-    def __init__(self, store: KeyStore, kept: bytes) -> None:
+    def __init__(self, store: KeyStore, kept: bytes, ring: KeyRing) -> None:
         self._store = store
         self._kept = kept
-        self.ring = store.ring_of(kept)
+        self.ring = ring
 
     async def reread(self) -> None:
         """Take over what has changed. Raises KeyFileError, OSError or StoreUnavailable, and keeps the ring."""
@@ -140,5 +140,10 @@ class LiveKeys:
 
 async def live_keys(store: KeyStore) -> LiveKeys:
     """The keys of a store, made when there are none."""
-    await store.load_or_create()
-    return LiveKeys(store, await store.read())
+    try:
+        # Before the keys are checked, which takes most of a start and happens once: a rotation between the two is
+        # noticed at the next reading.
+        kept = await store.read()
+    except OSError:
+        kept = b""
+    return LiveKeys(store, kept, await store.load_or_create())
