@@ -22,7 +22,7 @@ from tests.support.builders import an_alert, an_audit_context, an_incident, to_j
 from tests.support.client_certificates import certified
 from tests.support.commands import Ended, done, on_a_terminal, run, run_program, served, shown_until
 from tests.support.paths import DOCS
-from vigie.cli.commands import COMMANDS, COMMON_OPTIONS, FAMILIES, GROUPS, Command
+from vigie.cli.command_table import COMMANDS, COMMON_OPTIONS, FAMILIES, GROUPS, Command
 from vigie.cli.common import Common
 from vigie.cli.main import program
 from vigie.config.settings import Settings

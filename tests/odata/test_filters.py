@@ -14,7 +14,7 @@ from vigie.api.defender.query_options import parse_filter
 from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.errors import InvalidQuery
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
-from vigie.documents.defender.words import STATUSES as WORDS
+from vigie.documents.defender.enum_spellings import STATUSES as WORDS
 from vigie.odata import filters
 from vigie.odata.errors import InvalidOption
 from vigie.odata.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX

@@ -21,8 +21,8 @@ from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
 from vigie.core.enums import Determination
 from vigie.core.incident import INCIDENT_ID_MAX
 from vigie.core.queries import PAGE_SIZE_MAX, SKIP_MAX
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 from vigie.documents.defender.updating import COMMENTS_BYTES_MAX, COMMENTS_COUNT_MAX
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 from vigie.identity.clients.assertions import ASSERTION_BYTES_MAX, ASSERTION_LIFETIME_MAX_SECONDS
 from vigie.identity.grants.device_code import POLL_SECONDS
 from vigie.identity.tokens.audiences import GRAPH

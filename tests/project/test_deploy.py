@@ -16,7 +16,7 @@ from tests.support.commands import PROGRAM
 from tests.support.house import RunningHouse
 from tests.support.paths import ROOT
 from tests.support.routes import ROUTES
-from vigie.cli.commands import COMMANDS
+from vigie.cli.command_table import COMMANDS
 from vigie.config.settings import Settings
 from vigie.config.sources import every_setting, load_settings
 from vigie.identity.keys.key_encryption import key_encryption_by

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from vigie import __version__
 from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX
-from vigie.cli.commands import COMMANDS
+from vigie.cli.command_table import COMMANDS
 from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX

@@ -1,7 +1,7 @@
 """The options, the installation and the output that all commands share.
 
-A command is a plain or async function with a row in `vigie.cli.commands`, which has its sentence of help and its
-example. It takes `common` after its own options and writes its answer once:
+A command is a plain or async function with a row in `vigie.cli.command_table`, which has its sentence of help and
+its example. It takes `common` after its own options and writes its answer once:
 
     async def add_tenant(name: Annotated[str, Parameter(help="...")], /, *, common: Common = PLAIN) -> None:
         \"""Add a tenant.\"""

@@ -47,7 +47,7 @@ def install_completion(
 def _completed_program() -> "App":
     """The program for completion, with the common options before the end of a command too."""
     # Here, because it lists every command, this one included.
-    from vigie.cli.commands import FAMILIES
+    from vigie.cli.command_table import FAMILIES
     from vigie.cli.main import program
 
     def only_options(*, common: Common = PLAIN) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from vigie.cli.commands import COMMANDS, COMMON_OPTIONS
+from vigie.cli.command_table import COMMANDS, COMMON_OPTIONS
 from vigie.cli.output import CommandFailed, WrongUsage
 from vigie.config.settings import SettingsError
 from vigie.core.directory import DirectoryError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie import __version__
-from vigie.cli.commands import COMMANDS, COMMON_OPTIONS, FAMILIES, GROUPS
+from vigie.cli.command_table import COMMANDS, COMMON_OPTIONS, FAMILIES, GROUPS
 from vigie.cli.failures import failure
 from vigie.cli.output import WrongUsage, print_status
 from vigie.cli.serve import plain_options, serve_until_stopped

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from vigie.config import validators as rules
+from vigie.config import validators
 from vigie.config.issuer_settings import IssuerSettings, conflict_of
 from vigie.config.validators import IN_MEMORY, SQLITE_PREFIX, Section
 from vigie.files.trust import check_public, read_private, read_public
@@ -25,25 +25,25 @@ class SettingsError(Exception):
 class ServerSettings(Section, frozen=True, kw_only=True):
     """The address of the server and its limits."""
 
-    host: Annotated[rules.Host, "Address or host name to listen on."] = "127.0.0.1"
-    port: Annotated[rules.Port, "Port to listen on; 0: any free port."] = 8400
+    host: Annotated[validators.Host, "Address or host name to listen on."] = "127.0.0.1"
+    port: Annotated[validators.Port, "Port to listen on; 0: any free port."] = 8400
     public_url: Annotated[
-        rules.Origin, "The URL that clients use; empty: http(s)://HOST:PORT of the listening address."
+        validators.Origin, "The URL that clients use; empty: http(s)://HOST:PORT of the listening address."
     ] = ""
     trusted_proxies: Annotated[
-        rules.Networks, "Proxies whose Forwarded and X-Forwarded-* headers are trusted."
+        validators.Networks, "Proxies whose Forwarded and X-Forwarded-* headers are trusted."
     ] = ()
     connections_max: Annotated[
-        rules.Count, "Maximum number of open connections; further ones are rejected."
+        validators.Count, "Maximum number of open connections; further ones are rejected."
     ] = 2000
     drain_seconds: Annotated[
-        rules.DrainSeconds, "How long a stopping server waits for requests in progress."
+        validators.DrainSeconds, "How long a stopping server waits for requests in progress."
     ] = 10
-    head_seconds: Annotated[rules.Seconds, "Time limit for the head of a request."] = 10
-    body_seconds: Annotated[rules.Seconds, "Time limit for the body of a request."] = 30
-    write_seconds: Annotated[rules.Seconds, "Time limit for a client to read a response."] = 30
+    head_seconds: Annotated[validators.Seconds, "Time limit for the head of a request."] = 10
+    body_seconds: Annotated[validators.Seconds, "Time limit for the body of a request."] = 30
+    write_seconds: Annotated[validators.Seconds, "Time limit for a client to read a response."] = 30
     anonymous_answers_per_second: Annotated[
-        rules.Count,
+        validators.Count,
         "Answers of a kind to unauthenticated clients in a second, a quarter as many pages; more are delayed.",
     ] = 100
     fast_path: Annotated[
@@ -61,20 +61,20 @@ class TlsSettings(Section, frozen=True, kw_only=True):
     """HTTPS and its certificate."""
 
     mode: Annotated[
-        rules.TlsMode,
+        validators.TlsMode,
         "auto: HTTPS with a generated certificate; off: plain HTTP; empty: HTTPS if cert and key are set.",
     ] = ""
     names: Annotated[
-        rules.Names,
+        validators.Names,
         "Names in the generated certificate, besides the loopback, this machine and the public URL.",
     ] = ()
     folder: Annotated[
-        rules.Folder, "Folder for the generated certificates; empty: the folder of the database."
+        validators.Folder, "Folder for the generated certificates; empty: the folder of the database."
     ] = ""
-    cert: Annotated[rules.File, "A certificate of your own with its chain, in PEM; used with key."] = ""
-    key: Annotated[rules.File, "The private key of cert in PEM, without a passphrase."] = ""
+    cert: Annotated[validators.File, "A certificate of your own with its chain, in PEM; used with key."] = ""
+    key: Annotated[validators.File, "The private key of cert in PEM, without a passphrase."] = ""
     check_seconds: Annotated[
-        rules.CheckSeconds, "Interval at which the certificate is checked, and renewed or reloaded."
+        validators.CheckSeconds, "Interval at which the certificate is checked, and renewed or reloaded."
     ] = 60.0
 
     @property
@@ -104,16 +104,16 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
     """The database."""
 
     url: Annotated[
-        rules.Database,
+        validators.Database,
         f"URL of the database, relative to this file; empty: {SQLITE_PREFIX}{EMBEDDED_DATABASE}.",
     ] = ""
 
-    query_seconds: Annotated[rules.Seconds, "Time limit for reading a list."] = 10
+    query_seconds: Annotated[validators.Seconds, "Time limit for reading a list."] = 10
     replicas: Annotated[
-        rules.Replicas, "Replicas of a PostgreSQL database, from which incidents are also read."
+        validators.Replicas, "Replicas of a PostgreSQL database, from which incidents are also read."
     ] = ()
     replica_age_seconds_max: Annotated[
-        rules.AgeSeconds, "Maximum age of the data of a replica; the same on all servers."
+        validators.AgeSeconds, "Maximum age of the data of a replica; the same on all servers."
     ] = 5
 
     @property
@@ -157,7 +157,7 @@ class KeysSettings(Section, frozen=True, kw_only=True):
     """The encryption of the signing keys in the database."""
 
     secret_file: Annotated[
-        rules.File,
+        validators.File,
         "File with a secret of at least 32 bytes that encrypts the signing keys; the same on all servers.",
     ] = ""
 
@@ -166,58 +166,65 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
     """Tokens, sign-in and their limits."""
 
     authority: Annotated[
-        rules.Authority, "embedded: this installation issues tokens; none: only [[identity.issuers]] do."
+        validators.Authority, "embedded: this installation issues tokens; none: only [[identity.issuers]] do."
     ] = "embedded"
     issuer: Annotated[
-        rules.Origin, "Issuer of tokens; empty: the public URL at the creation of the database, stored in it."
+        validators.Origin,
+        "Issuer of tokens; empty: the public URL at the creation of the database, stored in it.",
     ] = ""
     token_lifetime_seconds: Annotated[
-        rules.LifetimeSeconds, "Lifetime of a token; MSAL treats one of less than 300 as expired."
+        validators.LifetimeSeconds, "Lifetime of a token; MSAL treats one of less than 300 as expired."
     ] = 3599
     clock_skew_seconds: Annotated[
-        rules.SkewSeconds, "Allowed difference between the clocks of clients or issuers and this one."
+        validators.SkewSeconds, "Allowed difference between the clocks of clients or issuers and this one."
     ] = 300
     revocation_seconds: Annotated[
-        rules.RevocationSeconds, "Time until a revoked application, user or grant is rejected."
+        validators.RevocationSeconds, "Time until a revoked application, user or grant is rejected."
     ] = 2.0
-    token_cache_size: Annotated[rules.Count, "Maximum number of verified tokens in the cache."] = 10_000
-    code_lifetime_seconds: Annotated[rules.CodeSeconds, "Lifetime of an authorization code."] = 120
-    device_code_lifetime_seconds: Annotated[rules.DeviceSeconds, "Lifetime of a device code."] = 900
+    token_cache_size: Annotated[validators.Count, "Maximum number of verified tokens in the cache."] = 10_000
+    code_lifetime_seconds: Annotated[validators.CodeSeconds, "Lifetime of an authorization code."] = 120
+    device_code_lifetime_seconds: Annotated[validators.DeviceSeconds, "Lifetime of a device code."] = 900
     refresh_tokens: Annotated[
-        rules.RefreshTokens,
+        validators.RefreshTokens,
         "reusable: valid until the sign-in ends; single-use: replaced at each use, and reuse ends the sign-in.",
     ] = "reusable"
-    refresh_idle_days: Annotated[rules.LifeDays, "Days after which an unused refresh token expires."] = 90
+    refresh_idle_days: Annotated[validators.LifeDays, "Days after which an unused refresh token expires."] = (
+        90
+    )
     refresh_days: Annotated[
-        rules.LifeDays, "Days after which a user must sign in again, even if tokens were refreshed."
+        validators.LifeDays, "Days after which a user must sign in again, even if tokens were refreshed."
     ] = 90
     refresh_retry_seconds: Annotated[
-        rules.RetrySeconds,
+        validators.RetrySeconds,
         "How long a used single-use refresh token may be sent again, in case the response was lost.",
     ] = 10
     lockout_attempts: Annotated[
-        rules.Count,
+        validators.Count,
         "Consecutive wrong passwords before an account is locked out, each time for twice as long.",
     ] = 5
-    lockout_seconds_max: Annotated[rules.LockoutSeconds, "Maximum duration of a lockout."] = 900
-    sign_ins_per_minute: Annotated[rules.Count, "Password attempts per address and minute."] = 30
-    sign_ins_per_hour: Annotated[rules.Count, "Password attempts per address and hour."] = 300
+    lockout_seconds_max: Annotated[validators.LockoutSeconds, "Maximum duration of a lockout."] = 900
+    sign_ins_per_minute: Annotated[validators.Count, "Password attempts per address and minute."] = 30
+    sign_ins_per_hour: Annotated[validators.Count, "Password attempts per address and hour."] = 300
     user_codes_per_minute: Annotated[
-        rules.Count, "Attempts to enter a user code, per address and minute."
+        validators.Count, "Attempts to enter a user code, per address and minute."
     ] = 20
-    user_codes_per_hour: Annotated[rules.Count, "Attempts to enter a user code, per address and hour."] = 100
-    device_codes_per_minute: Annotated[rules.Count, "Requests for a device code, per address and minute."] = (
-        30
-    )
-    device_codes_per_hour: Annotated[rules.Count, "Requests for a device code, per address and hour."] = 300
+    user_codes_per_hour: Annotated[
+        validators.Count, "Attempts to enter a user code, per address and hour."
+    ] = 100
+    device_codes_per_minute: Annotated[
+        validators.Count, "Requests for a device code, per address and minute."
+    ] = 30
+    device_codes_per_hour: Annotated[
+        validators.Count, "Requests for a device code, per address and hour."
+    ] = 300
     password_checks_at_once: Annotated[
-        rules.Threads, "Passwords verified concurrently; each needs a thread and 19 MiB."
+        validators.Threads, "Passwords verified concurrently; each needs a thread and 19 MiB."
     ] = 2
     password_checks_waiting_max: Annotated[
-        rules.Count, "Password checks that may wait; further users are asked to try again."
+        validators.Count, "Password checks that may wait; further users are asked to try again."
     ] = 32
     audience_aliases: Annotated[
-        rules.Origins, "Further URLs of this installation, for which tokens are issued and accepted."
+        validators.Origins, "Further URLs of this installation, for which tokens are issued and accepted."
     ] = ()
     issuers: tuple[IssuerSettings, ...] = ()
 
@@ -245,24 +252,25 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
 class QuotaSettings(Section, frozen=True, kw_only=True):
     """The number of requests that a caller may send."""
 
-    get_per_minute: Annotated[rules.Count, "Requests for an incident, per caller and minute."] = 100
-    get_per_hour: Annotated[rules.Count, "Requests for an incident, per caller and hour."] = 1500
-    list_per_minute: Annotated[rules.Count, "Requests for a list, per caller and minute."] = 50
-    list_per_hour: Annotated[rules.Count, "Requests for a list, per caller and hour."] = 1500
-    update_per_minute: Annotated[rules.Count, "Updates of incidents, per caller and minute."] = 50
-    update_per_hour: Annotated[rules.Count, "Updates of incidents, per caller and hour."] = 1500
+    get_per_minute: Annotated[validators.Count, "Requests for an incident, per caller and minute."] = 100
+    get_per_hour: Annotated[validators.Count, "Requests for an incident, per caller and hour."] = 1500
+    list_per_minute: Annotated[validators.Count, "Requests for a list, per caller and minute."] = 50
+    list_per_hour: Annotated[validators.Count, "Requests for a list, per caller and hour."] = 1500
+    update_per_minute: Annotated[validators.Count, "Updates of incidents, per caller and minute."] = 50
+    update_per_hour: Annotated[validators.Count, "Updates of incidents, per caller and hour."] = 1500
     store: Annotated[
-        rules.QuotaStore,
+        validators.QuotaStore,
         "Where calls are counted: in the memory of each process, or in a Valkey or Redis that all share.",
     ] = IN_MEMORY
     password_file: Annotated[
-        rules.File, "File with the password of that server, instead of one in the address."
+        validators.File, "File with the password of that server, instead of one in the address."
     ] = ""
     ca_file: Annotated[
-        rules.File, "Certificate authorities for that server, in PEM, in addition to the system's."
+        validators.File, "Certificate authorities for that server, in PEM, in addition to the system's."
     ] = ""
     when_gone: Annotated[
-        rules.WhenGone, "When that server is unavailable: local: each process counts for itself; refuse: 503."
+        validators.WhenGone,
+        "When that server is unavailable: local: each process counts for itself; refuse: 503.",
     ] = "local"
 
     @property
@@ -303,7 +311,7 @@ class UpdateSettings(Section, frozen=True, kw_only=True):
     """The treatment of updates."""
 
     determinations: Annotated[
-        rules.Determinations,
+        validators.Determinations,
         "documented: aliases are stored as documented, such as NotMalicious as Clean; as-sent: unchanged.",
     ] = "documented"
 
@@ -312,7 +320,7 @@ class IncidentsSettings(Section, frozen=True, kw_only=True):
     """The visibility of incidents where the documentation of the API leaves it open."""
 
     stubs: Annotated[
-        rules.Stubs,
+        validators.Stubs,
         "Visibility of merged incidents; target: as the incident they were merged into; "
         "everyone: every reader.",
     ] = "target"
@@ -326,15 +334,15 @@ class IncidentsSettings(Section, frozen=True, kw_only=True):
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """How long incidents are kept."""
 
-    days: Annotated[rules.Days, "Days after which an incident is removed; 0: never."] = 0
+    days: Annotated[validators.Days, "Days after which an incident is removed; 0: never."] = 0
 
 
 class LoggingSettings(Section, frozen=True, kw_only=True):
     """The log."""
 
-    level: Annotated[rules.Level, "Minimum level of log entries."] = "info"
+    level: Annotated[validators.Level, "Minimum level of log entries."] = "info"
     format: Annotated[
-        rules.LogFormat,
+        validators.LogFormat,
         "console: lines for people; json: lines of JSON; auto: console on a terminal, else json.",
     ] = "auto"
 
@@ -342,7 +350,7 @@ class LoggingSettings(Section, frozen=True, kw_only=True):
 class MetricsSettings(Section, frozen=True, kw_only=True):
     """The metrics for Prometheus."""
 
-    listen: Annotated[rules.Listen, "Address of its own for /metrics; empty: the main port."] = ""
+    listen: Annotated[validators.Listen, "Address of its own for /metrics; empty: the main port."] = ""
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -354,7 +362,7 @@ class MetricsSettings(Section, frozen=True, kw_only=True):
 class ImportSettings(Section, frozen=True, kw_only=True):
     """The limits of imports."""
 
-    incident_bytes_max: Annotated[rules.Count, "Maximum size of an incident, in bytes."] = 67108864
+    incident_bytes_max: Annotated[validators.Count, "Maximum size of an incident, in bytes."] = 67108864
 
 
 class Settings(Section, frozen=True, kw_only=True):

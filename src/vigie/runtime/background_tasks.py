@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from vigie.application.incidents import IncidentService
-from vigie.core.audit import AuditContext
 from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
@@ -15,16 +13,14 @@ from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
 from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
-from vigie.observability.access_log import RequestIds
 from vigie.observability.event_log import log
 from vigie.runtime.container import Components
 from vigie.runtime.installation import Installation
+from vigie.runtime.retention import remove_expired
 
 if TYPE_CHECKING:
     from vigie.runtime.tls_context import LiveContext
     from vigie.runtime.tls_setup import Secured
-
-_RETENTION_EVERY_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -38,7 +34,7 @@ async def background_tasks(
     settings = installation.settings
     tasks = [
         asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, components)),
-        asyncio.create_task(_remove_expired(installation, components.incident_service, clock)),
+        asyncio.create_task(remove_expired(installation, components.incident_service, clock)),
     ]
     if components.lag_monitor:
         tasks.append(asyncio.create_task(components.lag_monitor.run()))
@@ -109,25 +105,6 @@ async def _refresh_issuers(federated: FederatedTokens) -> None:
             await federated.refresh()
         except IssuerUnavailable as error:
             log.warning("issuer_unreachable", reason=error.detail)
-
-
-async def _remove_expired(
-    installation: Installation, incident_service: IncidentService, clock: Callable[[], Instant]
-) -> None:
-    """Remove the incidents that are past their retention."""
-    request_ids = RequestIds()
-    while (before := incident_service.retained_since(at := clock())) is not None:
-        audit_context = AuditContext(actor="vigie retention", request_id=request_ids.next(), at=at)
-        try:
-            for tenant in await installation.directory.tenants():
-                removed = await installation.incidents.remove_incidents_before(
-                    tenant.tenant_id, before, audit_context
-                )
-                if removed:
-                    log.info("incidents_retired", tenant=tenant.guid, count=removed)
-        except StoreUnavailable as error:
-            log.warning("incidents_not_retired", reason=error.detail)
-        await asyncio.sleep(_RETENTION_EVERY_SECONDS)
 
 
 async def _keep_secured(every_seconds: float, live: "LiveContext", clock: Callable[[], Instant]) -> None:

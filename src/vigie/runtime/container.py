@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vigie import __version__
-from vigie.api.app import VigieApp
 from vigie.api.defender.error_responses import error_renderer
 from vigie.api.description import ApiDescription
+from vigie.api.dispatcher import Dispatcher
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import SettingsError
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class Components:
     """All components, built before anything is started. `issuer` is empty where no tokens are issued."""
 
-    app: VigieApp
+    app: Dispatcher
     connection_protocol: ProtocolFactory
     metrics: Metrics
     metrics_cache: MetricsCache
@@ -179,13 +179,13 @@ def _api_context(
     )
 
 
-def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> VigieApp:
+def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> Dispatcher:
     require_distinct(profiles)
     context.description.declare(each.openapi for each in profiles if each.openapi)
     for profile in profiles:
         context.metrics.declare_routes(profile.name, (route.path for route in profile.routes))
         context.metrics.quota_refusals.declare(quota.name for quota in profile.quotas)
-    return VigieApp(
+    return Dispatcher(
         profiles,
         unmatched=context.errors,
         origins=context.origins,

@@ -12,8 +12,8 @@ from vigie.core.enums import Classification, Determination
 from vigie.core.errors import InvalidBody
 from vigie.core.instants import Instant
 from vigie.core.update import Update
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS
 from vigie.documents.defender.updating import updated
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS
 
 NOT_AVAILABLE = "NotAvailable"
 UNKNOWN = "Unknown"

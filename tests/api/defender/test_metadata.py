@@ -13,7 +13,7 @@ from tests.support.builders import Document, a_redirected_stub, an_alert, an_inc
 from tests.support.house import House, RunningHouse
 from tests.support.openapi import openapi_document
 from vigie.config.settings import UpdateSettings
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 from vigie.synthetic.generator import generate
 
 ROOTS = ("/api", "/api/", "/api/v1.0", "/api/v1.0/")

@@ -30,9 +30,9 @@ from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
 from vigie.core.classification import SETTABLE
 from vigie.core.enums import Classification
 from vigie.core.errors import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 from vigie.documents.defender.reading import NotAnIncident, keep_document
 from vigie.documents.defender.shapes import IncidentShape
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 from vigie.odata.options import OPTIONS
 
 API = openapi_document()

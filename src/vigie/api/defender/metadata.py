@@ -12,7 +12,7 @@ import msgspec
 from vigie.core.classification import DETERMINATIONS as ALLOWED
 from vigie.core.classification import ONCE_ALLOWED
 from vigie.core.enums import Determination
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, SEVERITIES, STATUSES
 
 ENTITY_SET = "Incidents"
 NAMESPACE = "vigie"

@@ -1,7 +1,7 @@
 """The properties that the Defender API filters and orders incidents by."""
 
 from vigie.core.conditions import Property
-from vigie.documents.defender.words import STATUSES
+from vigie.documents.defender.enum_spellings import STATUSES
 from vigie.odata.properties import Kind, Properties, QueryProperty
 
 PROPERTIES: Properties = {

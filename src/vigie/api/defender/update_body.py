@@ -15,7 +15,7 @@ from vigie.core.errors import InvalidBody, InvalidInput, user_text
 from vigie.core.update import Update
 from vigie.documents import lossless
 from vigie.documents.decode_errors import in_words_of_json
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, STATUSES
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 
 COMMENT_LENGTH_MAX = 10_000
 TAGS_COUNT_MAX = 200

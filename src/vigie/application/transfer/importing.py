@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vigie.application.transfer.envelopes import is_graph_form
 from vigie.application.transfer.history_lines import is_history_line
-from vigie.application.transfer.incident_reader import (
+from vigie.application.transfer.import_file_reader import (
     INCIDENT_BYTES_MAX,
     Finding,
     RawIncident,

@@ -19,6 +19,7 @@ from vigie.core.incident import (
 from vigie.core.instants import Instant, parse_instant
 from vigie.documents import lossless
 from vigie.documents.decode_errors import in_words_of_json
+from vigie.documents.defender.enum_spellings import STATUSES
 from vigie.documents.defender.shapes import (
     AlertShape,
     DeviceShape,
@@ -30,7 +31,6 @@ from vigie.documents.defender.shapes import (
     label_of,
 )
 from vigie.documents.defender.splitting import encode_document
-from vigie.documents.defender.words import STATUSES
 
 
 class NotAnIncident(ValueError):

@@ -8,7 +8,7 @@ import msgspec
 from vigie.core.access import UNGROUPED_DEVICES, DeviceGroupLabel
 from vigie.core.enums import Status
 from vigie.core.incident import INCIDENT_ID_MAX
-from vigie.documents.defender.words import STATUSES
+from vigie.documents.defender.enum_spellings import STATUSES
 
 StatusWord = Literal["Active", "InProgress", "Resolved", "Redirected"]
 _REDIRECTED = STATUSES.word(Status.REDIRECTED)

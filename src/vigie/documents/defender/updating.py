@@ -9,7 +9,7 @@ from vigie.core.errors import InvalidBody, user_text
 from vigie.core.instants import Instant, format_instant
 from vigie.core.update import Update
 from vigie.documents import lossless
-from vigie.documents.defender.words import CLASSIFICATIONS, DETERMINATIONS, STATUSES
+from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 
 COMMENTS_COUNT_MAX = 1_000
 COMMENTS_BYTES_MAX = 2 * 1024 * 1024

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vigie.application.transfer.incident_reader import (
+from vigie.application.transfer.import_file_reader import (
     Finding,
     RawIncident,
     Unreadable,

@@ -20,7 +20,7 @@ from vigie.observability.metrics import Metrics
 _SLASHES = re.compile(rb"//+")
 
 
-class VigieApp:
+class Dispatcher:
     """Gives every request exactly one answer, and says so in the log and the metrics.
 
     `unmatched` renders the refusals of requests that belong to no API.

@@ -1,0 +1,33 @@
+"""Retention: the removal of incidents that have not been updated for as long as the setting says."""
+
+import asyncio
+from collections.abc import Callable
+
+from vigie.application.incidents import IncidentService
+from vigie.core.audit import AuditContext
+from vigie.core.errors import StoreUnavailable
+from vigie.core.instants import Instant
+from vigie.observability.access_log import RequestIds
+from vigie.observability.event_log import log
+from vigie.runtime.installation import Installation
+
+_EVERY_SECONDS = 60.0
+
+
+async def remove_expired(
+    installation: Installation, incident_service: IncidentService, clock: Callable[[], Instant]
+) -> None:
+    """Remove the incidents that are past their retention."""
+    request_ids = RequestIds()
+    while (before := incident_service.retained_since(at := clock())) is not None:
+        audit_context = AuditContext(actor="vigie retention", request_id=request_ids.next(), at=at)
+        try:
+            for tenant in await installation.directory.tenants():
+                removed = await installation.incidents.remove_incidents_before(
+                    tenant.tenant_id, before, audit_context
+                )
+                if removed:
+                    log.info("incidents_retired", tenant=tenant.guid, count=removed)
+        except StoreUnavailable as error:
+            log.warning("incidents_not_retired", reason=error.detail)
+        await asyncio.sleep(_EVERY_SECONDS)
