@@ -143,8 +143,7 @@ def documents(draw: st.DrawFn) -> list[Document]:
 def document_of(draw: st.DrawFn, number: int) -> Document:
     alerts = draw(st.lists(st.lists(GROUPS, max_size=2), max_size=2))
     status = draw(st.sampled_from(Status))
-    # An update can give one without a target another status: it is no stub then, but keeps a stub's visibility.
-    target = draw(NUMBERS if status is Status.REDIRECTED else st.none() | NUMBERS)
+    target = draw(st.none() | NUMBERS)
     return an_incident(
         incidentId=number,
         createdTime=format_instant(draw(MOMENTS)),

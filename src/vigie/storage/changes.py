@@ -119,7 +119,10 @@ async def put_head(
     audit_context: AuditContext,
     at: Instant,
 ) -> IncidentRow:
-    """Change an incident's own keys. `split` is what is `before`; `at` comes of `moment_after`."""
+    """Change an incident's own keys. `split` is what is `before`; `at` comes of `moment_after`.
+
+    The caller has refused a merged incident: spans and redirect stay as they are.
+    """
     document, alerts_at = join_document(after)
     values = {
         "status": status_of(after.head).value,
