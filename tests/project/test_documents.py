@@ -25,7 +25,7 @@ from vigie.cli.command_table import COMMANDS
 from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX
-from vigie.observability.metrics import Metrics
+from vigie.observability.metrics import ISSUER_FETCHES, SIGN_IN_STEPS, STORE_READS, TOKEN_LOOKUPS, Metrics
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.postgres.scans import SCANS_MAX
 from vigie.storage.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX
@@ -482,6 +482,23 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     documented = set(METRIC.findall(text_of(DOCS / "operations.md")))
 
     assert documented == names_of_metrics()
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [
+        ("vigie_token_cache_total", TOKEN_LOOKUPS),
+        ("vigie_sign_ins_total", SIGN_IN_STEPS),
+        ("vigie_store_reads_total", STORE_READS),
+        ("vigie_issuer_fetches_total", ISSUER_FETCHES),
+    ],
+)
+def test_the_values_of_a_label_are_those_that_are_documented(metric: str, values: tuple[str, ...]) -> None:
+    (row,) = re.findall(
+        rf"^\| `{metric}` \| `\w+` \| (.*) \|$", text_of(DOCS / "operations.md"), re.MULTILINE
+    )
+
+    assert set(re.findall(r"`(\w+)`", row)) == set(values)
 
 
 def test_every_reason_to_close_a_connection_is_documented() -> None:
