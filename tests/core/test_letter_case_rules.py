@@ -15,7 +15,7 @@ from vigie.runtime.resources import RESOURCES
 
 PACKAGE = Path(vigie.__file__).parent
 NAMES_DECIDE_IN = ("identity", "storage", "config/issuer_settings.py")
-FOLDS = {"storage/directory.py": {"casefold"}}
+FOLDS = {"storage/directory/users.py": {"casefold"}}
 """UPNs that fold to the same are not both taken: stricter than looking them up by it. This may only shrink."""
 
 

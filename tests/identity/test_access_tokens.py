@@ -51,7 +51,7 @@ def a_request(**changes: Any) -> TokenRequest:
         "application_name": "connector",
         "object_id": APPLICATION,
         "granted": ("Incident.Read.All",),
-        "proof": ClientAuthMethod.SECRET,
+        "auth_method": ClientAuthMethod.SECRET,
     }
     return TokenRequest(**(values | changes))
 
@@ -63,7 +63,7 @@ def a_user_request(**changes: Any) -> TokenRequest:
         "object_id": "d2a1f0c4-5b6e-47a8-9d10-1c2b3a4d5e6f",
         "upn": "ana@contoso.example",
         "granted": ("Incident.Read", "Incident.ReadWrite"),
-        "proof": ClientAuthMethod.NONE,
+        "auth_method": ClientAuthMethod.NONE,
     }
     return a_request(**(user | changes))
 

@@ -19,7 +19,7 @@ from vigie.config.sources import settings_by_flags
 from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import logging_to_stderr
 from vigie.runtime import installation as installations
-from vigie.runtime.server import bound, serving, until_stopped
+from vigie.runtime.server import bound, serving, stop_on_signals
 from vigie.synthetic.sample_clients import READER
 from vigie.synthetic.sample_tenant import TENANT_DOMAIN, Sample, settle_sample
 
@@ -64,8 +64,10 @@ async def demo(
             async with serving(installation, listeners, writer) as running:
                 await _show_request(common, running.url, sample.incident_id)
                 if not once:
+                    # Before anything says how to stop it.
+                    stop_on_signals(running)
                     _print_suggestions(common, running.url, sample)
-                    await until_stopped(running)
+                    await running.ended
     if once and not common.json:
         print_status("Run `vigie demo` without --once to keep the server running and to see commands to try.")
 

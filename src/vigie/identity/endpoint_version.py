@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from vigie.core.letter_case import lowered
+
 
 class EndpointVersion(Enum):
     """A version of the endpoints. Its value is the `ver` of the ID tokens that come from there."""
@@ -12,7 +14,7 @@ class EndpointVersion(Enum):
     @classmethod
     def of_path(cls, path: str) -> "EndpointVersion":
         """The version that a path names."""
-        return cls.V2 if f"{cls.V2.path_segment}/" in path.lower() else cls.V1
+        return cls.V2 if f"{cls.V2.path_segment}/" in lowered(path) else cls.V1
 
     @property
     def path_segment(self) -> str:

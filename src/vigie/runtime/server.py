@@ -89,18 +89,13 @@ async def serve(
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     async with serving(installation, listeners, writer) as running:
         # Before it is said to be ready: a supervisor that hears that may stop it at once.
-        _stop_on_signals(running)
+        stop_on_signals(running)
         on_ready(running)
         await running.ended
 
 
-async def until_stopped(running: Serving) -> None:
-    """Wait for SIGTERM or SIGINT, and until the server has ended."""
-    _stop_on_signals(running)
-    await running.ended
-
-
-def _stop_on_signals(running: Serving) -> None:
+def stop_on_signals(running: Serving) -> None:
+    """Let SIGTERM and SIGINT stop a server from now on."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.stop)

@@ -121,7 +121,7 @@ def test_each_refusal_is_a_line_and_the_exit_code_is_1() -> None:
     assert ended.err.splitlines() == [
         "incidents.jsonl:2: $: the key 'incidentId' is missing",
         "incidents.jsonl:3: $: JSON is malformed: invalid character (byte 15)",
-        "vigie: 2 of 4 incidents were refused; the rest was imported",
+        "vigie: 2 of 4 incidents were rejected; the rest was imported",
     ]
     assert "\x1b" not in ended.err
 
@@ -147,8 +147,8 @@ def test_strictly_what_is_sound_goes_in() -> None:
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ((b"{}",), "1 of 1 incident was refused; nothing was imported"),
-        ((b"{}", b"{}"), "2 of 2 incidents were refused; nothing was imported"),
+        ((b"{}",), "1 of 1 incident was rejected; nothing was imported"),
+        ((b"{}", b"{}"), "2 of 2 incidents were rejected; nothing was imported"),
     ],
 )
 def test_where_nothing_is_left_none_of_it_was_imported(lines: tuple[bytes, ...], reason: str) -> None:
@@ -473,7 +473,7 @@ def test_a_full_disk_is_told_and_nothing_is_damaged(arguments: tuple[str, ...]) 
 
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("vigie: The store cannot answer at the moment")
-    assert f"broken off; {len(left)} incidents are in the store" in ended.err
+    assert f"interrupted; {len(left)} incidents were imported" in ended.err
     assert left == LINES[: len(left)]
     assert bool(left) == (not arguments)
     assert again["added"] == len(LINES) - len(left)
@@ -499,7 +499,7 @@ def test_progress_is_shown_on_a_terminal_only() -> None:
     assert "incidents.jsonl:2001: $: the key 'incidentId' is missing" in shown
     assert piped.err.splitlines() == [
         "incidents.jsonl:2001: $: the key 'incidentId' is missing",
-        "vigie: 1 of 2001 incidents was refused; the rest was imported",
+        "vigie: 1 of 2001 incidents was rejected; the rest was imported",
     ]
 
 
@@ -732,7 +732,7 @@ def test_an_incident_is_removed_and_no_other() -> None:
 def test_an_incident_that_is_not_there_cannot_be_removed() -> None:
     ended = run("incident", "remove", 7, *CONTOSO, "--yes")
 
-    assert (ended.code, ended.refusal) == (1, "vigie: there is no incident 7 in contoso; nothing was removed")
+    assert (ended.code, ended.refusal) == (1, "vigie: no incident 7 in contoso; nothing was removed")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "9223372036854775808"])

@@ -472,7 +472,7 @@ def test_an_issuer_that_is_the_houses_own_stops_the_start(tmp_path: Path) -> Non
         )
 
         with (
-            pytest.raises(SettingsError, match="is this installation's own"),
+            pytest.raises(SettingsError, match="is the issuer of this installation"),
             RunningHouse(tmp_path, identity=settings),
         ):
             pass
