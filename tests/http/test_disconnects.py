@@ -17,7 +17,12 @@ from tests.support.builders import an_alert, an_incident
 from tests.support.house import House, RunningHouse, eventually
 from vigie.config.settings import LoggingSettings
 from vigie.core.instants import Instant
-from vigie.http.anonymous_throttle import AnonymousThrottle, AnonymousThrottles, Kind, anonymous_throttles
+from vigie.http.anonymous_throttle import (
+    AnonymousThrottle,
+    AnonymousThrottles,
+    AnswerKind,
+    anonymous_throttles,
+)
 from vigie.http.exchange import Exchange
 
 LARGE = "x" * 300_000
@@ -123,7 +128,7 @@ def an_exchange(cycle: Refusing) -> Exchange:
 @pytest.mark.parametrize("status", [200, 401])
 @pytest.mark.parametrize(
     "kept",
-    [None, anonymous_throttles(100), dict.fromkeys(Kind, Held(1))],
+    [None, anonymous_throttles(100), dict.fromkeys(AnswerKind, Held(1))],
     ids=["without", "not held", "held"],
 )
 def test_an_answer_may_find_nobody_there(kept: AnonymousThrottles | None, status: int) -> None:

@@ -18,7 +18,7 @@ from vigie.documents.defender.enum_spellings import STATUSES as WORDS
 from vigie.odata import filters
 from vigie.odata.errors import InvalidOption
 from vigie.odata.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX
-from vigie.odata.properties import Kind, QueryProperty
+from vigie.odata.properties import LiteralKind, QueryProperty
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 EQ, NE, GT, GE, LT, LE = Operator
@@ -722,8 +722,8 @@ def test_what_is_printed_is_read_as_it_was(data: st.DataObject) -> None:
 
 def test_the_names_and_words_are_those_of_the_api() -> None:
     properties = {
-        "lastUpdateDateTime": QueryProperty(UPDATED, Kind.TIME),
-        "status": QueryProperty(STATUS, Kind.WORD, {"awaitingAction": "Active"}),
+        "lastUpdateDateTime": QueryProperty(UPDATED, LiteralKind.TIME),
+        "status": QueryProperty(STATUS, LiteralKind.WORD, {"awaitingAction": "Active"}),
     }
 
     def read(text: str) -> Expression:

@@ -22,7 +22,7 @@ from vigie.core.quotas import Quota, QuotaExcess, Window, minute_and_hour
 from vigie.core.replication import ReplicationPosition, replication_position_of
 from vigie.ratelimit.address import quota_store_address
 from vigie.ratelimit.memory import CallerKey, MemoryRateLimiter
-from vigie.ratelimit.read_your_writes import DIGITS, STORE_POSITION, ReadYourWrites
+from vigie.ratelimit.read_your_writes import DIGITS, STORE_POSITION, ValkeyReadYourWrites
 from vigie.ratelimit.valkey import SPEND, ValkeyRateLimiter
 from vigie.ratelimit.valkey_connection import ValkeyConnection
 
@@ -242,12 +242,12 @@ async def a_server(
     url: str = "",
     age_seconds: float = AGE_SECONDS,
     change_seconds: float = 60,
-) -> AsyncIterator[ReadYourWrites]:
+) -> AsyncIterator[ValkeyReadYourWrites]:
     """One that believes what it is told already."""
     address = quota_store_address(url or valkey.url)
     connection = ValkeyConnection(address, read_password=lambda: address.password, seconds_max=10)
     rate_limiter = ValkeyRateLimiter(connection, local=MemoryRateLimiter())
-    positions = ReadYourWrites(
+    positions = ValkeyReadYourWrites(
         rate_limiter,
         connection,
         current_position=store.now,
@@ -259,14 +259,14 @@ async def a_server(
         yield positions
 
 
-async def read(server: ReadYourWrites, caller: CallerKey) -> ReplicationPosition | None:
+async def read(server: ValkeyReadYourWrites, caller: CallerKey) -> ReplicationPosition | None:
     spent = await server.spend_on_read(QUOTA, caller, NO_MOMENT)
     assert not isinstance(spent, QuotaExcess)
     return spent
 
 
 async def told(
-    server: ReadYourWrites, caller: CallerKey, *, within_seconds: float = 5
+    server: ValkeyReadYourWrites, caller: CallerKey, *, within_seconds: float = 5
 ) -> ReplicationPosition | None:
     """What a reader is told in the end."""
     async with asyncio.timeout(within_seconds):

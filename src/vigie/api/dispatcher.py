@@ -9,7 +9,7 @@ from starlette.routing import compile_path
 
 from vigie.core.errors import QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
-from vigie.http.anonymous_throttle import Kind, anonymous_throttles
+from vigie.http.anonymous_throttle import AnswerKind, anonymous_throttles
 from vigie.http.error_responses import ErrorRenderer
 from vigie.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from vigie.http.forwarded import Origins
@@ -49,8 +49,8 @@ class Dispatcher:
         self._next_request_id = request_ids.next
         self._throttles = throttles = anonymous_throttles(anonymous_answers_per_second)
         errors, *others = (
-            throttles[Kind.ERROR],
-            *(each for kind, each in throttles.items() if kind is not Kind.ERROR),
+            throttles[AnswerKind.ERROR],
+            *(each for kind, each in throttles.items() if kind is not AnswerKind.ERROR),
         )
         metrics.counter("vigie_refusals_held_total", "Refusals held back.", lambda: errors.held_total)
         metrics.counter(
@@ -107,7 +107,7 @@ class Dispatcher:
             raise refusal
         if isinstance(refusal, WrongAudience):
             # Its caller is known, but no quota counts calls with a token for another API.
-            await exchange.wait_among(Kind.ERROR)
+            await exchange.wait_among(AnswerKind.ERROR)
         if isinstance(refusal, QuotaExceeded):
             self._metrics.quota_refusals.count(refusal.quota_name)
         await errors.answer(exchange, refusal)

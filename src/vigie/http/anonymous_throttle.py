@@ -54,7 +54,7 @@ class AnonymousThrottle:
         return True
 
 
-class Kind(Enum):
+class AnswerKind(Enum):
     """Kinds of answers that are counted apart: a flood of one does not hold back the others."""
 
     ERROR = "error"
@@ -63,14 +63,14 @@ class Kind(Enum):
     READY = "ready"
 
 
-AnonymousThrottles = Mapping[Kind, AnonymousThrottle]
+AnonymousThrottles = Mapping[AnswerKind, AnonymousThrottle]
 
 
 def anonymous_throttles(answers_per_second: int) -> AnonymousThrottles:
     """The throttles of one server, each with so many answers; of pages, which cost most, a quarter of that."""
     return {
-        Kind.ERROR: AnonymousThrottle(answers_per_second),
-        Kind.PAGE: AnonymousThrottle(max(1, answers_per_second // 4)),
-        Kind.DOCUMENT: AnonymousThrottle(answers_per_second),
-        Kind.READY: AnonymousThrottle(answers_per_second, held_seconds=READY_HELD_SECONDS),
+        AnswerKind.ERROR: AnonymousThrottle(answers_per_second),
+        AnswerKind.PAGE: AnonymousThrottle(max(1, answers_per_second // 4)),
+        AnswerKind.DOCUMENT: AnonymousThrottle(answers_per_second),
+        AnswerKind.READY: AnonymousThrottle(answers_per_second, held_seconds=READY_HELD_SECONDS),
     }

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from vigie.core.access import Caller
 from vigie.core.errors import BodyTooLarge
 from vigie.core.instants import Instant
-from vigie.http.anonymous_throttle import AnonymousThrottles, Kind
+from vigie.http.anonymous_throttle import AnonymousThrottles, AnswerKind
 from vigie.http.protocol import is_disconnected
 
 Scope = dict[str, Any]
@@ -130,7 +130,7 @@ class Exchange:
         known may have to wait, unless `anonymous_throttles` is None.
         """
         if self.caller is None and self.anonymous_throttles is not None:
-            await self.wait_among(Kind.ERROR if status >= 400 else Kind.PAGE)
+            await self.wait_among(AnswerKind.ERROR if status >= 400 else AnswerKind.PAGE)
         headers.append((b"content-length", str(len(body) + len(rest)).encode()))
         if self.method == "HEAD":
             body, rest = b"", _NOTHING
@@ -153,7 +153,7 @@ class Exchange:
             headers.append((CLIENT_REQUEST_ID, self.client_request_id))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def wait_among(self, kind: Kind) -> None:
+    async def wait_among(self, kind: AnswerKind) -> None:
         """Hold back an answer to nobody known, once, if there are many of its kind."""
         anonymous_throttles, self.anonymous_throttles = self.anonymous_throttles, None
         if anonymous_throttles is not None:

@@ -39,7 +39,7 @@ class RequestIds:
         return f"{self.prefix}{self.next_number():012x}"
 
 
-class _Line(msgspec.Struct, gc=False):
+class _AccessLogLine(msgspec.Struct, gc=False):
     """What a line says, in the order it says it. None is written as null: every line has every field."""
 
     time: str
@@ -86,7 +86,7 @@ class LogTemplate:
         caller_kind: str,
         remote: str | None,
     ) -> None:
-        line = _Line(
+        line = _AccessLogLine(
             time=_BLANK,
             level="info",
             event="request",
@@ -168,7 +168,7 @@ class AccessLog:
         """
         if not self._enabled and status < 500:
             return
-        line = _Line(
+        line = _AccessLogLine(
             time="",
             level="error" if status >= 500 else "info",
             event="request",
@@ -255,7 +255,7 @@ def _removed(found: re.Match[str]) -> str:
     return found["host"] or f"[removed]{found['at'] or ''}"
 
 
-def _encoded(at: Instant, line: _Line) -> bytes:
+def _encoded(at: Instant, line: _AccessLogLine) -> bytes:
     line.time = log_time(at)
     line.duration_ms = round(line.duration_ms, 3)
     line.detail = redacted(line.detail) if line.detail else None

@@ -9,7 +9,7 @@ from vigie.core.errors import user_text
 from vigie.core.instants import EXAMPLE_TIME, parse_instant
 from vigie.core.letter_case import canonical
 from vigie.odata.filter_tokens import refusal
-from vigie.odata.properties import Kind, QueryProperty
+from vigie.odata.properties import LiteralKind, QueryProperty
 
 _ORDERINGS = (Operator.GT, Operator.GE, Operator.LT, Operator.LE)
 
@@ -30,9 +30,9 @@ class Literal:
 
 def value_of(name: str, described: QueryProperty, operator: Operator, literal: Literal) -> Value:
     """The literal as a value of the property of this name. Raises InvalidOption when it is of another kind."""
-    if described.kind is Kind.TIME:
+    if described.kind is LiteralKind.TIME:
         return _time(name, operator, literal)
-    if described.kind is Kind.WORD:
+    if described.kind is LiteralKind.WORD:
         return _word(name, described.words, operator, literal)
     return _text(name, operator, literal)
 

@@ -7,7 +7,7 @@ from enum import Enum
 from vigie.core.conditions import Property
 
 
-class Kind(Enum):
+class LiteralKind(Enum):
     """The kinds of literals."""
 
     TIME = "time"
@@ -20,7 +20,7 @@ class QueryProperty:
     """A property that can be filtered and ordered by. `words` are those of an enumeration, with their values."""
 
     property: Property
-    kind: Kind
+    kind: LiteralKind
     words: Mapping[str, str] = field(default_factory=dict)
 
 

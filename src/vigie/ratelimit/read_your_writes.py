@@ -34,7 +34,7 @@ DIGITS = 29
 _AGAIN_AFTER_SECONDS = 0.25
 
 
-class ReadYourWrites:
+class ValkeyReadYourWrites:
     """Counts calls as the rate limiter does, and in the same call reads how far a caller's changes reach."""
 
     def __init__(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vigie.api.defender import handlers as defender
-from vigie.api.defender.fast_path import FastPath
+from vigie.api.defender.fast_path import IncidentFastPath
 from vigie.api.defender.resource import INCIDENTS
 from vigie.api.description import ApiDescription
 from vigie.api.gate import Gate
@@ -107,7 +107,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
 
 
 def _fast_path(context: ApiContext, gate: Gate, quota: Quota) -> ProtocolFactory:
-    fast_path = FastPath(
+    fast_path = IncidentFastPath(
         gate,
         context.incident_service,
         quota,

@@ -13,7 +13,7 @@ from vigie.runtime.installation import Installation
 from vigie.storage.incidents import IncidentStore
 
 if TYPE_CHECKING:
-    from vigie.ratelimit.read_your_writes import ReadYourWrites
+    from vigie.ratelimit.read_your_writes import ValkeyReadYourWrites
     from vigie.ratelimit.valkey import ValkeyRateLimiter
     from vigie.ratelimit.valkey_connection import ValkeyConnection
     from vigie.storage.postgres.database import PostgresDatabase
@@ -33,7 +33,7 @@ class RateLimiting:
 
     rate_limiter: RateLimiter
     store: AbstractAsyncContextManager[object]
-    positions: "ReadYourWrites | None" = None
+    positions: "ValkeyReadYourWrites | None" = None
 
 
 def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLimiting:
@@ -43,7 +43,7 @@ def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLim
     if address is None:
         return RateLimiting(rate_limiter=MemoryRateLimiter(), store=nullcontext())
     # Here, because the library is an extra, and half as large as everything else together.
-    from vigie.ratelimit.read_your_writes import ReadYourWrites
+    from vigie.ratelimit.read_your_writes import ValkeyReadYourWrites
     from vigie.ratelimit.valkey_connection import ValkeyConnection
 
     connection = ValkeyConnection(
@@ -57,7 +57,7 @@ def build_rate_limiting(installation: Installation, metrics: Metrics) -> RateLim
     if primary is None:
         return RateLimiting(rate_limiter=rate_limiter, store=rate_limiter)
     age_seconds = installation.settings.database.replica_age_seconds_max
-    positions = ReadYourWrites(
+    positions = ValkeyReadYourWrites(
         rate_limiter,
         connection,
         current_position=primary.position,

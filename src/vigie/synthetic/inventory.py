@@ -12,7 +12,7 @@ class System(NamedTuple):
     build: int | None
 
 
-class DeviceGroup(NamedTuple):
+class SyntheticGroup(NamedTuple):
     """A device group with the start of its devices' names. Number 0 without a name means ungrouped."""
 
     name: str | None
@@ -36,15 +36,15 @@ SERVER_SYSTEMS = (
 PLANT_SYSTEMS = (System("Windows10", "1909", "x86", 18363), System("Other", "Other", "x64", None))
 
 DEVICE_GROUPS = (
-    DeviceGroup("Workstations EU", 14, "lap-eu", WORKSTATION_SYSTEMS),
-    DeviceGroup("Workstations Americas", 15, "lap-am", WORKSTATION_SYSTEMS),
-    DeviceGroup("Workstations Asia", 16, "lap-as", WORKSTATION_SYSTEMS),
-    DeviceGroup("Servers EU", 21, "srv-eu", SERVER_SYSTEMS),
-    DeviceGroup("Servers Americas", 22, "srv-am", SERVER_SYSTEMS),
-    DeviceGroup("Domain controllers", 27, "dc", SERVER_SYSTEMS),
-    DeviceGroup("Plant floor", 31, "plant", PLANT_SYSTEMS),
-    DeviceGroup("Directors' laptops", 40, "lap-dir", WORKSTATION_SYSTEMS),
-    DeviceGroup(None, 0, "new", WORKSTATION_SYSTEMS),
+    SyntheticGroup("Workstations EU", 14, "lap-eu", WORKSTATION_SYSTEMS),
+    SyntheticGroup("Workstations Americas", 15, "lap-am", WORKSTATION_SYSTEMS),
+    SyntheticGroup("Workstations Asia", 16, "lap-as", WORKSTATION_SYSTEMS),
+    SyntheticGroup("Servers EU", 21, "srv-eu", SERVER_SYSTEMS),
+    SyntheticGroup("Servers Americas", 22, "srv-am", SERVER_SYSTEMS),
+    SyntheticGroup("Domain controllers", 27, "dc", SERVER_SYSTEMS),
+    SyntheticGroup("Plant floor", 31, "plant", PLANT_SYSTEMS),
+    SyntheticGroup("Directors' laptops", 40, "lap-dir", WORKSTATION_SYSTEMS),
+    SyntheticGroup(None, 0, "new", WORKSTATION_SYSTEMS),
 )
 DEVICES_PER_GROUP = 80
 

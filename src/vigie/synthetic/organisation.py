@@ -82,7 +82,7 @@ def _devices(rng: SeededRandom) -> Iterator[Fields]:
             yield _device(rng, group, f"{group.host_prefix}-{number:04}")
 
 
-def _device(rng: SeededRandom, group: inventory.DeviceGroup, host: str) -> Fields:
+def _device(rng: SeededRandom, group: inventory.SyntheticGroup, host: str) -> Fields:
     system = rng.pick(group.systems)
     return {
         "mdatpDeviceId": rng.hexadecimal(40),

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from vigie import __version__
-from vigie.http.anonymous_throttle import Kind
+from vigie.http.anonymous_throttle import AnswerKind
 from vigie.http.exchange import Exchange, public_answer
 from vigie.http.profile import Route
 from vigie.ui.content_security_policy import reference_policy
@@ -42,7 +42,7 @@ class PublicPages:
 
     async def style(self, exchange: Exchange) -> None:
         """The style sheet of all pages."""
-        await exchange.wait_among(Kind.DOCUMENT)
+        await exchange.wait_among(AnswerKind.DOCUMENT)
         await exchange.answer(200, [*_STYLE_HEADERS, *exchange.safety_headers], style_sheet())
 
 

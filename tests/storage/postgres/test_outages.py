@@ -18,7 +18,7 @@ from tests.support.commands import events_in, run, served
 from tests.support.house import eventually
 from tests.support.postgres_server import PostgresServer, a_postgres_server, a_standby
 from tests.support.stores import NO_POSTGRES, binaries
-from vigie.storage.postgres.failures import KINDS, Kind, NoHostTaken, is_outage, kind_of
+from vigie.storage.postgres.failures import KINDS, FailureKind, NoHostTaken, is_outage, kind_of
 
 PASSWORD = "right"
 BACK_SECONDS_MAX = 20.0
@@ -194,7 +194,7 @@ def test_every_class_of_postgres_error_has_its_place() -> None:
 
     assert len(classes) > 40
     assert classes - {code for code in KINDS if len(code) == 2} == set()
-    assert set(KINDS.values()) == set(Kind)
+    assert set(KINDS.values()) == set(FailureKind)
 
 
 @pytest.mark.parametrize(
@@ -259,5 +259,5 @@ def test_where_no_host_takes_the_connection_the_reason_of_each_is_said(
 def test_of_the_reasons_of_several_hosts_one_that_may_pass_is_enough_to_try_again() -> None:
     rejected, starting = (asyncpg.PostgresError.new({"C": code, "M": ""}) for code in ("28000", "57P03"))
 
-    assert kind_of(NoHostTaken([("a", rejected), ("b", starting)])) is Kind.LOST
-    assert kind_of(NoHostTaken([("a", rejected), ("b", rejected)])) is Kind.UNAVAILABLE
+    assert kind_of(NoHostTaken([("a", rejected), ("b", starting)])) is FailureKind.LOST
+    assert kind_of(NoHostTaken([("a", rejected), ("b", rejected)])) is FailureKind.UNAVAILABLE

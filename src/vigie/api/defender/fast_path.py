@@ -53,7 +53,7 @@ class PendingIncident(NamedTuple):
     row: Future[Row | None]
 
 
-class FastPath:
+class IncidentFastPath:
     """Answers what it can answer at once, with the components of the standard path."""
 
     prefix = b"GET " + _PATH.encode()

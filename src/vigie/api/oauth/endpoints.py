@@ -15,7 +15,7 @@ from vigie.api.oauth.error_responses import JSON_HEADER, NOT_STORED, oauth_error
 from vigie.api.oauth.responses import client_info, device_answer, token_answer
 from vigie.core.errors import StoreUnavailable
 from vigie.core.letter_case import lowered
-from vigie.http.anonymous_throttle import Kind
+from vigie.http.anonymous_throttle import AnswerKind
 from vigie.http.exchange import Exchange, read_body
 from vigie.http.form_bodies import FORM_FIELDS_MAX, read_fields
 from vigie.http.profile import OpenApiPart, Route
@@ -318,5 +318,5 @@ def _discovery(
 async def _answer(
     exchange: Exchange, value: object, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
-    await exchange.wait_among(Kind.DOCUMENT)
+    await exchange.wait_among(AnswerKind.DOCUMENT)
     await exchange.answer(200, [JSON_HEADER, *exchange.safety_headers, *headers], msgspec.json.encode(value))

@@ -12,7 +12,7 @@ from vigie.api.operations.reference import (
     renderer,
 )
 from vigie.core.errors import StoreUnavailable
-from vigie.http.anonymous_throttle import Kind
+from vigie.http.anonymous_throttle import AnswerKind
 from vigie.http.exchange import Exchange, Receive, Scope, Send, chosen_coding, public_answer
 from vigie.http.profile import OpenApiPart, Route
 from vigie.observability.cached_result import RecentResult
@@ -49,7 +49,7 @@ class OperationsHandlers:
     async def ready(self, exchange: Exchange) -> None:
         """The database answers too. Raises StoreUnavailable when it does not."""
         # First, so that what is said is not old.
-        await exchange.wait_among(Kind.READY)
+        await exchange.wait_among(AnswerKind.READY)
         if failure := await self._store_failure.get():
             raise StoreUnavailable(failure.detail, retry_after_seconds=failure.retry_after_seconds)
         await public_answer(exchange, b"application/json", msgspec.json.encode({"status": "ready"}))

@@ -39,7 +39,7 @@ def is_history_line(text: bytes) -> bool:
     if not _HEAD.match(text):
         return False
     try:
-        msgspec.json.decode(text, type=_Line)
+        msgspec.json.decode(text, type=_HistoryLine)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
@@ -50,5 +50,5 @@ class _Entry(msgspec.Struct):
     entry: int
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _HistoryLine(msgspec.Struct, forbid_unknown_fields=True):
     history: _Entry

@@ -22,7 +22,7 @@ _FORGOTTEN_COUNT = 100
 """How many expired assertions each new one removes."""
 
 
-class Credentials(DirectoryPart):
+class ApplicationCredentials(DirectoryPart):
     """Adds, lists and removes what applications authenticate with."""
 
     async def rotate_secret(

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from vigie.core.api_resource import ApiResource
 from vigie.storage.database import Database, Session
 from vigie.storage.directory.applications import Applications
-from vigie.storage.directory.credentials import Credentials
+from vigie.storage.directory.credentials import ApplicationCredentials
 from vigie.storage.directory.device_groups import DeviceGroups
 from vigie.storage.directory.tenants import Tenants
 from vigie.storage.directory.users import Users
 
 
-class DirectoryStore(Applications, Credentials, Tenants, Users, DeviceGroups):
+class DirectoryStore(Applications, ApplicationCredentials, Tenants, Users, DeviceGroups):
     """Tenants, applications and their credentials, roles, users, assignments and device groups."""
 
     def __init__(self, database: Database, resources: Iterable[ApiResource]) -> None:
