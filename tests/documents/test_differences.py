@@ -14,8 +14,8 @@ from tests.support.builders import (
 )
 from tests.support.history import redone
 from vigie.documents import lossless
-from vigie.documents.defender.splitting import SplitDocument
 from vigie.documents.differences import added, differences, removed, replaced
+from vigie.documents.splitting import SplitDocument
 
 
 def digest_of(document: bytes) -> str:

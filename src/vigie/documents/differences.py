@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vigie.documents import lossless
-from vigie.documents.defender.splitting import SplitDocument, join_document
+from vigie.documents.splitting import SplitDocument, join_document
 
 _ABSENT: Any = object()
 

@@ -9,8 +9,8 @@ from vigie.core.incident import Spans, StoredIncident, decode_spans
 from vigie.core.instants import Instant
 from vigie.documents import lossless
 from vigie.documents.defender.shapes import assignee_of, status_of
-from vigie.documents.defender.splitting import SplitDocument, join_document, split_document
 from vigie.documents.differences import added, differences, removed, replaced
+from vigie.documents.splitting import SplitDocument, join_document, split_document
 from vigie.storage.corruption import unavailable_when_damaged, visible
 from vigie.storage.database import Session, Values
 from vigie.storage.stubs import propagate_visibility, with_inherited_visibility

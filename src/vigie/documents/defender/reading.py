@@ -30,7 +30,7 @@ from vigie.documents.defender.shapes import (
     is_stub,
     label_of,
 )
-from vigie.documents.defender.splitting import encode_document
+from vigie.documents.splitting import encode_document
 
 
 class NotAnIncident(ValueError):

@@ -1,4 +1,4 @@
-"""A Defender incident document taken apart into its head and its alerts, and put together again."""
+"""An incident document taken apart into its head and its alerts, and put together again."""
 
 from dataclasses import dataclass
 from typing import Any
