@@ -1,12 +1,12 @@
 """The stores that tests run on, and how each test is given one of its own.
 
-The rule: a test module that serves a house, or opens an installation, runs on SQLite; those in ON_EVERY_STORE run
-on every store.
+The rule: a test module that serves a house, or opens an installation, stands in ON_EVERY_STORE, or with a reason in
+ON_SQLITE_ALONE. What is in tests/storage/postgres has PostgreSQL of its own.
 """
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -24,6 +24,9 @@ KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
 
 OPENS_A_STORE = ("House", "RunningHouse", "settings_in", "database_in", "opened")
 """Whoever imports one of these goes through the store."""
+
+OF_POSTGRES = "storage.postgres."
+"""The modules that stand on PostgreSQL alone begin with this."""
 
 ON_EVERY_STORE = frozenset(
     {
@@ -52,8 +55,11 @@ ON_EVERY_STORE = frozenset(
         "identity.test_sign_in",
         "identity.federation.test_federated_callers",
         "identity.grants.test_authorization_code",
+        "identity.grants.test_client_assertions",
+        "identity.grants.test_client_credentials",
         "identity.grants.test_device_code",
         "identity.grants.test_refresh_token",
+        "ui.test_page_attacks",
         # What is read for somebody who goes away is stopped.
         "http.test_concurrent_lists",
         "http.test_disconnects",
@@ -61,7 +67,48 @@ ON_EVERY_STORE = frozenset(
         "ratelimit.test_shared_quotas",
     }
 )
-"""The modules whose behaviour the database could change; all else stands on SQLite alone."""
+"""The modules whose behaviour the database could change."""
+
+_NO_ROWS = (
+    "decided from the request, before or after what is read; the rows are tried on every store elsewhere"
+)
+_A_CLIENT = (
+    "a client or a browser of others, slow to run; the rows of sign-ins are tried in identity on every store"
+)
+_SQLITE_ITSELF = "about SQLite itself; storage.postgres has its counterpart"
+_ITS_COMMANDS = "about the command line; storage.postgres.test_commands runs the commands on PostgreSQL"
+_NO_CALL = "about documents and files, for which one answer of each kind is enough"
+
+ON_SQLITE_ALONE: Mapping[str, str] = {
+    "api.defender.test_metadata": _NO_ROWS,
+    "api.defender.test_model": "long; storage.test_listing and test_changes try the same rules on every store",
+    "api.oauth.test_endpoints": _NO_ROWS,
+    "api.oauth.test_without_authorization_server": _NO_ROWS,
+    "api.operations.test_landing": _NO_ROWS,
+    "api.operations.test_openapi": _NO_ROWS,
+    "api.test_attacks": _NO_ROWS,
+    "api.test_gate": _NO_ROWS,
+    "api.test_toy_api": _NO_ROWS,
+    "browser.test_reference": _A_CLIENT,
+    "browser.test_sign_in": _A_CLIENT,
+    "certificates.test_tls": "about connections, which know no database",
+    "cli.test_commands": _ITS_COMMANDS,
+    "clients.test_interactive_libraries": _A_CLIENT,
+    "clients.test_token_libraries": _A_CLIENT,
+    "http.test_anonymous_throttle": "about delays, which are counted in memory",
+    "http.test_client_request_id": _NO_ROWS,
+    "http.test_form_bodies": _NO_ROWS,
+    "http.test_response_budget": "about memory after rows are read; http.test_streaming reads them on every store",
+    "identity.federation.test_jwks_cache": "about keys of other issuers, which are in memory alone",
+    "identity.grants.test_authorization_requests": _NO_ROWS,
+    "observability.test_logged_reasons": _NO_ROWS,
+    "project.test_api_pages": _NO_CALL,
+    "project.test_deploy": _NO_CALL,
+    "storage.test_list_plans": _SQLITE_ITSELF,
+    "storage.test_shared_snapshots": _SQLITE_ITSELF,
+    "ui.test_pages": "about what pages show; ui.test_page_attacks tries the rows behind them",
+}
+"""The modules that run on SQLite alone, each with the reason."""
 
 NO_POSTGRES = "PostgreSQL 15 or later is not installed (Debian: apt install postgresql)"
 
@@ -88,7 +135,7 @@ def kinds_for(module: object) -> tuple[Kind, ...]:
     """The stores that the tests of a module run on; none for those that need no store."""
     name = str(getattr(module, "__name__", "")).removeprefix("tests.")
     # What is about PostgreSQL alone says itself what it stands on.
-    if name.startswith("storage.postgres.") or not any(hasattr(module, each) for each in OPENS_A_STORE):
+    if name.startswith(OF_POSTGRES) or not any(hasattr(module, each) for each in OPENS_A_STORE):
         return ()
     return KINDS if name in ON_EVERY_STORE else ("sqlite",)
 
