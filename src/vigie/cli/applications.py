@@ -1,12 +1,17 @@
 """The commands about applications and their secrets: `vigie app add`, `set`, `list` and so on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from vigie.cli.application_options import (
+    AS_BY_DEFAULT,
+    NO_CHANGE,
+    ApplicationChangeOptions,
+    NewApplicationOptions,
+)
 from vigie.cli.certificates import read_certificates
 from vigie.cli.common import (
     PLAIN,
@@ -24,16 +29,12 @@ from vigie.cli.common import (
 )
 from vigie.cli.output import WrongUsage, print_status
 from vigie.cli.secret_files import SecretFileOption, read_secret
-from vigie.core.directory import Application, Tenant
+from vigie.core.directory import Application, ClientCertificate, Tenant
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
-from vigie.runtime.resources import RESOURCES
-from vigie.storage.directory.names import NIL_GUID, checked_guid
-from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
-_PERMISSIONS = (
-    *(name for each in RESOURCES for name in each.application_permissions),
-    *(name for each in RESOURCES for name in each.delegated_permissions),
-)
+if TYPE_CHECKING:
+    from vigie.storage.directory.store import DirectoryStore
+
 _OVERLAP_SECONDS = 86_400
 _OVERLAP_SECONDS_MAX = 366 * 86_400
 
@@ -43,62 +44,17 @@ async def add_application(
     /,
     *,
     tenant: TenantOption,
-    permission: Annotated[
-        tuple[str, ...],
-        Parameter(
-            choices=_PERMISSIONS,
-            metavar="PERMISSION...",
-            help="Permission of the application; may be repeated.",
-        ),
-    ] = (),
-    redirect_uri: Annotated[
-        tuple[str, ...],
-        Parameter(metavar="URI...", help="Redirect URI for interactive sign-in; may be repeated."),
-    ] = (),
-    public_client: Annotated[
-        bool, Parameter(help="A public client: it runs on users' devices and has no secret.")
-    ] = False,
-    certificate: Annotated[
-        tuple[Path, ...],
-        Parameter(metavar="FILE...", help="Certificate credential, a PEM file; may be repeated."),
-    ] = (),
-    secret: Annotated[bool, Parameter(help="Create a secret in addition to the certificate.")] = False,
-    client_id: Annotated[str | None, Parameter(metavar="GUID", help="Client id; default: a new one.")] = None,
-    client_secret_file: SecretFileOption = None,
+    options: NewApplicationOptions = AS_BY_DEFAULT,
     common: Common = PLAIN,
 ) -> None:
     """Add an application and print its client id and, this once, a new secret."""
-    if public_client and (secret or certificate or client_secret_file):
-        raise WrongUsage("a public client has no credentials; leave out the secret and the certificate")
-    if secret and client_secret_file:
-        raise WrongUsage("--secret and --client-secret-file cannot be combined")
-    _check_client_id(client_id)
-    chosen = None if client_secret_file is None else read_secret(client_secret_file)
-    certificates = read_certificates(certificate)
-    client_secret: str | None = None
+    options.check()
+    chosen = None if options.client_secret_file is None else read_secret(options.client_secret_file)
+    certificates = read_certificates(options.certificate)
     async with opened_tenant(common, tenant) as (installation, found):
         require_authorization_server(installation)
         directory = installation.directory
-        if secret or chosen or not (certificates or public_client):
-            application, client_secret = await directory.add_application(
-                found,
-                name,
-                permission,
-                certificates,
-                redirect_uris=redirect_uri,
-                client_id=client_id,
-                secret=chosen,
-            )
-        else:
-            application = await directory.add_application_without_secret(
-                found,
-                name,
-                permission,
-                certificates,
-                redirect_uris=redirect_uri,
-                is_public=public_client,
-                client_id=client_id,
-            )
+        application, client_secret = await _add(directory, found, name, options, chosen, certificates)
         kept = await directory.client_certificates(found, application)
         uris = await directory.redirect_uris(found, application)
     emit_fields(
@@ -117,45 +73,50 @@ async def add_application(
     _warn_of_permissions(found, application, uris)
 
 
+async def _add(
+    directory: "DirectoryStore",
+    tenant: Tenant,
+    name: str,
+    options: NewApplicationOptions,
+    chosen: str | None,
+    certificates: Sequence[ClientCertificate],
+) -> tuple[Application, str | None]:
+    """Add the application; its secret is None where it has none, and the chosen one where there is one."""
+    if options.has_secret:
+        return await directory.add_application(
+            tenant,
+            name,
+            options.permission,
+            certificates,
+            redirect_uris=options.redirect_uri,
+            client_id=options.client_id,
+            secret=chosen,
+        )
+    application = await directory.add_application_without_secret(
+        tenant,
+        name,
+        options.permission,
+        certificates,
+        redirect_uris=options.redirect_uri,
+        is_public=options.public_client,
+        client_id=options.client_id,
+    )
+    return application, None
+
+
 async def set_application(
     app: ApplicationReference,
     /,
     *,
     tenant: TenantOption,
-    permission: Annotated[
-        tuple[str, ...],
-        Parameter(
-            choices=_PERMISSIONS,
-            metavar="PERMISSION...",
-            help="Permission that replaces the present ones; may be repeated.",
-        ),
-    ] = (),
-    no_permission: Annotated[bool, Parameter(help="Remove all permissions.")] = False,
-    redirect_uri: Annotated[
-        tuple[str, ...],
-        Parameter(metavar="URI...", help="Redirect URI that replaces the present ones; may be repeated."),
-    ] = (),
-    no_redirect_uri: Annotated[bool, Parameter(help="Remove all redirect URIs.")] = False,
-    public_client: Annotated[
-        bool, Parameter(help="Make it a public client, which authenticates without a credential.")
-    ] = False,
-    confidential_client: Annotated[
-        bool, Parameter(help="Make it a confidential client, which needs a secret or a certificate.")
-    ] = False,
+    options: ApplicationChangeOptions = NO_CHANGE,
     common: Common = PLAIN,
 ) -> None:
     """Change the permissions, redirect URIs or client type of an application; the rest is kept."""
-    changes = (
-        _replacement("--permission", permission, "--no-permission", cleared=no_permission),
-        _replacement("--redirect-uri", redirect_uri, "--no-redirect-uri", cleared=no_redirect_uri),
-        _client_type(public=public_client, confidential=confidential_client),
-    )
-    if changes == (None, None, None):
-        raise WrongUsage("nothing to change; use --permission, --redirect-uri or --public-client")
+    permissions, redirect_uris, is_public = options.changes()
     async with opened_tenant(common, tenant) as (installation, found):
         directory = installation.directory
         application = await directory.get_application(found, app)
-        permissions, redirect_uris, is_public = changes
         changed = await directory.update_application(
             found,
             application,
@@ -166,22 +127,6 @@ async def set_application(
         uris = await directory.redirect_uris(found, changed)
     emit_fields(common, _fields(changed, uris))
     _warn_of_permissions(found, changed, uris)
-
-
-def _replacement(
-    option: str, given: tuple[str, ...], clearing: str, *, cleared: bool
-) -> tuple[str, ...] | None:
-    """The values that replace the present ones; None when those are kept."""
-    if given and cleared:
-        raise WrongUsage(f"{option} and {clearing} cannot be combined")
-    return given if given or cleared else None
-
-
-def _client_type(*, public: bool, confidential: bool) -> bool | None:
-    """Whether it becomes a public client; None when its type is kept."""
-    if public and confidential:
-        raise WrongUsage("--public-client and --confidential-client cannot be combined")
-    return public if public or confidential else None
 
 
 async def list_applications(*, tenant: TenantOption, common: Common = PLAIN) -> None:
@@ -251,15 +196,6 @@ def _fields(application: Application, redirect_uris: Sequence[str]) -> dict[str,
         "redirect_uris": redirect_uris,
         "public_client": application.is_public,
     }
-
-
-def _check_client_id(client_id: str | None) -> None:
-    """Raise WrongUsage for a reserved one: the nil GUID, and those of `vigie token --user` and `vigie demo`."""
-    from vigie.identity.tokens.access_tokens import USER_CLIENT_ID
-
-    reserved = {USER_CLIENT_ID, NIL_GUID, *(each.client_id for each in SAMPLE_CLIENTS)}
-    if client_id and checked_guid(client_id) in reserved:
-        raise WrongUsage(f"--client-id {client_id} is reserved; use another GUID, or none for a new one")
 
 
 def _print_secret_note(secret: str | None, chosen: str | None) -> None:

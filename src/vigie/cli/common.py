@@ -82,6 +82,9 @@ ApplicationReference = Annotated[str, Parameter(help="Application: its client id
 ApplicationOption = Annotated[
     str | None, Parameter(name="--app", metavar="APP", help="Application: its client id or name.")
 ]
+UserOption = Annotated[
+    str | None, Parameter(name="--user", metavar="UPN", help="User: the user principal name.")
+]
 UserPrincipalName = Annotated[str, Parameter(help="User principal name.")]
 IncidentId = Annotated[Integer, Parameter(name="ID", help="Incident id.")]
 IncidentOption = Annotated[Integer, Parameter(name="--incident", metavar="ID", help="Incident id.")]

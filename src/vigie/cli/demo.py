@@ -15,6 +15,7 @@ from vigie.cli.audit_context import audit_context_of
 from vigie.cli.common import PLAIN, Common, Integer, emit
 from vigie.cli.demo_output import SampleRequest, SampleResponse, request_lines, suggestion_lines, token_form
 from vigie.cli.output import WrongUsage, print_status
+from vigie.config.settings import Settings
 from vigie.config.sources import settings_by_flags
 from vigie.config.validators import SQLITE_PREFIX
 from vigie.observability.event_log import logging_to_stderr
@@ -40,19 +41,7 @@ async def demo(
 
     It has its own database and settings: settings files and VIGIE_ variables are not read.
     """
-    for option, value in (("--database", common.database), ("--config", common.config)):
-        if value is not None:
-            raise WrongUsage(
-                f"{option} cannot be used with the demo, whose secrets are publicly known; "
-                f"its database is {DEMO_STORE}"
-            )
-    settings = settings_by_flags(
-        {
-            "server.port": port,
-            "database.url": f"{SQLITE_PREFIX}{DEMO_STORE}",
-            "logging.level": "warning",
-        }
-    )
+    settings = _settings(common, port)
     with (
         logging_to_stderr(settings.logging.level, settings.logging.format) as writer,
         bound(settings) as listeners,
@@ -70,6 +59,23 @@ async def demo(
                     await running.ended
     if once and not common.json:
         print_status("Run `vigie demo` without --once to keep the server running and to see commands to try.")
+
+
+def _settings(common: Common, port: int) -> Settings:
+    """The settings of a demo. Raises WrongUsage for options that would choose others."""
+    for option, value in (("--database", common.database), ("--config", common.config)):
+        if value is not None:
+            raise WrongUsage(
+                f"{option} cannot be used with the demo, whose secrets are publicly known; "
+                f"its database is {DEMO_STORE}"
+            )
+    return settings_by_flags(
+        {
+            "server.port": port,
+            "database.url": f"{SQLITE_PREFIX}{DEMO_STORE}",
+            "logging.level": "warning",
+        }
+    )
 
 
 async def _show_request(common: Common, url: str, incident_id: int) -> None:

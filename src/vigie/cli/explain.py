@@ -1,8 +1,6 @@
 """The command `vigie explain`."""
 
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from vigie.cli.as_user import application_as_caller, user_as_caller
 from vigie.cli.common import (
@@ -11,6 +9,7 @@ from vigie.cli.common import (
     Common,
     IncidentOption,
     TenantOption,
+    UserOption,
     check_incident_id,
     emit,
     opened_tenant,
@@ -27,7 +26,7 @@ async def explain(
     *,
     tenant: TenantOption,
     incident: IncidentOption,
-    user: Annotated[str | None, Parameter(metavar="UPN", help="User: the user principal name.")] = None,
+    user: UserOption = None,
     app: ApplicationOption = None,
     common: Common = PLAIN,
 ) -> None:

@@ -1,7 +1,8 @@
 """The commands `vigie incident list`, `show` and `remove`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -70,38 +71,64 @@ class _IncidentSummary(msgspec.Struct, rename="camel"):
         }
 
 
-async def list_incidents(
-    *,
-    tenant: TenantOption,
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilter:
+    """The incidents that a list is limited to."""
+
     status: Annotated[
         tuple[str, ...], Parameter(metavar="STATUS...", help="Only this status; may be repeated.")
-    ] = (),
+    ] = ()
     severity: Annotated[
         tuple[str, ...],
         Parameter(metavar="SEVERITY...", help="Only this severity; may be repeated."),
-    ] = (),
-    assignee: Annotated[str | None, Parameter(metavar="NAME", help="Only assigned to this name.")] = None,
-    unassigned: Annotated[bool, Parameter(help="Only unassigned incidents.")] = False,
-    filter: Annotated[  # noqa: A002
+    ] = ()
+    assignee: Annotated[str | None, Parameter(metavar="NAME", help="Only assigned to this name.")] = None
+    unassigned: Annotated[bool, Parameter(help="Only unassigned incidents.")] = False
+    filter: Annotated[
         str | None, Parameter(metavar="FILTER", help="OData filter, as in $filter of the API.")
-    ] = None,
+    ] = None
+
+    def request(self, top: int) -> PageRequest:
+        """The first `top` incidents; all with a severity, which the filter of the API does not have."""
+        terms = " and ".join(self._terms())
+        return PageRequest(
+            filter=parse_filter(terms) if terms else None, top=SKIP_MAX if self.severity else top
+        )
+
+    def _terms(self) -> Iterator[str]:
+        """The terms of the filter, each complete in itself."""
+        if statuses := ", ".join(map(_quoted, self.status)):
+            yield f"status in ({statuses})"
+        if self.assignee is not None:
+            yield f"assignedTo eq {_quoted(self.assignee)}"
+        if self.unassigned:
+            yield "assignedTo eq null"
+        if self.filter is not None:
+            # Parsed alone first: an expression with a surplus bracket must not reach into the other terms.
+            parse_filter(self.filter)
+            yield f"({self.filter})"
+
+
+EVERY_INCIDENT = ListFilter()
+
+
+async def list_incidents(
+    *,
+    tenant: TenantOption,
+    only: ListFilter = EVERY_INCIDENT,
     top: Annotated[Integer, Parameter(metavar="COUNT", help="Maximum number of incidents.")] = _TOP,
     as_user: AsUserOption = None,
     common: Common = PLAIN,
 ) -> None:
     """List the incidents of a tenant, last updated first."""
-    if top < 1:
-        raise WrongUsage(f"--top must be 1 or more; it was {top}")
-    if assignee is not None and unassigned:
-        raise WrongUsage("--assignee and --unassigned cannot be combined")
-    terms = list(_terms(status, assignee, filter, unassigned=unassigned))
-    # The filter of the API has no severity, so with one the list is read until there are enough.
-    request = PageRequest(
-        filter=parse_filter(" and ".join(terms)) if terms else None, top=SKIP_MAX if severity else top
-    )
-    wanted = {each.lower() for each in severity}
     from vigie.runtime.clock import now
 
+    if top < 1:
+        raise WrongUsage(f"--top must be 1 or more; it was {top}")
+    if only.assignee is not None and only.unassigned:
+        raise WrongUsage("--assignee and --unassigned cannot be combined")
+    request = only.request(top)
     async with opened_tenant(common, tenant) as (installation, found):
         exposure = await exposure_of_reader(installation, found, as_user)
         incident_service = installation.incident_service()
@@ -109,7 +136,8 @@ async def list_incidents(
             incident_service.list_incidents(found.tenant_id, exposure, request, now()) as page,
             aclosing(_summaries(page)) as summaries,
         ):
-            rows = [each.row async for each in _first(summaries, top, wanted)]
+            severities = {each.lower() for each in only.severity}
+            rows = [each.row async for each in _first(summaries, top, severities)]
     columns = ("incident_id", "status", "severity", "assigned_to", "last_update_at", "alerts", "name")
     emit_rows(common, columns, rows, fold="name")
 
@@ -152,22 +180,6 @@ async def remove_incident(
         if not await installation.incidents.remove_incident(found.tenant_id, incident_id, audit_context):
             raise missing
     emit_done(common, f"removed incident {incident_id}")
-
-
-def _terms(
-    status: Iterable[str], assignee: str | None, expression: str | None, *, unassigned: bool
-) -> Iterator[str]:
-    """The terms of the filter, each complete in itself."""
-    if statuses := ", ".join(map(_quoted, status)):
-        yield f"status in ({statuses})"
-    if assignee is not None:
-        yield f"assignedTo eq {_quoted(assignee)}"
-    if unassigned:
-        yield "assignedTo eq null"
-    if expression is not None:
-        # Parsed alone first: an expression with a surplus bracket must not reach into the other terms.
-        parse_filter(expression)
-        yield f"({expression})"
 
 
 def _quoted(text: str) -> str:

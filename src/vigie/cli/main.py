@@ -131,6 +131,14 @@ def program() -> "App":
         help_formatter="default" if sys.stdout.isatty() else HangingFormatter(),
         suppress_keyboard_interrupt=False,
     )
+    _add_commands(app)
+    return app
+
+
+def _add_commands(app: "App") -> None:
+    """Add the commands in the groups and the order of the help."""
+    from cyclopts import App, Group
+
     panels = {title: Group(title, sort_key=place) for place, title in enumerate([*GROUPS, "Options"])}
     group_of = {word: panels[title] for title, words in GROUPS.items() for word in words}
     order = list(group_of)
@@ -148,7 +156,6 @@ def program() -> "App":
         example = f"Example:\n  {each.example}"
         parent = families[first] if first else app
         parent.command(each.path, name=second, help=each.help, help_epilogue=example, **place)
-    return app
 
 
 def _prepare_streams() -> None:

@@ -13,6 +13,7 @@ from vigie.cli.common import (
     Common,
     Integer,
     TenantOption,
+    UserOption,
     emit,
     opened_tenant,
     require_authorization_server,
@@ -44,21 +45,25 @@ class _TokenScope:
     granted: tuple[str, ...] = ()
 
 
+ScopeOption = Annotated[
+    tuple[str, ...],
+    Parameter(
+        metavar="SCOPE...",
+        help="Delegated permission, such as Incident.Read or RESOURCE/Incident.Read; may be repeated.",
+    ),
+]
+LifetimeOption = Annotated[
+    Integer | None, Parameter(metavar="SECONDS", help="Lifetime; negative for an expired token.")
+]
+
+
 async def token(
     *,
     tenant: TenantOption,
     app: ApplicationOption = None,
-    user: Annotated[str | None, Parameter(metavar="UPN", help="User: the user principal name.")] = None,
-    scope: Annotated[
-        tuple[str, ...],
-        Parameter(
-            metavar="SCOPE...",
-            help="Delegated permission, such as Incident.Read or RESOURCE/Incident.Read; may be repeated.",
-        ),
-    ] = (),
-    lifetime: Annotated[
-        Integer | None, Parameter(metavar="SECONDS", help="Lifetime; negative for an expired token.")
-    ] = None,
+    user: UserOption = None,
+    scope: ScopeOption = (),
+    lifetime: LifetimeOption = None,
     common: Common = PLAIN,
 ) -> None:
     """Print an access token for an application or a user."""
