@@ -103,8 +103,10 @@ def test_what_came_with_an_oauth_request_goes_back_to_the_client_and_not_into_th
 
 
 def test_every_row_has_a_status_and_a_code_of_the_api() -> None:
-    for problem in [*ERROR_RESPONSES.values(), INTERNAL_ERROR]:
-        assert problem.code in CODES_OF_THE_API[problem.status]
+    rows = [(row.status, row.code) for row in ERROR_RESPONSES.values()]
+
+    for status, code in [*rows, (INTERNAL_ERROR.status, INTERNAL_ERROR.code)]:
+        assert code in CODES_OF_THE_API[status]
 
 
 def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from vigie.core.errors import Refusal
 from vigie.http.exchange import Exchange
@@ -25,11 +25,13 @@ class ErrorResponse:
     headers: Callable[[Refusal, str], Headers] = lambda _refusal, _origin: ()
 
 
-def bearer_challenge(_refusal: Refusal, origin: str) -> Headers:
-    """The challenge of a 401, with the place to get a token at."""
-    if not origin:
-        return (("www-authenticate", "Bearer"),)
-    return (("www-authenticate", f'Bearer authorization_uri="{origin}/common/oauth2/authorize"'),)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalErrorResponse:
+    """How an internal error is answered: with one sentence whatever the error is, so that nothing of it leaves."""
+
+    status: int = 500
+    code: str
+    message: str
 
 
 def retry_after(refusal: Refusal, _origin: str) -> Headers:
@@ -42,22 +44,42 @@ def allow(refusal: Refusal, _origin: str) -> Headers:
     return (("allow", ", ".join(getattr(refusal, "allowed", ()))),)
 
 
+class ErrorRenderer(Protocol):
+    """Answers refusals and internal errors in the form of one API."""
+
+    @property
+    def internal_error(self) -> InternalErrorResponse:
+        """The response to whatever is no refusal."""
+
+    def has_response_to(self, refusal: Refusal) -> bool:
+        """Whether a refusal has a response; one without is an internal error of its API."""
+
+    def response_to(self, refusal: Refusal) -> ErrorResponse:
+        """The response to a refusal that has one."""
+
+    async def answer(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Send the error response to a refusal."""
+
+    async def answer_internal_error(self, exchange: Exchange) -> None:
+        """Send the error response to whatever is no refusal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRenderer:
-    """Answers refusals and internal errors in the form of one API.
+class TableErrorRenderer:
+    """Answers from a table, with one envelope around every message.
 
     `envelope` makes the body of a code, a message and the id of the request; `headers` stand on every error
     response. `names_authorization_server` is false where no tokens are issued.
     """
 
     responses: Mapping[type[Refusal], ErrorResponse]
-    internal_error: ErrorResponse
+    internal_error: InternalErrorResponse
     envelope: Callable[[str, str, str], bytes]
     headers: tuple[tuple[bytes, bytes], ...]
     names_authorization_server: bool = True
 
     def has_response_to(self, refusal: Refusal) -> bool:
-        """Whether the table has a row for a refusal; one without is an internal error of its API."""
+        """Whether the table has a row for a refusal."""
         return type(refusal) in self.responses
 
     def response_to(self, refusal: Refusal) -> ErrorResponse:
@@ -73,15 +95,15 @@ class ErrorRenderer:
         """Send the error response to a refusal."""
         more = [(name.encode(), value.encode()) for name, value in self.headers_of(refusal, exchange)]
         response = self.response_to(refusal)
-        await self._send(exchange, response, response.message(refusal), more)
+        await self._send(exchange, response.status, response.code, response.message(refusal), more)
 
     async def answer_internal_error(self, exchange: Exchange) -> None:
         """Send the error response to whatever is no refusal."""
-        message = "Something went wrong on the server. Its log knows more under this target."
-        await self._send(exchange, self.internal_error, message, [])
+        response = self.internal_error
+        await self._send(exchange, response.status, response.code, response.message, [])
 
     async def _send(
-        self, exchange: Exchange, response: ErrorResponse, message: str, more: list[tuple[bytes, bytes]]
+        self, exchange: Exchange, status: int, code: str, message: str, more: list[tuple[bytes, bytes]]
     ) -> None:
-        body = self.envelope(response.code, message, exchange.request_id)
-        await exchange.answer(response.status, [*self.headers, *exchange.safety_headers, *more], body)
+        body = self.envelope(code, message, exchange.request_id)
+        await exchange.answer(status, [*self.headers, *exchange.safety_headers, *more], body)

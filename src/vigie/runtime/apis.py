@@ -19,7 +19,7 @@ from vigie.core.access import require_read, require_write
 from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.core.quotas import Quota, minute_and_hour
-from vigie.http.error_responses import ErrorRenderer
+from vigie.http.error_responses import TableErrorRenderer
 from vigie.http.fast_path import fast_path_protocol
 from vigie.http.forwarded import Origins
 from vigie.http.profile import ApiAccess, ApiProfile, ProtocolFactory, bound
@@ -46,7 +46,7 @@ class ApiContext:
 
     installation: Installation
     gate: Callable[[ApiAccess], Gate]
-    errors: ErrorRenderer
+    errors: TableErrorRenderer
     audiences: Audiences
     incident_service: IncidentService
     authorization_server: AuthorizationServer
@@ -148,7 +148,7 @@ def oauth_api(context: ApiContext) -> ApiProfile:
         name="oauth",
         routes=bound(oauth.ROUTES, endpoints),
         openapi=oauth.OPENAPI,
-        errors=TokenErrorRenderer.beside(context.errors),
+        errors=TokenErrorRenderer(others=context.errors),
         unserved=frozenset() if context.issues_tokens else paths,
     )
 

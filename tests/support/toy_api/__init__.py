@@ -1,18 +1,17 @@
 """A second API, for the tests: its own tokens, permission, quota, errors and description, and one route."""
 
-from dataclasses import replace
 from functools import partial
 
 import msgspec
 
-from vigie.api.defender.error_responses import ERROR_RESPONSES, INTERNAL_ERROR
+from vigie.api.defender.error_responses import ERROR_RESPONSES
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
 from vigie.core.access import WHOLE_TENANT, Caller, Exposure
 from vigie.core.api_resource import ApiResource
 from vigie.core.errors import DisallowedOperation, InvalidToken, PermissionMissing, WrongAudience
 from vigie.core.quotas import Quota, Window
-from vigie.http.error_responses import ErrorRenderer, ErrorResponse, Headers
+from vigie.http.error_responses import ErrorResponse, Headers, InternalErrorResponse, TableErrorRenderer
 from vigie.http.exchange import Exchange
 from vigie.http.profile import ApiAccess, ApiProfile, OpenApiPart, Route, bound
 from vigie.runtime.apis import ApiContext
@@ -35,7 +34,7 @@ def _challenge(*_: object) -> Headers:
     return (("www-authenticate", "Toy"),)
 
 
-ERRORS = ErrorRenderer(
+ERRORS = TableErrorRenderer(
     responses={
         kind: ErrorResponse(
             status=row.status,
@@ -45,7 +44,7 @@ ERRORS = ErrorRenderer(
         for kind, row in ERROR_RESPONSES.items()
         if kind is not DisallowedOperation
     },
-    internal_error=replace(INTERNAL_ERROR, code="toy.Broken"),
+    internal_error=InternalErrorResponse(code="toy.Broken", message="The toy is broken."),
     envelope=lambda code, message, target: msgspec.json.encode(
         {"toy": {"kind": code, "why": message, "request": target}}
     ),

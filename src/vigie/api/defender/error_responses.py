@@ -29,11 +29,26 @@ from vigie.core.errors import (
     TokenPermissionMissing,
     WrongAudience,
 )
-from vigie.http.error_responses import ErrorRenderer, ErrorResponse, allow, bearer_challenge, retry_after
+from vigie.http.error_responses import (
+    ErrorResponse,
+    Headers,
+    InternalErrorResponse,
+    TableErrorRenderer,
+    allow,
+    retry_after,
+)
 
 JSON_TYPE = "application/json; odata.metadata=minimal; odata.streaming=true; charset=utf-8"
 ODATA_VERSION = (b"odata-version", b"4.0")
 BODY_HEADERS = ((b"content-type", JSON_TYPE.encode()), ODATA_VERSION)
+
+
+def bearer_challenge(_refusal: Refusal, origin: str) -> Headers:
+    """The challenge of a 401, with the place to get a token at."""
+    if not origin:
+        return (("www-authenticate", "Bearer"),)
+    return (("www-authenticate", f'Bearer authorization_uri="{origin}/common/oauth2/authorize"'),)
+
 
 ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
     BadRequest: ErrorResponse(status=400, code="BadRequest"),
@@ -67,7 +82,10 @@ ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
     ),
 }
 
-INTERNAL_ERROR = ErrorResponse(status=500, code="InternalServerError")
+INTERNAL_ERROR = InternalErrorResponse(
+    code="InternalServerError",
+    message="Something went wrong on the server. Its log knows more under this target.",
+)
 
 
 def error_body(code: str, message: str, target: str) -> bytes:
@@ -75,9 +93,9 @@ def error_body(code: str, message: str, target: str) -> bytes:
     return msgspec.json.encode({"error": {"code": code, "message": message, "target": target}})
 
 
-def error_renderer(*, names_authorization_server: bool = True) -> ErrorRenderer:
+def error_renderer(*, names_authorization_server: bool = True) -> TableErrorRenderer:
     """The renderer of a server: with an authorization server of its own, or without."""
-    return ErrorRenderer(
+    return TableErrorRenderer(
         responses=ERROR_RESPONSES,
         internal_error=INTERNAL_ERROR,
         envelope=error_body,

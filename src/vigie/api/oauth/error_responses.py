@@ -5,14 +5,13 @@ sentences, so both are Microsoft's where Microsoft has them. docs/errors.md says
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import msgspec
 
 from vigie.core.errors import Refusal, for_caller, for_log
 from vigie.core.instants import Instant, format_instant
-from vigie.http.error_responses import ErrorRenderer, ErrorResponse
+from vigie.http.error_responses import ErrorRenderer, ErrorResponse, InternalErrorResponse
 from vigie.http.exchange import Exchange
 from vigie.identity.clients import refusals as clients
 from vigie.identity.clients.authentication import GUID
@@ -348,32 +347,35 @@ def oauth_error_text(refusal: OAuthRefusal) -> OAuthErrorText:
     )
 
 
-class TokenErrorRenderer(ErrorRenderer):
-    """The token endpoints' form for an OAuthRefusal, and the server's form for all others."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenErrorRenderer:
+    """Answers an OAuthRefusal in the form of the token endpoints, and leaves all else to `others`."""
 
-    @classmethod
-    def beside(cls, others: ErrorRenderer) -> Self:
-        """The renderer that leaves other refusals to another one's tables."""
-        return cls(**{each.name: getattr(others, each.name) for each in fields(others)})
+    others: ErrorRenderer
+
+    @property
+    def internal_error(self) -> InternalErrorResponse:
+        """The response to whatever is no refusal."""
+        return self.others.internal_error
 
     def has_response_to(self, refusal: Refusal) -> bool:
         """Whether there is a row for a refusal, with a word for clients of the token endpoints."""
-        if isinstance(refusal, OAuthRefusal):
-            row = OAUTH_ERRORS.get(type(refusal))
-            return row is not None and bool(row.error)
-        return type(refusal) in self.responses
+        if not isinstance(refusal, OAuthRefusal):
+            return self.others.has_response_to(refusal)
+        row = OAUTH_ERRORS.get(type(refusal))
+        return row is not None and bool(row.error)
 
     def response_to(self, refusal: Refusal) -> ErrorResponse:
         """The row for a refusal; the log and the metrics know it by its number."""
         if not isinstance(refusal, OAuthRefusal):
-            return self.responses[type(refusal)]
+            return self.others.response_to(refusal)
         row = oauth_error_of(refusal)
         return ErrorResponse(status=row.status, code=row.code)
 
     async def answer(self, exchange: Exchange, refusal: Refusal) -> None:
         """Send the error response to a refusal."""
         if not isinstance(refusal, OAuthRefusal):
-            await ErrorRenderer.answer(self, exchange, refusal)
+            await self.others.answer(exchange, refusal)
             return
         row = oauth_error_of(refusal)
         exchange.detail = refusal.detail or row.detail(refusal)
@@ -381,6 +383,10 @@ class TokenErrorRenderer(ErrorRenderer):
         retry = [(b"retry-after", str(seconds).encode())] if seconds else []
         body = msgspec.json.encode(_body(exchange, row, row.message(refusal)))
         await exchange.answer(row.status, [JSON_HEADER, *exchange.safety_headers, *NOT_STORED, *retry], body)
+
+    async def answer_internal_error(self, exchange: Exchange) -> None:
+        """Send the error response to whatever is no refusal."""
+        await self.others.answer_internal_error(exchange)
 
 
 def _body(exchange: Exchange, row: OAuthError, message: str) -> Mapping[str, object]:

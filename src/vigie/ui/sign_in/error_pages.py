@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from vigie.core.errors import Refusal
-from vigie.http.error_responses import ErrorRenderer
+from vigie.http.error_responses import TableErrorRenderer
 from vigie.identity.refusals import OAuthRefusal
 from vigie.identity.sign_in.authorization_requests import AuthorizationRefused
 from vigie.identity.sign_in.refusals import DuplicateParameter, MalformedRequest
@@ -80,7 +80,7 @@ async def show_refused_authorization(request: BrowserRequest, refused: Authoriza
     await send_answer(request, refused.redirection, fields_of_refusal(request, refused))
 
 
-async def show_refusal(request: BrowserRequest, refusal: Refusal, errors: ErrorRenderer) -> None:
+async def show_refusal(request: BrowserRequest, refusal: Refusal, errors: TableErrorRenderer) -> None:
     """The server cannot do it, or not now."""
     exchange, response = request.exchange, errors.response_to(refusal)
     exchange.refusal, exchange.detail = response.code, refusal.detail

@@ -9,7 +9,7 @@ from functools import partial
 from math import ceil
 
 from vigie.core.errors import Refusal
-from vigie.http.error_responses import ErrorRenderer
+from vigie.http.error_responses import TableErrorRenderer
 from vigie.http.exchange import Exchange
 from vigie.http.profile import Route
 from vigie.identity.directory_repository import DirectoryRepository
@@ -63,7 +63,7 @@ class SignInHandlers:
         directory: DirectoryRepository,
         state_signer: StateSigner,
         *,
-        errors: ErrorRenderer,
+        errors: TableErrorRenderer,
         oauth_error_text: Callable[[OAuthRefusal], OAuthErrorText],
         count_step: Callable[[str], None],
     ) -> None:
