@@ -167,11 +167,13 @@ def test_metrics_know_it_by_name(both: House) -> None:
     token = a_toy_token(both)
     spend(both, token)
     toy_answer(both, token)
+    toy_answer(both, token, "/toys")
 
     metrics = both.get("/metrics", None).body.decode()
 
     for status in (200, 429):
         assert f'vigie_http_requests_total{{api="toy",route="{toy.ROUTE}",status="{status}"}}' in metrics
+    assert 'vigie_http_requests_total{api="toy",route="unmatched",status="404"}' in metrics
     assert f'vigie_http_request_duration_seconds_count{{api="toy",route="{toy.ROUTE}"}}' in metrics
     assert 'vigie_quota_refusals_total{quota="toys"}' in metrics
 

@@ -67,6 +67,10 @@ def metrics() -> CountingMetrics:
     return metrics
 
 
+def api_of(route: str) -> str | None:
+    return "incidents" if route in ROUTES[1:] else None
+
+
 def families_in(text: bytes) -> Iterable[Metric]:
     return parser.text_string_to_metric_families(text.decode())
 
@@ -88,8 +92,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 def everything_counted(metrics: Metrics) -> None:
     """Count something of each kind, known and unknown."""
     for route in (*ROUTES, "/api/incidents/924565"):
-        metrics.observe_request(route, 200, 0.0001)
-        metrics.observe_request(route, 404, 0.2)
+        metrics.observe_request(api_of(route), route, 200, 0.0001)
+        metrics.observe_request(api_of(route), route, 404, 0.2)
     for operation in (*OPERATIONS, "select 1"):
         metrics.observe_store(operation, 0.000007)
     for name in (*QUOTAS, "3fa85f64-5717-4562-b3fc-2c963f66afa6"):
@@ -111,13 +115,26 @@ def everything_counted(metrics: Metrics) -> None:
 
 def test_answers_are_counted_by_route_and_status(metrics: Metrics) -> None:
     for status in (200, 200, 200, 404, 429):
-        metrics.observe_request("/api/incidents", status, 0.001)
+        metrics.observe_request(None, "/api/incidents", status, 0.001)
 
     counted = [
         value(metrics, "vigie_http_requests_total", route="/api/incidents", status=status)
         for status in ("200", "404", "429")
     ]
     assert counted == [3, 1, 1]
+
+
+def test_a_route_of_two_apis_is_counted_for_each(metrics: Metrics) -> None:
+    metrics.declare_routes("incidents", ["unmatched"])
+    metrics.declare_routes("alerts", ["unmatched"])
+
+    for api in ("incidents", "incidents", "alerts"):
+        metrics.observe_request(api, "unmatched", 404, 0.001)
+
+    for api, count in (("incidents", 2), ("alerts", 1)):
+        labels = {"api": api, "route": "unmatched"}
+        assert value(metrics, "vigie_http_requests_total", **labels, status="404") == count
+        assert value(metrics, "vigie_http_request_duration_seconds_count", **labels) == count
 
 
 def test_the_other_counters_count(metrics: Metrics) -> None:
@@ -145,7 +162,7 @@ def test_a_histogram_is_the_one_the_library_would_have_made(
 
     for seconds in durations:
         theirs.labels("list_incidents").observe(seconds)
-        metrics.observe_request(ROUTES[0], 200, seconds)
+        metrics.observe_request(None, ROUTES[0], 200, seconds)
         metrics.observe_store("list_incidents", seconds)
 
     ours = metrics.render().replace(ROUTES[0].encode(), b"list_incidents")
@@ -169,7 +186,7 @@ def test_no_count_is_lost_between_threads(metrics: Metrics, impatient_threads: N
     def count() -> None:
         for _ in range(20_000):
             metrics.observe_store("find_incident", 1.0)
-            metrics.observe_request("/api/incidents", 200, 1.0)
+            metrics.observe_request(None, "/api/incidents", 200, 1.0)
             metrics.quota_refusals.count("get_incident")
 
     _in_threads(count)
@@ -186,7 +203,7 @@ def test_metrics_can_be_read_while_they_are_counted(metrics: Metrics, impatient_
 
     def count() -> None:
         for status in range(3000):
-            metrics.observe_request("/api/incidents", status, 0.1)
+            metrics.observe_request(None, "/api/incidents", status, 0.1)
         counted.set()
 
     thread = threading.Thread(target=count)

@@ -39,7 +39,9 @@ class Dispatcher:
         on_internal_error: Callable[[str, Exception], None],
         anonymous_answers_per_second: int,
     ) -> None:
+        profiles = tuple(profiles)
         self._routes = Routes(profiles)
+        self._errors: dict[str | None, ErrorRenderer] = {each.name: each.errors for each in profiles}
         self._unmatched = unmatched
         self._origins = origins
         self._metrics = metrics
@@ -70,7 +72,6 @@ class Dispatcher:
             started_seconds=perf_counter(),
         )
         exchange.anonymous_throttles = self._throttles
-        profile = None
         try:
             exchange.address = self._origins.address_of(scope)
             exchange.origin = self._origins.of(scope)
@@ -80,26 +81,20 @@ class Dispatcher:
             await route.handler(exchange, **arguments)
         except ClientGone as gone:
             exchange.refusal, exchange.detail = type(gone).__name__, "the client went away"
-        except Refusal as refusal:
-            await self._refuse(exchange, refusal, self._errors_of(profile, exchange))
         # The outermost edge: whatever it is, the caller gets an answer and the operator hears of it.
         except Exception as error:  # noqa: BLE001
-            await self._answer_internal_error(exchange, error, self._errors_of(profile, exchange))
+            exchange.api = exchange.api or self._routes.owner_of(scope["path"])
+            await self._answer_error(exchange, error, self._errors.get(exchange.api, self._unmatched))
         finally:
             self._record(exchange)
 
-    def _errors_of(self, profile: ApiProfile | None, exchange: Exchange) -> ErrorRenderer:
-        """The renderer of the API that is called, if only by the root of the path."""
-        profile = profile or self._routes.owner_of(exchange.scope["path"])
-        if profile is None:
-            return self._unmatched
-        exchange.api = profile.name
-        return profile.errors
+    async def _answer_error(self, exchange: Exchange, error: Exception, errors: ErrorRenderer) -> None:
+        if isinstance(error, Refusal) and errors.has_response_to(error):
+            await self._refuse(exchange, error, errors)
+        else:
+            await self._answer_internal_error(exchange, error, errors)
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal, errors: ErrorRenderer) -> None:
-        if not errors.has_response_to(refusal):
-            await self._answer_internal_error(exchange, refusal, errors)
-            return
         exchange.refusal = errors.response_to(refusal).code
         exchange.detail = refusal.detail
         if exchange.status:
@@ -124,7 +119,7 @@ class Dispatcher:
 
     def _record(self, exchange: Exchange) -> None:
         seconds = perf_counter() - exchange.started_seconds
-        self._metrics.observe_request(exchange.route, exchange.status, seconds)
+        self._metrics.observe_request(exchange.api, exchange.route, exchange.status, seconds)
         caller = exchange.caller
         self._access_log.record(
             at=exchange.at,
@@ -157,7 +152,7 @@ class Routes:
     def __init__(self, profiles: Iterable[ApiProfile]) -> None:
         profiles = tuple(profiles)
         self._direct = tuple((each.match, each) for each in profiles if each.match)
-        self._roots = tuple((each.root, each) for each in profiles if each.root)
+        self._roots = tuple((each.root, each.name) for each in profiles if each.root)
         self._templates = tuple(
             _Template(_pattern_of(route.path), route, profile)
             for profile in profiles
@@ -165,9 +160,9 @@ class Routes:
             if not route.is_direct and route.path not in profile.unserved
         )
 
-    def owner_of(self, path: str) -> ApiProfile | None:
-        """The API under whose root a path is, if only by that."""
-        return next((each for root, each in self._roots if path == root or path.startswith(f"{root}/")), None)
+    def owner_of(self, path: str) -> str | None:
+        """The name of the API under whose root a path is, whether or not it has a route there."""
+        return next((name for root, name in self._roots if path == root or path.startswith(f"{root}/")), None)
 
     def find(self, scope: Scope) -> tuple[ApiProfile, Match]:
         """The API and the route of a request, whatever its method. Raises RouteNotFound."""

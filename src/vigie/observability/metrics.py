@@ -103,10 +103,10 @@ class Metrics:
         connection_refusals: Iterable[str],
     ) -> None:
         self._version = version
-        self._request_seconds = {route: Histogram(REQUEST_SECONDS) for route in (*routes, OTHER)}
-        self._apis: dict[str, str] = {}
+        self._request_seconds: dict[tuple[str, ...], Histogram] = {}
+        self.declare_routes("", (*routes, OTHER))
         self._store_seconds = {name: Histogram(STORE_SECONDS) for name in (*store_operations, OTHER)}
-        self._answers: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._answers: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
         self.quota_refusals = Counts()
@@ -120,17 +120,17 @@ class Metrics:
     def declare_routes(self, api: str, routes: Iterable[str]) -> None:
         """Measure these templates of an API by their names from now on: before the first request."""
         for route in routes:
-            self._request_seconds.setdefault(route, Histogram(REQUEST_SECONDS))
-            self._apis[route] = api
+            self._request_seconds.setdefault((api, route), Histogram(REQUEST_SECONDS))
 
-    def observe_request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer. `route` is the template, never the path."""
-        durations = self._request_seconds.get(route)
+    def observe_request(self, api: str | None, route: str, status: int, seconds: float) -> None:
+        """Count an answer. `route` is the template, never the path; `api` is None for a path of no API."""
+        api = api or ""
+        durations = self._request_seconds.get((api, route))
         if durations is None:
-            route = OTHER
-            durations = self._request_seconds[OTHER]
+            api, route = "", OTHER
+            durations = self._request_seconds["", OTHER]
         durations.observe(seconds)
-        self._answers[route, status] += 1
+        self._answers[api, route, status] += 1
 
     def observe_store(self, operation: str, seconds: float) -> None:
         """Count what the database did once, under the name of the operation."""
@@ -139,7 +139,11 @@ class Metrics:
     def request_observer(self, api: str, route: str, status: int) -> Callable[[float], None]:
         """`observe_request` for answers that are alike; cheaper, as nothing is looked up."""
         self.declare_routes(api, [route])
-        observe, answers, answer = self._request_seconds[route].observe, self._answers, (route, status)
+        observe, answers, answer = (
+            self._request_seconds[api, route].observe,
+            self._answers,
+            (api, route, status),
+        )
 
         def observe_request(seconds: float) -> None:
             observe(seconds)
@@ -186,14 +190,14 @@ class Metrics:
             "vigie_http_requests_total", "Requests answered.", labels=("api", "route", "status")
         )
         # A copy in one step: the walk may be interrupted by a thread that counts a status for the first time.
-        for (route, status), count in dict(self._answers).items():
-            answers.add_metric((self._apis.get(route, ""), route, str(status)), count)
+        for (api, route, status), count in dict(self._answers).items():
+            answers.add_metric((api, route, str(status)), count)
         yield answers
         yield _with_durations(
             families.HistogramMetricFamily(
                 "vigie_http_request_duration_seconds", "How long answers took.", labels=("api", "route")
             ),
-            {(self._apis.get(route, ""), route): each for route, each in self._request_seconds.items()},
+            self._request_seconds,
         )
         yield _with_durations(
             families.HistogramMetricFamily(

@@ -183,7 +183,8 @@ def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> Dispat
     require_distinct(profiles)
     context.description.declare(each.openapi for each in profiles if each.openapi)
     for profile in profiles:
-        context.metrics.declare_routes(profile.name, (route.path for route in profile.routes))
+        unmatched = (UNMATCHED_ROUTE,) if profile.root else ()
+        context.metrics.declare_routes(profile.name, (*(route.path for route in profile.routes), *unmatched))
         context.metrics.quota_refusals.declare(quota.name for quota in profile.quotas)
     return Dispatcher(
         profiles,
