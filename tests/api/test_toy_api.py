@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from tests.support.builders import an_alert, an_incident
 from tests.support.house import READ_ALL, Answer, House, RunningHouse, eventually, from_base64
 from vigie.api.defender.handlers import API_NAME, INCIDENT_ROUTE
 from vigie.config.settings import LoggingSettings, QuotaSettings
-from vigie.runtime.apis import APIS
+from vigie.http.profile import ApiProfile
+from vigie.http.protocol import limited_protocol
+from vigie.runtime.apis import APIS, ApiContext
 from vigie.runtime.resources import RESOURCES
 
 NUMBER = 5127
@@ -212,6 +215,18 @@ def test_the_openapi_document_has_its_part(both: House) -> None:
     assert [tag["name"] for tag in in_json["tags"]][-1] == "Toys"
     samples = shown["paths"][toy.ROUTE]["get"]["x-codeSamples"]
     assert f"{both.running.url}/toys/" in samples[0]["source"]
+
+
+def test_two_apis_with_a_fast_path_stop_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:
+    def fast_toy(context: ApiContext) -> ApiProfile:
+        return replace(toy.toy_api(context), fast_path=limited_protocol)
+
+    twice = RunningHouse(
+        tmp_path_factory.mktemp("fast"), apis=(*APIS, fast_toy), resources=(*RESOURCES, toy.RESOURCE)
+    )
+
+    with pytest.raises(ValueError, match="one fast path; the APIs defender and toy"), twice:
+        pass
 
 
 def test_two_apis_that_share_something_stop_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:

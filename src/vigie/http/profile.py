@@ -103,7 +103,10 @@ class ApiProfile:
 
 
 def require_distinct(profiles: Iterable[ApiProfile]) -> None:
-    """Raise ValueError where two APIs have a name, a path or a quota in common: one would count for the other."""
+    """Raise ValueError where two APIs have a name, a path or a quota in common: one would count for the other.
+
+    So do two with a fast path: a connection has one.
+    """
     profiles = tuple(profiles)
     for kind, names in (
         ("API", [each.name for each in profiles]),
@@ -112,3 +115,5 @@ def require_distinct(profiles: Iterable[ApiProfile]) -> None:
     ):
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"there are two of the {kind} {twice[0]!r}")
+    if len(fast := [each.name for each in profiles if each.fast_path]) > 1:
+        raise ValueError(f"a connection has one fast path; the APIs {' and '.join(fast)} each have one")

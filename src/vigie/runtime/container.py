@@ -201,8 +201,7 @@ def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> Dispat
 
 def _connection_protocol(profiles: tuple[ApiProfile, ...]) -> ProtocolFactory:
     """Connections with the fast path of the one API that has one, or without any."""
-    (protocol,) = [each.fast_path for each in profiles if each.fast_path] or [limited_protocol]
-    return protocol
+    return next((each.fast_path for each in profiles if each.fast_path), limited_protocol)
 
 
 def _federated_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
