@@ -6,15 +6,18 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from tests.support.browser_double import BACK, SAME_SITE, Asking, Visitor, asking
-from tests.support.house import PASSWORD, House, RunningHouse
+from tests.support.house import PASSWORD, House, RunningHouse, a_key_ring
 from tests.support.shown_page import ShownPage
 from vigie.config.settings import LoggingSettings
+from vigie.core.instants import Instant
 from vigie.http.forwarded import is_protected
+from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.ui.browser_request import FORM_BYTES_MAX, REQUEST_BYTES_MAX
 from vigie.ui.rendering import PageContext, render
 from vigie.ui.sign_in.urls import form_targets, in_ascii, with_fields
@@ -182,6 +185,18 @@ def test_a_form_without_our_seal_is_refused(house: House, path: str, seal: str) 
     fields = {"flow": seal, "username": house.add_person().upn, "password": PASSWORD, "choice": "allow"}
 
     visitor = Visitor(house).get(asking(house).url).post(path, fields)
+
+    assert refused_as(visitor, EXPIRED, 400)
+
+
+@pytest.mark.parametrize(("path", "step"), [(PASSWORD_PATH, "password"), (CONSENT_PATH, "consent")])
+def test_a_form_that_another_release_has_signed_is_refused(house: House, path: str, step: str) -> None:
+    visitor = Visitor(house).get(asking(house).url)
+    browser = next(value for name, value in visitor.cookies.items() if name.endswith("vigie-browser"))
+    content = msgspec.msgpack.encode({"type": "authorization", "errand": "of another shape"})
+    signed = StateSigner(a_key_ring).sign(f"form {step}", browser, content, expires_at=Instant(2**62))
+
+    visitor.post(path, {**visitor.page.fields, "flow": signed, "choice": "allow"})
 
     assert refused_as(visitor, EXPIRED, 400)
 

@@ -10,7 +10,7 @@ from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.sign_in.service import SignedInUser
 from vigie.identity.sign_in.signed_state import StateSigner
 from vigie.ui.browser_request import BrowserRequest
-from vigie.ui.sign_in.flow_state import FlowState, digest_of
+from vigie.ui.sign_in.flow_state import FlowState, digest_of, read_signed
 from vigie.ui.sign_in.views import ConsentPrompt
 
 CONSENT_SESSION_SECONDS = 600
@@ -72,9 +72,9 @@ class ConsentSessions:
         content = self._state_signer.verify(
             _purpose(flow_state, prompt), request.browser, signed, request.exchange.at
         )
-        if content is None:
+        consent_session = read_signed(_decoder, content)
+        if consent_session is None:
             return None
-        consent_session = _decoder.decode(content)
         tenant = await self._directory.find_tenant(consent_session.tenant_guid)
         user = await self._directory.find_user(tenant, consent_session.object_id) if tenant else None
         if tenant is None or user is None:

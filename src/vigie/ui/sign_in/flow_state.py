@@ -1,6 +1,7 @@
 """The state of a sign-in: signed into each form, and brought back by the browser with the next step."""
 
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
 
@@ -29,9 +30,19 @@ class DeviceState(msgspec.Struct, frozen=True, tag="device"):
 
 FlowState = Authorization | DeviceState
 
+Signed = TypeVar("Signed")
+
 # Not JSON: that makes six bytes of some characters, and the form would be too large to come back.
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(FlowState)
+
+
+def read_signed(decoder: msgspec.msgpack.Decoder[Signed], content: bytes | None) -> Signed | None:
+    """What was signed; None for nothing, and for what another release has signed in another form."""
+    try:
+        return None if content is None else decoder.decode(content)
+    except msgspec.DecodeError:
+        return None
 
 
 class FlowStates:
@@ -48,7 +59,7 @@ class FlowStates:
     def verify(self, request: BrowserRequest, step: str, signed: str) -> FlowState | None:
         """The state in a form; None unless this browser got the form, for this step, not long ago."""
         content = self._state_signer.verify(f"form {step}", request.browser, signed, request.exchange.at)
-        return None if content is None else _decoder.decode(content)
+        return read_signed(_decoder, content)
 
 
 def digest_of(flow_state: FlowState) -> str:
