@@ -218,7 +218,7 @@ def test_no_document_stands_in_the_index_twice() -> None:
 @pytest.mark.parametrize(
     ("readme", "uses", "planned"),
     [
-        (READMES[0], ("a double of the API in tests", "serving incidents that you have"), "are planned"),
+        (READMES[0], ("a test double of the API", "serving your own incidents"), "are planned"),
         (READMES[1], ("doublure de l'API pour tester", "servir des incidents que vous avez"), "sont prévues"),
     ],
     ids=lambda value: getattr(value, "name", None),

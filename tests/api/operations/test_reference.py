@@ -127,6 +127,18 @@ def test_every_operation_says_what_it_is_who_may_call_it_and_what_it_answers(nam
     assert in_path == {part[1:-1] for part in path.split("/") if part.startswith("{")}
 
 
+ERROR_SCHEMA = {"$ref": "#/components/schemas/Error"}
+
+
+@pytest.mark.parametrize(
+    ("path", "entity"), [("/api/incidents/{id}", "Incident"), ("/api/incidents", "IncidentPage")]
+)
+def test_an_incident_and_a_page_of_them_are_described(path: str, entity: str) -> None:
+    content = followed(API["paths"][path]["get"]["responses"]["200"])["content"]
+
+    assert content[JSON_TYPE]["schema"] == {"$ref": f"#/components/schemas/{entity}"}
+
+
 def test_no_two_operations_share_an_id() -> None:
     ids = Counter(operation["operationId"] for _, operation in OPERATIONS.values())
 
@@ -137,13 +149,12 @@ def test_the_answers_under_api_have_one_media_type_and_the_refusals_one_envelope
     for name, (path, operation) in OPERATIONS.items():
         for status, response in operation["responses"].items():
             content = followed(response).get("content", {})
-            entity = "Incident" if "{id}" in path else "IncidentPage"
-            schema = entity if status == "200" else "Error"
+            is_refusal = status != "200"
             if name.startswith("HEAD"):
                 assert content == {}
             elif path.startswith("/api/") and not path.endswith("$metadata"):
                 assert list(content) == [JSON_TYPE]
-                assert content[JSON_TYPE]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+                assert (content[JSON_TYPE]["schema"] == ERROR_SCHEMA) == is_refusal
 
 
 @pytest.mark.parametrize(
