@@ -10,10 +10,11 @@ from urllib.parse import SplitResult, urlsplit
 from vigie.core.api_resource import ApiResource
 from vigie.core.letter_case import lowered
 
+GRAPH_AUDIENCE = "https://graph.microsoft.com"
 GRAPH = ApiResource(
     name="graph",
     # By name and by id.
-    audiences=frozenset({"https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"}),
+    audiences=frozenset({GRAPH_AUDIENCE, "00000003-0000-0000-c000-000000000000"}),
 )
 """Clients ask for tokens for Microsoft Graph too. They carry no permission, and open nothing here."""
 

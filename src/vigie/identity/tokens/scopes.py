@@ -10,7 +10,7 @@ from vigie.core.directory import Application
 from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
 from vigie.identity.endpoint_version import EndpointVersion
 from vigie.identity.form_parameters import first_of
-from vigie.identity.tokens.audiences import Audiences
+from vigie.identity.tokens.audiences import GRAPH_AUDIENCE, Audiences
 from vigie.identity.tokens.refusals import (
     InvalidScope,
     PermissionNotAllowed,
@@ -21,7 +21,6 @@ from vigie.identity.tokens.refusals import (
 DEFAULT_SCOPE = ".default"
 OIDC_SCOPES = (OPENID, "profile", "email", OFFLINE_ACCESS)
 
-GRAPH = "https://graph.microsoft.com"
 _SCOPE_LENGTH_MAX = 2048
 
 
@@ -45,7 +44,7 @@ def read_scope(scope: str) -> RequestedScopes:
         raise InvalidScope(scope)
     # Who a person is can be requested without any API; Microsoft's token is then one for Graph.
     return RequestedScopes(
-        resource=resources.pop() if resources else GRAPH,
+        resource=resources.pop() if resources else GRAPH_AUDIENCE,
         names=tuple(name for _, _, name in split),
         oidc=oidc,
     )
