@@ -1,6 +1,6 @@
 """The container: all components of a server, built layer by layer and not started yet."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from vigie.config.settings import SettingsError
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.http.forwarded import Origins
-from vigie.http.profile import ApiProfile, ProtocolFactory, require_distinct
+from vigie.http.profile import ApiAccess, ApiProfile, ProtocolFactory, require_distinct
 from vigie.http.protocol import Reason, limited_protocol
 from vigie.identity.authenticator import Authenticator
 from vigie.identity.federation.jwks_cache import Fetched, JwksCache
@@ -149,16 +149,9 @@ def _api_context(
 ) -> ApiContext:
     settings = installation.settings
     audiences = installation.audiences(url)
-    gate = partial(
-        Gate,
-        identity.callers,
-        rate_limiting.rate_limiter,
-        steady_clock=steady_now,
-        positions=rate_limiting.positions,
-    )
     return ApiContext(
         installation=installation,
-        gate=gate,
+        gate=_gates(identity, rate_limiting),
         errors=error_renderer(names_authorization_server=settings.identity.issues_tokens),
         audiences=audiences,
         incident_service=incident_service,
@@ -176,6 +169,17 @@ def _api_context(
         clock=now,
         steady_clock=steady_now,
         answer_age_seconds_max=answer_age_seconds_max,
+    )
+
+
+def _gates(identity: _Identity, rate_limiting: RateLimiting) -> Callable[[ApiAccess], Gate]:
+    """The maker of each API's gate, all over the same callers and counts."""
+    return partial(
+        Gate,
+        identity.callers,
+        rate_limiting.rate_limiter,
+        steady_clock=steady_now,
+        positions=rate_limiting.positions,
     )
 
 
