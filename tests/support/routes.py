@@ -1,14 +1,27 @@
-"""The APIs of a server, and every route that they have."""
+"""The APIs of a server, found by the modules that have routes, and every route that they have."""
 
-from vigie.api.defender import handlers as defender
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
+from types import ModuleType
+
+from vigie import api, ui
 from vigie.api.oauth import endpoints as oauth
-from vigie.api.operations import handlers as operations
-from vigie.ui import public_pages
+from vigie.http.profile import Route
 from vigie.ui.sign_in import handlers as sign_in
 
-APIS = (defender, oauth, sign_in, public_pages, operations)
 
-ROUTES = tuple(route for api in APIS for route in api.ROUTES)
+def _with_routes(*packages: ModuleType) -> Iterator[ModuleType]:
+    for package in packages:
+        for found in walk_packages(package.__path__, f"{package.__name__}."):
+            module = import_module(found.name)
+            if hasattr(module, "ROUTES"):
+                yield module
+
+
+APIS = tuple(_with_routes(api, ui))
+
+ROUTES: tuple[Route, ...] = tuple(route for each in APIS for route in each.ROUTES)
 
 OF_AUTHORIZATION_SERVER = (*oauth.ROUTES, *sign_in.ROUTES)
 """What is served only where tokens are issued."""
