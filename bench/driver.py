@@ -57,7 +57,7 @@ def measure(bench: Bench, row: str, contenders: Sequence[Contender]) -> None:
 
 
 def in_turn(contenders: Sequence[Contender], number: int) -> list[Contender]:
-    """The contenders in the order of a round: whoever came first in the last one goes to the end."""
+    """The contenders in the order of a round: the first of the last one goes to the end."""
     first = (number - 1) % len(contenders)
     return [*contenders[first:], *contenders[:first]]
 

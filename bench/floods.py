@@ -3,7 +3,7 @@
 Serves a store with the real program, pinned to one core, and loads it from another: readers alone and the same
 readers beside each flood, in turn. Every connection sends its next request when the last is answered. What counts
 is what readers keep of their reads: for each second, or for each second of the server's processor time, whichever
-is more. Whoever else uses the machine disturbs the first; the second also counts what hashing passwords takes of a
+is more. Any other use of the machine disturbs the first; the second also counts what hashing passwords takes of a
 core that nobody needs.
 
 Floods of what has to be checked come beside 16 readers, which must keep half; floods of what is public beside

@@ -9,7 +9,7 @@ from bench.figures import Measure, Slice, cpu, is_noisy, of_contender, p99, rati
 from bench.results import Results
 
 LOAD_BEFORE_MAX = 1.0
-"""How many programs may have wanted a core in the minute before a run: whoever has just built something has one."""
+"""How many programs may have wanted a core in the minute before a run: a build that has just ended has had one."""
 
 
 class Verdict(StrEnum):

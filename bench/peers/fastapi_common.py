@@ -33,7 +33,7 @@ Claims = Annotated[shared.Claims, Depends(get_claims)]
 
 
 async def get_groups(claims: Claims, session: Session) -> shared.Groups:
-    """The device groups of the caller: whoever has been removed is refused."""
+    """The device groups of the caller: a user who has been removed is refused."""
     caller = await session.get(Caller, claims.object_id)
     if caller is None:
         raise shared.Refused(401, "The caller is not known.")

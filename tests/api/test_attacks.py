@@ -183,7 +183,7 @@ def test_a_key_that_the_token_brings_along(
 def test_where_a_token_says_its_key_lies_is_not_looked_at(house: House, name: str) -> None:
     began = time.monotonic()
 
-    # An address that never answers: whoever looked there would wait.
+    # An address that never answers: a server that looked there would wait.
     let_in = is_let_in(house, house.sign(house.claims(), **{name: "http://10.255.255.1/keys.json"}))
 
     assert let_in

@@ -1,4 +1,4 @@
-"""Every refusal has one row in the table of problems and one heading in the documents."""
+"""Every refusal has one row in the tables of error responses and one heading in the documents."""
 
 import importlib
 import json
@@ -111,7 +111,7 @@ def test_every_row_has_a_status_and_a_code_of_the_api() -> None:
 
 def test_every_refusal_has_one_heading_with_its_status_and_code() -> None:
     rows = [
-        *((refusal.__name__, problem.status, problem.code) for refusal, problem in ERROR_RESPONSES.items()),
+        *((refusal.__name__, row.status, row.code) for refusal, row in ERROR_RESPONSES.items()),
         *((row.code, row.status, row.error) for row in TOKEN_ERRORS.values()),
         *((name, status, "page") for name, status in PAGE_ERROR_STATUSES.items()),
         ("InternalError", INTERNAL_ERROR.status, INTERNAL_ERROR.code),

@@ -380,7 +380,9 @@ def test_a_connection_that_asks_again_is_answered_by_the_fast_path(
     assert fast == standard
 
 
-def test_whoever_says_something_else_each_time_has_no_habit(twins: Twins, tokens: dict[str, str]) -> None:
+def test_a_client_that_says_something_else_each_time_has_no_habit(
+    twins: Twins, tokens: dict[str, str]
+) -> None:
     said = [replace(PLAIN, requests=(("GET", "/api/incidents/1"),), token=token) for token in tokens] * 2
     before = twins.fast.standard_count
 

@@ -44,7 +44,7 @@ from vigie.synthetic.generator import generate
 
 UPN = "ada@contoso.example"
 CONTOSO = ("--tenant", "contoso")
-DEED = AuditContext(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
+CONTEXT = AuditContext(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
 VIEWING = frozenset({RolePermission.VIEW_DATA})
 
 
@@ -134,7 +134,7 @@ def test_it_agrees_with_what_trimming_leaves(incident: Document, granted: list[A
 
 
 @given(generated_incidents(), assignments)
-def test_whoever_sees_less_is_told_of_each_thing_that_is_left_out(
+def test_a_caller_that_sees_less_is_told_of_each_thing_that_is_left_out(
     incident: Document, granted: list[Assignment]
 ) -> None:
     told = told_to_user(incident, *granted)
@@ -435,7 +435,7 @@ def labels_in(documents: list[Document]) -> set[DeviceGroupLabel]:
 async def found_by(directory: Path, documents: list[Document], exposure: Exposure) -> list[bytes | None]:
     async with opened(settings_in(directory), create=True) as installation:
         tenant = await installation.directory.add_tenant("contoso", guid=None, domain=None)
-        await installation.incidents.put_incidents(tenant.tenant_id, map(keep_document, documents), DEED)
+        await installation.incidents.put_incidents(tenant.tenant_id, map(keep_document, documents), CONTEXT)
         return [
             await installation.incidents.find_incident(tenant.tenant_id, each["incidentId"], exposure)
             for each in documents

@@ -328,7 +328,7 @@ def test_a_no_comes_back_to_the_application_too(
     assert back.answer["error"] == "access_denied"
 
 
-def test_whoever_cancels_comes_back_without_signing_in(
+def test_a_user_who_cancels_comes_back_without_signing_in(
     chromium: Chromium, application: Asking, back: Listening
 ) -> None:
     def walk(page: Page) -> None:

@@ -166,7 +166,7 @@ def test_authorities_that_differ_can_be_told_apart_by_their_names() -> None:
     ],
     ids=["other", "also-other", "parent", "wildcard", "suffix", "ipv4", "ipv6", "common-name"],
 )
-def test_whoever_has_the_key_of_the_authority_cannot_sign_for_another_name(
+def test_the_key_of_the_authority_cannot_sign_for_another_name(
     subject: str, names: list[x509.GeneralName], tmp_path: Path
 ) -> None:
     forged = a_certificate(subject, *names, signed_by=an_authority())

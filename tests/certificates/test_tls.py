@@ -511,7 +511,7 @@ def test_a_server_whose_authority_was_replaced_serves_on_and_fights_nobody(
 
 
 class Greeting(asyncio.Protocol):
-    """Says hello to whoever says something."""
+    """Says hello to each client that says something."""
 
     transport: asyncio.Transport
     refuses: Reason | None = None

@@ -110,7 +110,7 @@ class Held(AnonymousThrottle):
 
 
 async def nothing() -> dict[str, Any]:
-    """What comes from whoever has sent all there is."""
+    """What comes from a client that has sent all there is."""
     return {"type": "http.disconnect"}
 
 

@@ -593,7 +593,7 @@ def test_a_client_may_go_away_while_the_first_piece_is_still_worked_on() -> None
     assert asyncio.run(send()) == []
 
 
-def test_whoever_goes_away_when_all_is_done_disturbs_nothing() -> None:
+def test_a_client_that_goes_away_when_all_is_done_disturbs_nothing() -> None:
     async def send() -> list[MutableMapping[str, Any]]:
         client = Client()
         async with streaming(client.exchange, grace_seconds=5.0) as answer:

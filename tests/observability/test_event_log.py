@@ -1,4 +1,4 @@
-"""Rare events: whoever tells of them, they are JSON lines of one shape, and structlog comes without Rich."""
+"""Rare events: whatever code logs them, they are JSON lines of one shape, and structlog comes without Rich."""
 
 import asyncio
 import io

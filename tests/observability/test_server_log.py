@@ -152,7 +152,7 @@ def test_the_setting_goes_before_what_stderr_is() -> None:
         (["--host", "localhost"], "", False),
     ],
 )
-def test_whoever_offers_plain_http_to_the_network_is_warned(
+def test_a_server_that_offers_plain_http_to_the_network_warns(
     arguments: list[str], settings: str, is_warned: bool
 ) -> None:
     Path("vigie.toml").write_text(settings, encoding="utf-8")

@@ -335,7 +335,7 @@ def test_a_table_is_markdown_with_columns_of_one_width() -> None:
     )  # fmt: skip
 
 
-def test_a_row_is_held_against_nginx_whoever_came_first() -> None:
+def test_a_row_is_held_against_nginx_in_whatever_order_they_came() -> None:
     run = Results(reversed(a_run(nginx_us=10, plain_us=25).records))
 
     lines = rows_tables(run).splitlines()

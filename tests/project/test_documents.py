@@ -426,7 +426,7 @@ def test_no_two_divergences_share_a_title() -> None:
 
 
 def test_no_refusal_says_that_a_feature_is_off() -> None:
-    assert "DisabledFeature" not in {problem.code for problem in ERROR_RESPONSES.values()}
+    assert "DisabledFeature" not in {row.code for row in ERROR_RESPONSES.values()}
 
 
 # The source archive

@@ -219,7 +219,7 @@ def test_more_snapshots_are_open_than_there_are_threads(store: Store) -> None:
     assert asyncio.run(scan()) == [["a", "b", "c"]] * 3
 
 
-def test_whoever_finds_none_free_waits_until_one_is(store: Store) -> None:
+def test_a_caller_that_finds_none_free_waits_until_one_is(store: Store) -> None:
     async def scan() -> int:
         scans = store.scans(snapshots_max=1)
 
@@ -236,7 +236,7 @@ def test_whoever_finds_none_free_waits_until_one_is(store: Store) -> None:
     assert asyncio.run(scan()) == 3
 
 
-def test_whoever_finds_none_free_in_time_is_told_to_come_again(store: Store) -> None:
+def test_a_caller_that_finds_none_free_in_time_is_told_to_come_again(store: Store) -> None:
     async def scan() -> int:
         scans = store.scans(snapshots_max=1, seconds_max=0.1)
         async with scans.snapshot() as first:
@@ -301,7 +301,7 @@ def test_a_store_that_cannot_be_connected_to_is_unavailable_and_blocks_nobody(st
 # Cancelling
 
 
-def test_whoever_goes_away_stops_what_is_read_for_them(store: Store) -> None:
+def test_a_caller_that_goes_away_stops_what_is_read_for_it(store: Store) -> None:
     async def scan() -> int:
         scans = store.scans(readers=1, snapshots_max=1, seconds_max=60.0)
 

@@ -55,7 +55,7 @@ class Visitor:
         return self._send("GET", path, headers)
 
     def post(self, path: str, fields: Mapping[str, str] | bytes, headers: Headers = SAME_SITE) -> Self:
-        """Send a form, whoever made it."""
+        """Send a form of any origin."""
         body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
         return self._send("POST", path, [FORM, *headers], body)
 

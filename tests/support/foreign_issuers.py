@@ -289,5 +289,5 @@ class TrustingHouse:
         return self.house.get(incident, token)
 
     def status(self, token: str | None) -> int:
-        """How a call for an incident that is not there is answered: 404 for whoever may read."""
+        """How a call for an incident that is not there is answered: 404 for a caller that may read."""
         return self.get(404_404, token).status

@@ -91,7 +91,7 @@ class PostgresServer:
         return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def stop(self) -> None:
-        """End it, with whoever is connected; by force if it does not go in time."""
+        """End it, with its connections; by force if it does not go in time."""
         if self.process is None or self.process.poll() is not None:
             return
         # What postgres calls a fast shutdown.

@@ -30,7 +30,7 @@ class Listening:
 
 @contextmanager
 def listening(next_url: str | None = None) -> Iterator[Listening]:
-    """Listen as long as the block lasts; whoever comes is sent on to `next_url`, if there is one."""
+    """Listen as long as the block lasts; each client is sent on to `next_url`, if there is one."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     place = Listening(server.server_port, next_url)

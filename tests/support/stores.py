@@ -23,7 +23,7 @@ Kind = Literal["sqlite", "postgres"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
 
 OPENS_A_STORE = ("House", "RunningHouse", "settings_in", "database_in", "opened")
-"""Whoever imports one of these goes through the store."""
+"""A module that imports one of these goes through the store."""
 
 OF_POSTGRES = "storage.postgres."
 """The modules that stand on PostgreSQL alone begin with this."""
@@ -175,7 +175,7 @@ def _migrated(server: PostgresServer) -> str:
     """
     if server.folder not in _templates:
         name = server.new_database()
-        # On a thread: whoever asks for a database may be in a loop.
+        # On a thread: the test that asks for a database may be in a loop.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, migrate(server.url(name), create=True)).result()
         _templates[server.folder] = name

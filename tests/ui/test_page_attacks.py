@@ -296,7 +296,7 @@ def test_a_consent_without_a_sign_in_is_refused(house: House) -> None:
     assert refused_as(visitor.submit(choice="allow"), EXPIRED, 400)
 
 
-def test_whoever_is_removed_between_the_password_and_the_yes_gets_nothing(house: House) -> None:
+def test_a_user_removed_between_the_password_and_the_yes_gets_nothing(house: House) -> None:
     ana = house.add_person()
     visitor = Visitor(house).get(asking(house).url).signs_in(ana)
     house.running.run(house.directory.remove_user(house.tenant, ana))
@@ -304,7 +304,7 @@ def test_whoever_is_removed_between_the_password_and_the_yes_gets_nothing(house:
     assert refused_as(visitor.submit(choice="allow"), EXPIRED, 400)
 
 
-def test_whoever_has_another_password_since_has_to_sign_in_again(house: House) -> None:
+def test_a_user_with_another_password_since_has_to_sign_in_again(house: House) -> None:
     ana = house.add_person()
     visitor = Visitor(house).get(asking(house).url).signs_in(ana)
     house.set_password(ana, "another one altogether")

@@ -96,7 +96,7 @@ def test_an_application_hears_of_a_no(house: House) -> None:
     assert "code" not in answer
 
 
-def test_whoever_does_not_want_to_sign_in_finds_a_way_back(house: House) -> None:
+def test_a_user_who_does_not_want_to_sign_in_finds_a_way_back(house: House) -> None:
     page = Visitor(house).get(asking(house).url).page
 
     (link,) = page.every("a")

@@ -191,6 +191,6 @@ def conflict_of(issuers: Iterable[IssuerSettings]) -> str | None:
         if bool(each.roles) != bool(each.roles_from):
             return f"{where} set both roles and roles_from, or neither"
     for one, other in permutations(issuers, 2):
-        if one.as_trusted().speaks_as(other.issuer):
+        if one.as_trusted().may_have_issued(other.issuer):
             return f"[[identity.issuers]] {other.issuer}: is a duplicate, or {one.issuer} matches it too"
     return None

@@ -24,9 +24,7 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q
         ("TEXT/HTML; charset=utf-8; q=0.5, application/json;q=0.4", "text/html; charset=utf-8"),
     ],
 )
-def test_whoever_asks_for_a_page_gets_one_and_others_json(
-    house: House, accept: str | None, content_type: str
-) -> None:
+def test_a_browser_gets_a_page_and_others_json(house: House, accept: str | None, content_type: str) -> None:
     answer = house.running.request("GET", "/", [("Accept", accept)] if accept else [])
 
     assert (answer.status, answer.header("content-type")) == (200, content_type)

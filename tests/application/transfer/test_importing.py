@@ -34,7 +34,7 @@ from vigie.core.instants import Instant
 from vigie.runtime.installation import Installation, opened
 from vigie.synthetic.generator import generate
 
-DEED = AuditContext(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
+CONTEXT = AuditContext(actor="test", request_id="", at=Instant(17_000_000_000_000_000))
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class Archive:
     ) -> Imported:
         rejected: list[Rejected] = []
         run = Import(
-            [str(name) for name in names], DEED, on_rejected=rejected.append, incident_bytes_max=bytes_max
+            [str(name) for name in names], CONTEXT, on_rejected=rejected.append, incident_bytes_max=bytes_max
         )
         put = run.put_all_or_nothing if strict else run.put_valid
         await put(installation.incidents, self.tenant.tenant_id)
@@ -273,7 +273,7 @@ def test_the_history_says_who_imported_and_when(archive: Archive) -> None:
 
     (entry,) = archive.ask(lambda installation, tenant: installation.incidents.history(tenant.tenant_id, 1))
 
-    assert (entry.action, entry.actor, entry.at) == ("import", DEED.actor, DEED.at)
+    assert (entry.action, entry.actor, entry.at) == ("import", CONTEXT.actor, CONTEXT.at)
 
 
 # --- What is refused, and where.

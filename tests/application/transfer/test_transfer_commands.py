@@ -316,7 +316,7 @@ class Run:
     memory_bytes: int
 
 
-# A child counts the memory of whoever forked it as its own: this one is small, and pytest is not.
+# A child counts the memory of the process that forked it as its own: this one is small, and pytest is not.
 MEASURED = """
 import os, subprocess, sys
 with subprocess.Popen(sys.argv[1:]) as process:

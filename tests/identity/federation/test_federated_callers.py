@@ -28,7 +28,7 @@ from vigie.config.settings import IdentitySettings, SettingsError
 from vigie.core.access import RolePermission
 
 GOOD, UNKNOWN, FORBIDDEN = 404, 401, 403
-"""How a call for an incident that is not there is answered to whoever may read, proves nothing, may not."""
+"""How a call for an incident that is not there is answered to a caller who may read, proves nothing, may not."""
 
 
 @pytest.fixture(scope="module")

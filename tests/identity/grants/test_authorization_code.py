@@ -230,7 +230,7 @@ def test_of_two_who_bring_a_code_at_the_same_moment_neither_keeps_what_it_got(ho
 
     statuses = sorted(answer.status for answer in answers)
     assert statuses == [200, *[400] * 7]
-    # Whoever comes when the family has ended already finds nothing any more.
+    # A request that comes when the family has ended already finds nothing any more.
     refusals = {answer.error_code for answer in answers if answer.status == 400}
     assert 54005 in refusals <= {54005, 70000}
     (tokens,) = (answer.json for answer in answers if answer.status == 200)

@@ -238,7 +238,7 @@ def test_a_user_of_another_tenant_approves_nothing(timed: House) -> None:
     assert program.polls(shown["device_code"]).error_code == 70016
 
 
-def test_whoever_enters_a_code_is_shown_who_asks_for_what(timed: House) -> None:
+def test_a_user_who_enters_a_code_is_shown_who_asks_for_what(timed: House) -> None:
     program, shown = begun(timed)
 
     found = timed.running.run(

@@ -79,7 +79,7 @@ def test_what_is_asked_while_a_fetch_is_under_way_goes_into_the_next_one() -> No
     assert asyncio.run(ask()) == [(1, (1,)), (2, (1,)), (1, (2, 3, 1))]
 
 
-def test_whoever_asks_after_a_write_sees_it_although_a_fetch_was_under_way() -> None:
+def test_a_caller_that_asks_after_a_write_sees_it_although_a_fetch_was_under_way() -> None:
     async def ask() -> list[Row | None]:
         rows = Rows()
         lookups = BatchedLookup(rows.fetch)

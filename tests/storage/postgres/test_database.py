@@ -156,7 +156,7 @@ def test_a_password_is_never_shown() -> None:
         ("@/none?host={folder}", "there is no database 'none'"),
     ],
 )
-def test_whoever_cannot_connect_is_told_what_to_do(place: str, refusal: str) -> None:
+def test_a_refused_connection_says_what_to_do(place: str, refusal: str) -> None:
     folder = str(the_postgres_server().folder)
     user = "postgres" if "none" in place else "ana"
     url = f"postgresql://{user}:hunter2{place.format(folder=folder)}"
@@ -405,7 +405,7 @@ def test_a_scan_over_its_time_is_stopped_and_its_connection_goes_on(url: str) ->
     assert in_database(url, work) == [1, 0]
 
 
-def test_whoever_goes_away_stops_what_is_read_for_them(url: str) -> None:
+def test_a_caller_that_goes_away_stops_what_is_read_for_it(url: str) -> None:
     async def work(database: PostgresDatabase) -> int:
         async def long() -> None:
             async with database.snapshot() as snapshot:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 @pytest.fixture(scope="module")
 def shared_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house on PostgreSQL with a few incidents in it."""
-    with store_of_tests("postgres"), RunningHouse(tmp_path_factory.mktemp("lane")) as running:
+    with store_of_tests("postgres"), RunningHouse(tmp_path_factory.mktemp("fast_path")) as running:
         house = House(running)
         for number in (1, 3, 6):
             house.takes(an_incident(an_alert("laptops"), incidentId=number))

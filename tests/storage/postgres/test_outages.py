@@ -127,7 +127,7 @@ def serving(url: str, folder: Path) -> Iterator[Served]:
         ),
     ],
 )
-def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_put_right(
+def test_a_request_that_postgres_refuses_is_answered_503_and_goes_on_when_it_is_put_right(
     server: PostgresServer, running: Served, broken: str, mended: str, said: str
 ) -> None:
     assert running.statuses() == [(200, False)] * len(CALLS)
@@ -165,7 +165,7 @@ def test_whoever_is_refused_by_postgres_is_answered_503_and_goes_on_when_it_is_p
         ("ALTER SCHEMA public RENAME TO gone", "ALTER SCHEMA gone RENAME TO public"),
     ],
 )
-def test_whoever_may_not_use_the_tables_or_does_not_find_them_is_answered_503(
+def test_a_request_to_tables_that_are_closed_or_gone_is_answered_503(
     server: PostgresServer, running: Served, broken: str, mended: str
 ) -> None:
     assert running.statuses() == [(200, False)] * len(CALLS)

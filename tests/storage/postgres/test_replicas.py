@@ -205,7 +205,7 @@ def test_a_caller_of_whom_nothing_is_known_is_answered_by_the_primary_and_then_b
     assert node.reads[0] == primary
 
 
-def test_whoever_writes_reads_what_it_wrote_and_others_nothing_older_than_the_bound(
+def test_a_caller_reads_what_it_wrote_and_others_nothing_older_than_the_bound(
     pair: Pair, number: int
 ) -> None:
     writer, reader = pair.house.a_token(WRITE_ALL), pair.house.a_token()
@@ -670,7 +670,7 @@ def test_a_heartbeat_whose_answer_is_lost_ejects_no_replica(cluster: Cluster, ur
     assert told.said == ["it has no heartbeat of the last 6 s"]
 
 
-def test_whoever_finds_no_connection_to_a_replica_free_is_answered_by_the_primary_and_the_replica_stays(
+def test_a_caller_that_finds_no_connection_to_a_replica_free_is_answered_by_the_primary_and_the_replica_stays(
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
     async def work(told: Told) -> list[Place]:
@@ -700,7 +700,7 @@ def test_whoever_finds_no_connection_to_a_replica_free_is_answered_by_the_primar
     assert told.said == []
 
 
-def test_whoever_has_no_position_or_a_later_one_is_answered_by_the_primary(
+def test_a_caller_that_has_no_position_or_a_later_one_is_answered_by_the_primary(
     cluster: Cluster, urls: tuple[str, str]
 ) -> None:
     async def work(told: Told) -> list[str]:

@@ -71,7 +71,7 @@ class FederatedTokens:
         url = token.claims.get("iss")
         if not isinstance(url, str):
             return None
-        return next((issuer for issuer in self._issuers if issuer.speaks_as(url)), None)
+        return next((issuer for issuer in self._issuers if issuer.may_have_issued(url)), None)
 
     async def prove(self, issuer: TrustedIssuer, token: ParsedJwt, now: Instant) -> ProvenCaller:
         """The caller of a token of an issuer. Raises InvalidToken, IssuerUnavailable."""

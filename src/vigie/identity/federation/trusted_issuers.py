@@ -98,8 +98,8 @@ class TrustedIssuer:
     roles_from: tuple[str, ...] = ()
     roles: tuple[RoleByClaim, ...] = ()
 
-    def speaks_as(self, url: str) -> bool:
-        """Whether a token of this `iss` could be its own."""
+    def may_have_issued(self, url: str) -> bool:
+        """Whether a token with this `iss` can be one of this issuer."""
         before, template, after = self.url.partition(TENANT_IN_URL)
         if not template:
             return url == self.url
