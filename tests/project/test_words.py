@@ -23,6 +23,9 @@ PRIVATE_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+WHOEVER = re.compile(r"(?<![a-z])whoever(?![a-z])", re.IGNORECASE)
+"""Also in the names of tests: a caller, a client or a user."""
+
 MAY_HAVE_THEM = {
     "docs/decisions/*.md": "they record what was decided, in the words of that day",
     "src/vigie/storage/sql/migration_steps/*.sql": "they are parts of migrations",
@@ -135,6 +138,12 @@ def test_no_private_word_is_in_the_program_or_its_documents() -> None:
 
     found = chain.from_iterable(lines_with(PRIVATE_WORDS, path) for path in read)
     assert [line for line in found if not FORMER_NAMES.fullmatch(line)] == []
+
+
+def test_tests_and_benchmarks_name_who_does_something() -> None:
+    others = [path for path in CODE if path != Path(__file__)]
+
+    assert list(chain.from_iterable(lines_with(WHOEVER, path) for path in others)) == []
 
 
 @pytest.mark.parametrize("pattern", MAY_HAVE_THEM)

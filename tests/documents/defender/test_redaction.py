@@ -118,7 +118,7 @@ def test_splicing_gives_the_bytes_of_parsing_filtering_and_encoding(
 
 
 @given(generated_incidents(), device_groups)
-def test_the_sights_in_the_database_agree_about_what_is_hidden(incident: Document, groups: Groups) -> None:
+def test_the_labels_in_the_database_agree_about_what_is_hidden(incident: Document, groups: Groups) -> None:
     visibility = visibility_of(decode_spans(keep_document(incident).spans))
 
     is_visible = not visibility.isdisjoint(groups | {None})
