@@ -8,7 +8,7 @@ UV := .tools/bin/uv
 # A process for each core; one that has nothing left to do takes from another.
 PYTEST := .venv/bin/pytest --numprocesses auto --dist worksteal
 # The marks of pyproject.toml: what needs more than this program and SQLite.
-BESIDES := postgres or valkey or browser or clients or faults or programs
+BESIDES := postgres or valkey or browser or clients or faults or project or programs
 # Installing the program makes openapi.json and the .mo files of these.
 SOURCES_OF_GENERATED := $(wildcard src/vigie/api/openapi.yaml src/vigie/api/*/openapi.yaml) $(wildcard src/vigie/ui/locales/*/LC_MESSAGES/*.po) $(wildcard building/*.py)
 export UV_PYTHON_DOWNLOADS := never

@@ -14,6 +14,7 @@ FOLDERS: Mapping[str, str] = {
     "browser": "browser",
     "clients": "clients",
     "faults": "faults",
+    "project": "project",
     "storage/postgres": "postgres",
 }
 """The mark of every test in a folder."""
