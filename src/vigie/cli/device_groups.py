@@ -52,7 +52,7 @@ async def remove_device_group(
 ) -> None:
     """Remove a device group: users whose roles are limited to it see less afterwards."""
     async with opened_tenant(common, tenant) as (installation, found):
-        confirm(f"Remove device group {group} of {found.name} and from the roles limited to it?", yes=yes)
+        confirm(f"Remove device group {group} from {found.name} and from the roles limited to it?", yes=yes)
         await installation.directory.remove_device_group(found, group)
     emit_done(common, f"removed device group {group}")
 
