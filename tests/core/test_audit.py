@@ -274,7 +274,7 @@ def test_with_its_tenant_a_history_is_gone(house: House) -> None:
     house.running.run(house.directory.remove_tenant(house.tenant))
 
     assert history_of(house, number) == []
-    for table in ("history", "request_done", "latest_update"):
+    for table in ("history", "request_done", "latest_change"):
         query = f"SELECT count(*) FROM {table} WHERE tenant_id = {house.tenant.tenant_id}"
         assert below(house.running.settings.database).rows(query) == [(0,)]
 

@@ -1,8 +1,7 @@
 """Whatever is imported, updated and removed: the visibility table always says what the rows say."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,14 +12,12 @@ from tests.support.builders import Document, a_device, an_alert, an_audit_contex
 from tests.support.database_access import below
 from tests.support.house import House, RunningHouse
 from tests.support.naive_lists import inherited_by, is_redirected
-from vigie.core.audit import AuditContext
+from tests.support.store_changes import updating
 from vigie.core.enums import Status
 from vigie.core.incident import Spans, decode_spans, inheriting, visibility_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update
 from vigie.documents.defender.reading import keep_incident
-from vigie.documents.defender.updating import updated
-from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.visibility import visibility_label
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
@@ -78,24 +75,6 @@ class Store:
         store = below(self._house.running.settings.database)
         for row in store.rows(f"{statement} WHERE tenant_id = {self._tenant_id}"):
             yield dict(zip(columns, row, strict=True))
-
-
-def updating(update: Update, audit_context: AuditContext) -> Callable[[IncidentTransaction], Awaitable[None]]:
-    """A change that nobody is too little for."""
-
-    async def change(transaction: IncidentTransaction) -> None:
-        row = await transaction.find()
-        if row is None:
-            return
-        split = row.split()
-        # As the application does: no update makes an incident of what was merged into another.
-        if split.head["status"] == "Redirected":
-            return
-        at = await transaction.moment_after(audit_context.at)
-        after = replace(split, head=updated(split.head, update, at=at, author="tests"))
-        await transaction.put_head(row, split, after, audit_context, at)
-
-    return change
 
 
 def visibility_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:

@@ -1,31 +1,18 @@
 """Stubs are seen with the incidents that they were merged into, whichever of the two comes first."""
 
-import asyncio
-import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.builders import (
-    Document,
     a_redirected_stub,
     an_alert,
     an_audit_context,
     an_incident,
-    to_json,
 )
-from tests.support.commands import done, run
-from tests.support.database_access import below
-from tests.support.house import Answer, House, RunningHouse, settings_in
-from tests.support.stores import current_kind
+from tests.support.house import Answer, House, RunningHouse
 from vigie.config.settings import IncidentsSettings
-from vigie.core.access import WHOLE_TENANT, Exposure
-from vigie.core.queries import PageRequest
-from vigie.documents.defender.reading import keep_incident
-from vigie.runtime.installation import Installation, opened
-from vigie.storage.statements import migrations, statements
+from vigie.core.access import Exposure
 
 LAPTOPS = Exposure(device_groups=frozenset({"laptops", 11}))
 OPEN_STUBS = IncidentsSettings(stubs="everyone")
@@ -168,175 +155,3 @@ def test_the_setting_opens_every_stub_to_every_reader_of_a_store_that_is_there(t
     with RunningHouse(tmp_path) as running:
         house.running = running
         assert lists(house, house.token_of(user, "Incident.Read")) == (0, set())
-
-
-# Stores that were made before
-
-
-# The names of before, and the number of the schema.
-OLD_SCHEMAS = {
-    "sqlite": (
-        "ALTER TABLE incident_visibility RENAME TO incident_sight;"
-        "DROP INDEX visibility_by_creation; DROP INDEX visibility_by_status; DROP INDEX visibility_by_assignee;"
-        "CREATE INDEX sight_by_creation ON incident_sight (tenant_id, label, created_at);"
-        "CREATE INDEX sight_by_status ON incident_sight (tenant_id, label, status);"
-        "CREATE INDEX sight_by_assignee ON incident_sight (tenant_id, label, assigned_to);"
-        "PRAGMA user_version = 4"
-    ),
-    "postgres": (
-        "ALTER TABLE incident_visibility RENAME TO incident_sight;"
-        "ALTER INDEX visibility_by_last_update RENAME TO sight_by_last_update;"
-        "ALTER INDEX visibility_by_creation RENAME TO sight_by_creation;"
-        "ALTER INDEX visibility_by_status RENAME TO sight_by_status;"
-        "ALTER INDEX visibility_by_assignee RENAME TO sight_by_assignee;"
-        "ALTER INDEX visibility_of_unassigned RENAME TO sight_of_nobody;"
-        "UPDATE vigie_schema SET version = 2"
-    ),
-}
-LABELLED = "tenant_id, last_update_at, incident_id, created_at, status, assigned_to"
-
-
-def make_old(folder: Path) -> None:
-    """Put a store back to what the release before made of it: stubs open to every reader."""
-    kind = current_kind()
-    old_spans = "x'929090'" if kind == "sqlite" else r"'\x929090'::bytea"
-    below(settings_in(folder).database).run(
-        "DROP INDEX incident_by_target;"
-        "ALTER TABLE incident DROP COLUMN redirect_incident_id;"
-        f"UPDATE incident SET spans = {old_spans} WHERE status = 'Redirected';"
-        "DELETE FROM incident_visibility WHERE status = 'Redirected' AND label <> '*';"
-        f"INSERT INTO incident_visibility (label, {LABELLED})"
-        f" SELECT '', {LABELLED} FROM incident_visibility WHERE status = 'Redirected';"
-        f"{OLD_SCHEMAS[kind]};"
-    )
-
-
-def test_a_store_of_the_release_before_is_brought_up_to_date(tmp_path: Path) -> None:
-    documents = [
-        an_incident(an_alert("laptops"), incidentId=1),
-        an_incident(an_alert("servers"), incidentId=2),
-        a_redirected_stub(4, incidentId=3),
-        a_redirected_stub(1, incidentId=4),
-        a_redirected_stub(2, incidentId=5),
-        a_redirected_stub(10**6, incidentId=6),
-        an_incident(alerts=[], incidentId=7),
-    ]
-
-    asyncio.run(put(tmp_path, documents))
-    made = asyncio.run(everything_in(tmp_path))
-    make_old(tmp_path)
-    brought_up = asyncio.run(everything_in(tmp_path))
-
-    assert brought_up == made
-    assert brought_up == [[1, 3, 4, 7], [1, 3, 4, 7], [1, 2, 3, 4, 5, 6, 7]]
-
-
-def test_of_the_release_before_it_stays_true_when_a_target_changes(tmp_path: Path) -> None:
-    asyncio.run(
-        put(tmp_path, [an_incident(an_alert("servers"), incidentId=1), a_redirected_stub(1, incidentId=2)])
-    )
-    make_old(tmp_path)
-
-    asyncio.run(put(tmp_path, [an_incident(an_alert("laptops"), incidentId=1)]))
-
-    assert asyncio.run(everything_in(tmp_path))[0] == [1, 2]
-
-
-async def put(folder: Path, documents: list[Document]) -> None:
-    async with opened(settings_in(folder), create=True) as installation:
-        tenant = await installation.directory.find_tenant(
-            "contoso"
-        ) or await installation.directory.add_tenant("contoso", guid=None, domain=None)
-        kept = [keep_incident(to_json(each)) for each in documents]
-        await installation.incidents.put_incidents(tenant.tenant_id, kept, an_audit_context())
-
-
-async def everything_in(folder: Path) -> list[list[int]]:
-    """What those who look after laptops find one by one, and in a list; and what is there."""
-    async with opened(settings_in(folder), create=False) as installation:
-        tenant_id = (await installation.directory.get_tenant("contoso")).tenant_id
-        one_by_one = [
-            number
-            for number in range(1, 8)
-            if await installation.incidents.find_incident(tenant_id, number, LAPTOPS)
-        ]
-        return [
-            one_by_one,
-            *[await listed_in(installation, tenant_id, who) for who in (LAPTOPS, WHOLE_TENANT)],
-        ]
-
-
-async def listed_in(installation: Installation, tenant_id: int, exposure: Exposure) -> list[int]:
-    async with installation.incidents.page(tenant_id, exposure, PageRequest(count=True)) as page:
-        numbers = [json.loads(each)["incidentId"] async for batch in page.batches for each in batch]
-    assert page.count == len(numbers)
-    return sorted(numbers)
-
-
-# What is written for it
-
-
-def test_an_update_of_a_target_touches_no_stub(house: House) -> None:
-    target = house.takes(an_incident(an_alert("laptops")))
-    stub = house.takes(a_redirected_stub(target))
-    before = house.get(stub, house.a_token()).body
-
-    assert update(house, target, writer_over(house, "laptops")).status == 200
-
-    assert house.get(stub, house.a_token()).body == before
-    assert stub in lists(house, house.a_token_exposed_to("laptops"))[1]
-
-
-def test_what_a_stub_inherits_is_no_entry_of_its_history(house: House) -> None:
-    target = an_incident(an_alert("laptops"))
-    stub = house.takes(a_redirected_stub(target["incidentId"]))
-    house.takes(target)
-
-    incidents = house.running.installation.incidents
-    entries = house.running.run(incidents.history(house.tenant.tenant_id, stub))
-
-    assert [each.action for each in entries] == ["import"]
-
-
-@pytest.mark.parametrize("statement", ["stub_leading_to", "stubs_leading_to", "end_of_redirects"])
-def test_redirects_are_followed_along_an_index(statement: str) -> None:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        for migration in migrations():
-            connection.executescript(migration.script)
-        values = {"tenant_id": 1, "incident_id": 2, "target": 3}
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {statements()[statement]}", values).fetchall()
-
-    steps = [step for *_, step in plan if "incident" in step]
-    assert steps
-    assert all(step.startswith("SEARCH incident USING ") for step in steps), steps
-
-
-@pytest.fixture
-def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_explain_says_why_a_stub_is_seen_or_is_not(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    documents = [
-        an_incident(an_alert("laptops"), incidentId=1),
-        an_incident(an_alert("servers"), incidentId=2),
-        a_redirected_stub(1, incidentId=3),
-        a_redirected_stub(2, incidentId=4),
-    ]
-    (in_folder / "some.json").write_bytes(to_json(documents))
-    done("tenant", "add", "contoso")
-    done("import", "some.json", "--tenant", "contoso")
-    done("user", "add", "ana@contoso.example", "--tenant", "contoso")
-    done("user", "grant", "ana@contoso.example", "--tenant", "contoso", "--role", "security-reader",
-         "--device-group", "laptops")  # fmt: skip
-
-    def told(number: int) -> str:
-        asked = ("--incident", str(number), "--user", "ana@contoso.example", "--tenant", "contoso")
-        return run("explain", *asked).out
-
-    assert "redirected to incident 1, and is seen by those who see that one" in told(3)
-    assert "does not see incident 4" in told(4)
-    assert "redirected to incident 2, which is hidden or missing" in told(4)
-    monkeypatch.setenv("VIGIE_INCIDENTS_STUBS", "everyone")
-    assert "every reader sees it, by `[incidents] stubs`" in told(4)

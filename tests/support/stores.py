@@ -31,6 +31,7 @@ OF_POSTGRES = "storage.postgres."
 ON_EVERY_STORE = frozenset(
     {
         # The statements, and what stands on their order, their transactions and their types.
+        "storage.test_change_feed",
         "storage.test_changes",
         "storage.test_directory_store",
         "storage.test_listing",

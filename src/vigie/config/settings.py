@@ -332,9 +332,12 @@ class IncidentsSettings(Section, frozen=True, kw_only=True):
 
 
 class RetentionSettings(Section, frozen=True, kw_only=True):
-    """How long incidents are kept."""
+    """How long incidents and their changes are kept."""
 
     days: Annotated[validators.Days, "Days after which an incident is removed; 0: never."] = 0
+    change_days: Annotated[
+        validators.Days, "Days after which an entry of the change feed is removed; 0: never."
+    ] = 30
 
 
 class LoggingSettings(Section, frozen=True, kw_only=True):

@@ -130,6 +130,19 @@ class IncidentNotFound(Refusal):
         super().__init__(f"Incident {incident_id} was not found", detail=detail)
 
 
+class ChangesGone(Refusal):
+    """Changes that were asked for and are not kept any more: the consumer came too late, and has to begin anew.
+
+    `oldest` is the oldest change that is kept.
+    """
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(
+            "Changes in between are not kept any more. Read the incidents again, then follow the changes from now."
+        )
+        self.oldest = oldest
+
+
 class RouteNotFound(Refusal):
     """A path that nothing answers at."""
 

@@ -16,7 +16,7 @@ from vigie.identity.keys.key_store import LiveKeys
 from vigie.observability.event_log import log
 from vigie.runtime.container import Components
 from vigie.runtime.installation import Installation
-from vigie.runtime.retention import remove_expired
+from vigie.runtime.retention import remove_expired, remove_old_changes
 
 if TYPE_CHECKING:
     from vigie.runtime.tls_context import LiveContext
@@ -35,6 +35,7 @@ async def background_tasks(
     tasks = [
         asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, components)),
         asyncio.create_task(remove_expired(installation, components.incident_service, clock)),
+        asyncio.create_task(remove_old_changes(installation, clock)),
     ]
     if components.lag_monitor:
         tasks.append(asyncio.create_task(components.lag_monitor.run()))

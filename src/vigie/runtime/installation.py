@@ -12,6 +12,7 @@ from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, key_encrypt
 from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeyStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
 from vigie.runtime.resources import RESOURCES
+from vigie.storage.change_feed import ChangeFeed
 from vigie.storage.database import Database, StoreError
 from vigie.storage.directory.store import DirectoryStore
 from vigie.storage.incidents import IncidentStore
@@ -36,6 +37,7 @@ class Installation:
     database: Database
     directory: DirectoryStore
     incidents: IncidentStore
+    change_feed: ChangeFeed
     sign_ins: SignInStore
 
     def keys(self) -> KeyStore:
@@ -109,6 +111,7 @@ async def opened(
             database=database,
             directory=DirectoryStore(database, resources),
             incidents=IncidentStore(database),
+            change_feed=ChangeFeed(database),
             sign_ins=SignInStore(database),
         )
     finally:

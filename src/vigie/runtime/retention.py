@@ -1,4 +1,4 @@
-"""Retention: the removal of incidents that have not been updated for as long as the setting says."""
+"""Retention: the removal of incidents, and of entries of the change feed, that are as old as the settings say."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from vigie.application.incidents import IncidentService
 from vigie.core.audit import AuditContext
 from vigie.core.errors import StoreUnavailable
-from vigie.core.instants import Instant
+from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.observability.access_log import RequestIds
 from vigie.observability.event_log import log
 from vigie.runtime.installation import Installation
 
 _EVERY_SECONDS = 60.0
+_TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
 
 
 async def remove_expired(
@@ -30,4 +31,16 @@ async def remove_expired(
                     log.info("incidents_retired", tenant=tenant.guid, count=removed)
         except StoreUnavailable as error:
             log.warning("incidents_not_retired", reason=error.detail)
+        await asyncio.sleep(_EVERY_SECONDS)
+
+
+async def remove_old_changes(installation: Installation, clock: Callable[[], Instant]) -> None:
+    """Remove the entries of the change feed that are past their retention."""
+    ticks = installation.settings.retention.change_days * _TICKS_PER_DAY
+    while ticks:
+        try:
+            for tenant in await installation.directory.tenants():
+                await installation.change_feed.prune(tenant.tenant_id, Instant(clock() - ticks))
+        except StoreUnavailable as error:
+            log.warning("changes_not_removed", reason=error.detail)
         await asyncio.sleep(_EVERY_SECONDS)

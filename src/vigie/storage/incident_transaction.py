@@ -4,8 +4,8 @@ from vigie.core.audit import AuditContext
 from vigie.core.instants import Instant
 from vigie.core.update import IdempotencyKey
 from vigie.documents.splitting import SplitDocument
-from vigie.storage import changes
-from vigie.storage.changes import IncidentRow
+from vigie.storage import change_feed
+from vigie.storage.changes import IncidentRow, IncidentWriter, find_row, key_of
 from vigie.storage.database import Session
 
 _FORGOTTEN_COUNT = 10
@@ -17,11 +17,11 @@ class IncidentTransaction:
     def __init__(self, session: Session, tenant_id: int, incident_id: int) -> None:
         self._session = session
         self._tenant_id = tenant_id
-        self._key = changes.key_of(tenant_id, incident_id)
+        self._key = key_of(tenant_id, incident_id)
 
     async def find(self) -> IncidentRow | None:
         """The incident as it is now, whatever its visibility; None for none."""
-        return await changes.find_row(self._session, self._key)
+        return await find_row(self._session, self._key)
 
     async def note_request(self, idempotency_key: IdempotencyKey, at: Instant, *, since: Instant) -> bool:
         """Note that a request of this key is done; False when one was, at `since` or later."""
@@ -35,7 +35,7 @@ class IncidentTransaction:
 
     async def moment_after(self, at: Instant) -> Instant:
         """The moment of an update: `at`, or later, so that it is after all that a reader can have seen."""
-        return await changes.moment_after(self._session, self._tenant_id, at)
+        return await change_feed.moment_after(self._session, self._tenant_id, at)
 
     async def put_head(
         self,
@@ -45,5 +45,8 @@ class IncidentTransaction:
         audit_context: AuditContext,
         at: Instant,
     ) -> IncidentRow:
-        """Write the incident's own keys, the visibility labels that go with them, and the history."""
-        return await changes.put_head(self._session, self._key, before, split, after, audit_context, at)
+        """Write the incident's own keys, the visibility labels that go with them, the history and the feed."""
+        writer = IncidentWriter(self._session, self._tenant_id, audit_context)
+        row = await writer.put_head(self._key, before, split, after, at)
+        await writer.finish()
+        return row

@@ -17,7 +17,7 @@ from vigie.core.queries import PageRequest
 from vigie.core.replication import ReplicationPosition
 from vigie.documents import lossless
 from vigie.documents.defender.redaction import visible_document
-from vigie.storage import changes
+from vigie.storage.changes import IncidentWriter, key_of
 from vigie.storage.corruption import DAMAGED, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.directory.known_device_groups import DeviceGroupsOfTenant
@@ -133,16 +133,16 @@ class IncidentStore:
         """
 
         async def change(session: Session) -> PutCount:
-            total, latest = PutCount(), Instant(0)
+            total = PutCount()
+            writer = IncidentWriter(session, tenant_id, audit_context)
             groups = await DeviceGroupsOfTenant.load(session, tenant_id)
             for incident in incidents:
-                latest = max(latest, incident.last_update_at)
-                existed = await changes.put(session, tenant_id, incident, audit_context)
+                existed = await writer.put(incident)
                 total += (count := PutCount(replaced=1) if existed else PutCount(added=1))
                 await groups.meet(incident.device_groups)
                 if on_put is not None:
                     on_put(count)
-            await changes.note_seen(session, tenant_id, latest)
+            await writer.finish()
             return total
 
         is_retryable = isinstance(incidents, Sequence) and on_put is None
@@ -165,7 +165,10 @@ class IncidentStore:
         """Remove one incident; False when there was none."""
 
         async def change(session: Session) -> bool:
-            return await changes.remove(session, tenant_id, incident_id, audit_context)
+            writer = IncidentWriter(session, tenant_id, audit_context)
+            was_there = await writer.remove(incident_id)
+            await writer.finish()
+            return was_there
 
         return await self._database.write(change)
 
@@ -178,12 +181,10 @@ class IncidentStore:
 
         async def change(session: Session) -> int:
             rows = await session.rows("some_incidents_before", values)
-            return sum(
-                [
-                    await changes.remove(session, tenant_id, incident_id, audit_context)
-                    for (incident_id,) in rows
-                ]
-            )
+            writer = IncidentWriter(session, tenant_id, audit_context)
+            removed_count = sum([await writer.remove(incident_id) for (incident_id,) in rows])
+            await writer.finish()
+            return removed_count
 
         while removed := await self._database.write(change):
             total += removed
@@ -200,7 +201,7 @@ class IncidentStore:
 
     async def history(self, tenant_id: int, incident_id: int) -> list[HistoryEntry]:
         """All that has happened to an incident, oldest first, also after it is gone."""
-        rows = await self._database.rows("history", changes.key_of(tenant_id, incident_id))
+        rows = await self._database.rows("history", key_of(tenant_id, incident_id))
         return [_entry(row) for row in rows]
 
     async def all_history(self, tenant_id: int) -> AsyncIterator[HistoryEntry]:

@@ -6,10 +6,11 @@ follows no redirect. Redirects that lead nowhere, or around in a circle, make no
 
 from dataclasses import replace
 
+from vigie.core.changes import ChangeKind, NewChange
 from vigie.core.incident import StoredIncident, decode_spans, inheriting, visibility_of
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session, Values
-from vigie.storage.visibility import labels_on
+from vigie.storage.visibility import label_set, labels_on
 
 
 async def with_inherited_visibility(
@@ -25,23 +26,38 @@ async def with_inherited_visibility(
     return replace(incident, spans=inheriting(incident.spans, visibility))
 
 
-async def propagate_visibility(session: Session, key: Values, spans: bytes | None) -> None:
-    """Give the visibility of an incident to all stubs that lead to it; `spans` is None for one that was removed."""
+async def propagate_visibility(session: Session, key: Values, spans: bytes | None) -> list[NewChange]:
+    """Give the visibility of an incident to all stubs that lead to it; `spans` is None for one that was removed.
+
+    The changes of those that are visible to others now.
+    """
     if await session.row("stub_leading_to", key) is None:
-        return
+        return []
     stubs = await session.rows("stubs_leading_to", key)
     visibility = () if spans is None else visibility_of(decode_spans(spans))
     removed: list[Values] = []
     added: list[Values] = []
     changed: list[Values] = []
+    changes: list[NewChange] = []
     for incident_id, status, assigned_to, created_at, last_update_at, before in stubs:
         row = {**key, "incident_id": incident_id, "last_update_at": last_update_at}
         more = {"status": status, "assigned_to": assigned_to, "created_at": created_at}
         with unavailable_when_damaged():
             after = inheriting(before, visibility)
+            labels_before, labels_after = label_set(decode_spans(before)), label_set(decode_spans(after))
+        if labels_before != labels_after:
+            changes.append(
+                NewChange(
+                    kind=ChangeKind.VISIBILITY_CHANGED,
+                    incident_id=incident_id,
+                    visible_before=labels_before,
+                    visible_after=labels_after,
+                )
+            )
         removed += [{**row, "label": label} for label in labels_on(decode_spans(before))]
         added += [{**row, **more, "label": label} for label in labels_on(decode_spans(after))]
         changed.append({**row, "spans": after})
     await session.run_many("remove_visibility", removed)
     await session.run_many("add_visibility", added)
     await session.run_many("put_spans", changed)
+    return changes

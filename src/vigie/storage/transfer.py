@@ -45,7 +45,9 @@ TABLES = (
     INCIDENTS,
     HISTORY,
     Table("request_done", ("tenant_id", "fingerprint")),
-    Table("latest_update", ("tenant_id",)),
+    Table("change", ("tenant_id", "number")),
+    Table("latest_change", ("tenant_id",)),
+    Table("consumer", ("tenant_id", "name")),
 )
 """What is copied row by row, each table behind those it refers to. Visibility is derived anew."""
 

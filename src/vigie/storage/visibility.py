@@ -1,6 +1,9 @@
 """The labels that make incidents visible: those written with each incident, and those that an exposure has."""
 
+import msgspec
+
 from vigie.core.access import DeviceGroupLabel, Exposure
+from vigie.core.changes import Labels
 from vigie.core.incident import Spans, visibility_of
 
 OPEN_TO_EVERY_READER = ""
@@ -32,3 +35,22 @@ def labels_of(exposure: Exposure) -> tuple[str, ...]:
         *stubs,
         *sorted(visibility_label(group) for group in exposure.device_groups),
     )
+
+
+def label_set(spans: Spans) -> Labels:
+    """The labels under which an incident is found by scoped callers."""
+    return frozenset(labels_on(spans)) - {WHOLE_TENANT}
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(frozenset[str]).decode
+
+
+def encode_labels(labels: Labels | None) -> bytes | None:
+    """A set of labels as it is stored: equal sets are equal bytes."""
+    return None if labels is None else _encode(sorted(labels))
+
+
+def decode_labels(stored: bytes | None) -> Labels | None:
+    """The set of labels that was stored; None where there was none."""
+    return None if stored is None else _decode(stored)

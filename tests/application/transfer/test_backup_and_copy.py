@@ -111,7 +111,7 @@ def test_a_copy_that_was_stopped_half_way_goes_on_where_it_was(url: str) -> None
     filled(IN_A_FILE)
     whole = done("copy", "--from", IN_A_FILE, "--to", url)
     store = below(DatabaseSettings(url=url))
-    store.run("DELETE FROM latest_update; DELETE FROM history WHERE incident_id > 10")
+    store.run("DELETE FROM latest_change; DELETE FROM history WHERE incident_id > 10")
     store.run(
         "DELETE FROM incident_visibility WHERE incident_id > 20; DELETE FROM incident WHERE incident_id > 20"
     )

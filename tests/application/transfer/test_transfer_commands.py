@@ -193,9 +193,9 @@ def test_the_clock_of_a_tenant_is_set_back_as_the_documents_say() -> None:
     run("import", a_file(*numbered(1)), *CONTOSO)
 
     with sqlite3.connect(".vigie/vigie.sqlite3") as connection:
-        before = connection.execute("SELECT at FROM latest_update").fetchall()
+        before = connection.execute("SELECT last_update_at FROM latest_change").fetchall()
         connection.execute(statement)
-        after = connection.execute("SELECT at FROM latest_update").fetchall()
+        after = connection.execute("SELECT last_update_at FROM latest_change").fetchall()
     connection.close()
 
     assert before == [(parse_instant("2099-01-01T00:00:00Z"),)]

@@ -332,7 +332,7 @@ def test_writers_of_one_tenant_take_turns_over_all_servers(url: str) -> None:
         await other.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_SPACE}, 7)")
 
         async def change(session: Session) -> object:
-            return await session.row("latest_update", {"tenant_id": 7})
+            return await session.row("latest_change", {"tenant_id": 7})
 
         waiting = asyncio.create_task(database.write(change))
         await database.write(lambda session: add_value(session, "a", "1"))

@@ -104,20 +104,6 @@ SELECT 1
  WHERE tenant_id = :tenant_id
  LIMIT 1;
 
--- name: latest_update
--- The last update that a reader may have seen of a tenant.
-SELECT at
-  FROM latest_update
- WHERE tenant_id = :tenant_id;
-
--- name: advance_latest_update!
--- It never goes back, whatever is imported or removed.
-INSERT INTO latest_update (tenant_id, at)
-VALUES (:tenant_id, :at)
-    ON CONFLICT (tenant_id) DO UPDATE
-   SET at = excluded.at
- WHERE latest_update.at < excluded.at;
-
 -- name: add_visibility!
 INSERT INTO incident_visibility (tenant_id, label, last_update_at, incident_id, created_at, status, assigned_to)
 VALUES (:tenant_id, :label, :last_update_at, :incident_id, :created_at, :status, :assigned_to);
