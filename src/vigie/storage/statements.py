@@ -1,5 +1,6 @@
 """The named statements of the `.sql` files, for the database that is to run them."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -7,13 +8,14 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import aiosql
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DatabaseKind = Literal["sqlite", "postgres"]
 """The two databases."""
+
+_NAME = re.compile(r"^-- name: ([a-z_]+)!?$", re.MULTILINE)
+"""The line above a statement; the mark is on statements that return no rows."""
 
 
 @cache
@@ -65,10 +67,14 @@ def _statements_in(folder: Traversable) -> Iterator[tuple[str, str]]:
 
 
 def _statements_of(source: Traversable) -> Iterator[tuple[str, str]]:
-    queries = aiosql.from_str(source.read_text(encoding="utf-8"), "sqlite3", mandatory_parameters=False)
-    for name in queries.available_queries:
-        if not name.endswith("_cursor"):
-            yield name, getattr(queries, name).sql
+    _, *found = _NAME.split(source.read_text(encoding="utf-8"))
+    for name, text in zip(found[::2], found[1::2], strict=True):
+        yield name, _without_comments(text)
+
+
+def _without_comments(text: str) -> str:
+    """A statement as it is sent: a database would read its comments anew with every preparation."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
 
 
 def _sql_files(folder: Traversable) -> list[Traversable]:
