@@ -1,6 +1,7 @@
 """The callers of a store: their tokens, and what a peer must know to accept them too."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,17 +9,28 @@ from bench.stores import AUDIENCE, SCOPE, TENANT, Store, settings_of
 from vigie.core.access import DeviceGroupLabel
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.identity.tokens.access_tokens import TokenRequest, issue_token, issuer_of
-from vigie.identity.tokens.issuance import application_token_request, user_token_request
+from vigie.identity.tokens.issuance import application_token_request
 from vigie.runtime.clock import now
 from vigie.runtime.installation import Installation, opened
 
 _LIFETIME_SECONDS = 86_400
 
 
-def tokens_file(store: Store, kind: str, *, tenant: str = TENANT, count: int = 1) -> Path:
-    """A file with tokens of one kind of caller: `application`, `whole` or `scoped` user, `readers` (one each)."""
-    path = store.folder / f"tokens-{kind}-{tenant}-{count}.txt"
-    tokens = asyncio.run(_tokens(store, kind, tenant, count))
+def token_file(store: Store, kind: str = "application", *, tenant: str = TENANT) -> Path:
+    """A file with a token from the store's program, for the `application`, or the `whole` or `scoped` user."""
+    path = store.folder / f"token-{kind}-{tenant}.txt"
+    if not path.exists() or path.stat().st_mtime < time.time() - _LIFETIME_SECONDS / 2:
+        caller = ("--app", kind) if kind == "application" else ("--user", f"{kind}@{tenant}")
+        path.write_text(
+            store.run("token", *caller, "--tenant", tenant, "--lifetime", _LIFETIME_SECONDS), encoding="ascii"
+        )
+    return path
+
+
+def tokens_file(store: Store, kind: str, count: int) -> Path:
+    """A file with many tokens at once: all of the `application`, or one of each of so many `readers`."""
+    path = store.folder / f"tokens-{kind}-{count}.txt"
+    tokens = asyncio.run(_tokens(store, kind, count))
     path.write_text("\n".join(tokens) + "\n", encoding="ascii")
     return path
 
@@ -28,9 +40,9 @@ def first_token(path: Path) -> str:
     return path.read_text(encoding="ascii").partition("\n")[0]
 
 
-async def _tokens(store: Store, kind: str, tenant: str, count: int) -> list[str]:
+async def _tokens(store: Store, kind: str, count: int) -> list[str]:
     async with opened(settings_of(store), create=False) as installation:
-        requests = [await _token_request(installation, kind, tenant, number) for number in range(count)]
+        requests = [await _token_request(installation, kind, number) for number in range(count)]
         key, now_seconds = (await installation.keys().load_or_create()).current, now() // TICKS_PER_SECOND
     return [
         issue_token(request, key, now_seconds=now_seconds, lifetime_seconds=_LIFETIME_SECONDS)
@@ -38,15 +50,14 @@ async def _tokens(store: Store, kind: str, tenant: str, count: int) -> list[str]
     ]
 
 
-async def _token_request(installation: Installation, kind: str, tenant: str, number: int) -> TokenRequest:
+async def _token_request(installation: Installation, kind: str, number: int) -> TokenRequest:
     directory = installation.directory
-    owner, issuer = await directory.get_tenant(tenant), await installation.issuer()
-    if kind in ("whole", "scoped"):
-        user = await directory.get_user(owner, f"{kind}@{tenant}")
-        return user_token_request(issuer, owner, user, AUDIENCE, ("Incident.Read",))
-    name = f"reader-{number}" if kind == "readers" else "application"
-    application = await directory.get_application(owner, name)
-    return application_token_request(issuer, owner, application, AUDIENCE, installation.audiences())
+    tenant, issuer = await directory.get_tenant(TENANT), await installation.issuer()
+    name = f"reader-{number}" if kind == "readers" else kind
+    application = await directory.find_application(tenant, name)
+    if application is None:
+        application, _ = await directory.add_application(tenant, name, ("Incident.Read.All",))
+    return application_token_request(issuer, tenant, application, AUDIENCE, installation.audiences())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

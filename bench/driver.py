@@ -2,11 +2,14 @@
 
 import json
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.callers import first_token
+from bench.figures import Slice
 from bench.processes import BenchError, Server
+from bench.programs import Program
 from bench.results import Results
 from bench.stores import Store
 from bench.wrk import HOST, Load, run_slice
@@ -21,9 +24,18 @@ class Contender:
     load: Load
 
 
+Turn = Callable[[int], Slice]
+"""What a contender does in a round of this number, and what came of it. Round 0 is thrown away."""
+
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What every row needs: a store and a small one to write to, how long and how much, where results go."""
+    """What every row needs: a store and a small one to write to, how long and how much, where results go.
+
+    `older` is the program of another revision, where this one is held against it.
+    """
 
     store: Store
     small_store: Store
@@ -32,34 +44,44 @@ class Bench:
     seconds: int
     reads: int
     imports: int
+    older: Program | None = None
 
 
 def measure(bench: Bench, row: str, contenders: Sequence[Contender]) -> None:
-    """The slices of a row. Contenders take turns, and each round another one begins."""
-    print(f"{row}: {'; '.join(contender.name for contender in contenders)}", flush=True)
-    for contender in contenders:
+    """The slices of a row of requests."""
+    take_turns(bench, row, {each.name: _requests(bench, row, each) for each in contenders})
+
+
+def take_turns(bench: Bench, row: str, turns: Mapping[str, Turn], *, is_warm: bool = False) -> None:
+    """Measure contenders by their names in slices. They take turns, and each round another one begins."""
+    print(f"{row}: {'; '.join(turns)}", flush=True)
+    if not is_warm:
         # What is loaded or made at the first request is nobody's hot path.
-        run_slice(
-            contender.server, contender.load, row=row, contender=contender.name, round_number=0, seconds=1
-        )
+        for turn in turns.values():
+            turn(0)
     for number in range(1, bench.rounds + 1):
-        for contender in in_turn(contenders, number):
-            bench.results.add(
-                run_slice(
-                    contender.server,
-                    contender.load,
-                    row=row,
-                    contender=contender.name,
-                    round_number=number,
-                    seconds=bench.seconds,
-                )
-            )
+        for turn in in_turn(list(turns.values()), number):
+            bench.results.add(turn(number))
 
 
-def in_turn(contenders: Sequence[Contender], number: int) -> list[Contender]:
+def in_turn(contenders: Sequence[T], number: int) -> list[T]:
     """The contenders in the order of a round: the first of the last one goes to the end."""
     first = (number - 1) % len(contenders)
     return [*contenders[first:], *contenders[:first]]
+
+
+def _requests(bench: Bench, row: str, contender: Contender) -> Turn:
+    def turn(number: int) -> Slice:
+        return run_slice(
+            contender.server,
+            contender.load,
+            row=row,
+            contender=contender.name,
+            round_number=number,
+            seconds=bench.seconds if number else 1,
+        )
+
+    return turn
 
 
 def answer_of(server: Server, load: Load) -> bytes:

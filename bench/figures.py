@@ -14,7 +14,10 @@ THROUGHPUT_VARIATION_MAX = 0.5
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True, tag="slice"):
-    """What one contender did in one stretch of a second or two; CPU is that of its whole process tree."""
+    """What one contender did in one stretch of time; CPU is that of its whole process tree.
+
+    A request may also be an imported incident, which nobody waits for (its percentiles are 0), or a start.
+    """
 
     row: str
     contender: str
@@ -47,6 +50,11 @@ def cpu(each: Slice) -> float:
 def throughput(each: Slice) -> float:
     """Requests answered in a second."""
     return each.per_second
+
+
+def duration(each: Slice) -> float:
+    """Seconds for one request, where there is one after the other."""
+    return each.seconds / each.requests
 
 
 def p50(each: Slice) -> float:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from bench.callers import Trust, trust_of
 from bench.processes import BenchError, Server, clean_environment, free_port, running
-from bench.stores import AUDIENCE, ROOT, VIGIE, WORK, Store
+from bench.programs import WORK
+from bench.results import ROOT
+from bench.stores import AUDIENCE, Store
 from bench.vigie_server import QUOTA_CALLS
 
 PEERS = ROOT / "bench" / "peers"
@@ -96,7 +98,7 @@ def _load(folder: Path, store: Store, trust: Trust) -> None:
     command: list[str | Path] = [ENVIRONMENT / "bin" / "python", PEERS / "load.py", folder, trust.tenant_guid]
     with (
         subprocess.Popen(
-            [VIGIE, "export", "--tenant", trust.tenant_guid, "--database", f"sqlite:///{store.path}"],
+            [store.program.path, "export", "--tenant", trust.tenant_guid, "--database", store.url],
             stdout=subprocess.PIPE,
             env=clean_environment(),
         ) as export,

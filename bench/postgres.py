@@ -5,21 +5,20 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.support.postgres_server import PostgresServer, a_postgres_server, find_binaries
 
-from bench.callers import tokens_file
 from bench.driver import Bench, Contender, answer_of, measure, require_same_answers
 from bench.nginx import serving_files
 from bench.processes import GENERATOR_CORE, BenchError, pinned
+from bench.programs import WORK
+from bench.reads import incident, load_on
 from bench.results import Figure, Skipped
-from bench.stores import WORK, Store, database, run_vigie
+from bench.stores import Store
 from bench.vigie_server import serving_store
-from bench.wrk import Load
 
 POSTGRES = "PostgreSQL"
 ON_POSTGRES, ON_SQLITE = "vigie on PostgreSQL", "vigie on SQLite"
@@ -42,9 +41,8 @@ def by_id(bench: Bench) -> None:
         store = running.enter_context(_copied_into(server, bench.small_store))
         on_postgres = running.enter_context(serving_store(store, name="vigie-postgres"))
         on_sqlite = running.enter_context(serving_store(bench.small_store))
-        there, here = _load(store), _load(bench.small_store)
-        whole = len(answer_of(on_postgres, there))
-        there, here = replace(there, body_bytes_min=whole), replace(here, body_bytes_min=whole)
+        there = load_on(store, on_postgres, incident(store.chosen.whole))
+        here = load_on(bench.small_store, on_sqlite, there.target)
         nginx = running.enter_context(serving_files({there.target: answer_of(on_postgres, there)}))
         contenders = [
             Contender(name="nginx", server=nginx, load=there),
@@ -54,14 +52,6 @@ def by_id(bench: Bench) -> None:
         require_same_answers(contenders)
         measure(bench, POSTGRES, contenders)
         _measure_selects(bench, server)
-
-
-def _load(store: Store) -> Load:
-    return Load(
-        target=f"/api/incidents/{store.chosen.whole}",
-        tokens=tokens_file(store, "application"),
-        body_bytes_min=1,
-    )
 
 
 @contextmanager
@@ -79,7 +69,7 @@ def _copied_into(server: PostgresServer, store: Store) -> Iterator[Store]:
             database_url=server.url(server.new_database()),
             secret_file=secret,
         )
-        run_vigie("copy", "--from", database(store)[1], "--to", database(copy)[1], environ=copy.environ)
+        copy.program.run("copy", "--from", store.url, "--to", copy.url, environ=copy.environ)
         yield copy
 
 

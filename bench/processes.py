@@ -81,8 +81,12 @@ def pinned(core: int, command: Sequence[str | Path]) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The variables of this process without settings of Vigie."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("VIGIE_")}
+    """The variables of this process without settings of Vigie, and with byte code kept as it is by default."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("VIGIE_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
 
 
 def require_programs(*names: str) -> None:

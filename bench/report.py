@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from bench.against import OLDER, THIS
 from bench.figures import Slice, Spread, cpu, is_noisy, of_contender, p50, p99, ratio, spread, throughput
-from bench.goals import GOALS, Verdict, was_noisy
+from bench.goals import GOALS, GOALS_AGAINST, Goal, Verdict, was_noisy
+from bench.life import MEMORY
 from bench.results import Machine, Results
 
 _NOISY = (
@@ -26,7 +28,8 @@ def tables(results: Results) -> str:
     """Every table of a run, one under the other."""
     parts = [
         machine_text(results),
-        goals_table(results, all_of_them=False),
+        judged_goals_table(results),
+        revisions_table(results),
         rows_tables(results),
         figures_table(results),
     ]
@@ -41,14 +44,35 @@ def machine_text(results: Results) -> str:
     return f"{_machine(machine)} The machine was {_NOISY if was_noisy(results) else 'quiet'}."
 
 
-def goals_table(results: Results, *, all_of_them: bool = True) -> str:
-    """What was to be reached and what was; or only what the run says something about."""
+def goals_table(results: Results, goals: Iterable[Goal] = GOALS) -> str:
+    """What was to be reached and what was."""
     rows = [
-        (goal.path, goal.bound, _number(goal.value(results)), goal.verdict(results).value)
-        for goal in GOALS
-        if all_of_them or goal.verdict(results) is not Verdict.NOT_RUN
+        (goal.path, goal.bound, _number(goal.value(results)), goal.verdict(results).value) for goal in goals
     ]
     return table(("path", "goal", "measured", "verdict"), rows)
+
+
+def judged_goals_table(results: Results) -> str:
+    """The goals that a run says something about."""
+    goals = (*GOALS, *GOALS_AGAINST)
+    return goals_table(results, [goal for goal in goals if goal.verdict(results) is not Verdict.NOT_RUN])
+
+
+def revisions_table(results: Results) -> str:
+    """What this revision has of the older one's values, the medians of the ratios round by round."""
+    pairs = dict.fromkeys(
+        (each.row, each.contender.removeprefix(THIS))
+        for each in results.slices
+        if each.contender.startswith(THIS) and each.row != MEMORY
+    )
+    rows = []
+    for row, what in pairs:
+        this, older = (of_contender(results.slices, row, f"{name}{what}") for name in (THIS, OLDER))
+        times = [ratio(this, older, measure) for measure in (cpu, throughput)]
+        rows.append((f"{row}{what}", *map(_number, times)))
+    return (
+        table(("this revision against the older one", "CPU, times", "a second, times"), rows) if rows else ""
+    )
 
 
 def rows_tables(results: Results) -> str:
@@ -108,6 +132,8 @@ def _cells(name: str, slices: list[Slice], first: list[Slice]) -> tuple[str, ...
 
 
 def _spread(each: Spread) -> str:
+    if not each.most:
+        return "-"
     return f"{_number(each.median)} ({_number(each.least)} to {_number(each.most)})"
 
 
@@ -123,8 +149,10 @@ def _padded(cell: str, width: int, column: int) -> str:
 
 
 def _machine(machine: Machine) -> str:
+    against_it = f" against {machine.older_revision}" if machine.older_revision else ""
     return (
-        f"`{machine.command}` at revision {machine.revision}, {machine.began_at} UTC; {machine.processor}, "
-        f"{machine.cores} cores, servers on core {machine.server_core}, load from core {machine.generator_core}; "
-        f"Python {machine.python}, {machine.system}; load average before: {machine.load_average}."
+        f"`{machine.command}` at revision {machine.revision}{against_it}, {machine.began_at} UTC; "
+        f"{machine.processor}, {machine.cores} cores, servers on core {machine.server_core}, load from core "
+        f"{machine.generator_core}; Python {machine.python}, {machine.system}; load average before: "
+        f"{machine.load_average}."
     )

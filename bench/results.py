@@ -16,7 +16,10 @@ ROOT = Path(__file__).parent.parent
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, tag="machine"):
-    """Where and when a run was made, of what, and how busy it was there before."""
+    """Where and when a run was made, of what, and how busy it was there before.
+
+    `older_revision` is what this one was held against, if it was.
+    """
 
     began_at: str
     command: str
@@ -28,6 +31,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, tag="machine"):
     python: str
     system: str
     load_average: float
+    older_revision: str | None = None
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, tag="figure"):
@@ -93,7 +97,7 @@ def read_results(path: Path) -> Results:
     return Results(map(_decode, path.read_bytes().splitlines()))
 
 
-def this_machine(command: str) -> Machine:
+def this_machine(command: str, *, older_revision: str | None = None) -> Machine:
     """The machine this runs on."""
     return Machine(
         began_at=strftime("%Y-%m-%d %H:%M", gmtime()),
@@ -106,6 +110,7 @@ def this_machine(command: str) -> Machine:
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}",
         load_average=round(os.getloadavg()[0], 2),
+        older_revision=older_revision,
     )
 
 

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from bench.callers import trust_of
 from bench.processes import SERVER_CORE, pinned
-from bench.stores import ROOT, Store
+from bench.results import ROOT
+from bench.stores import Store
 
 
 def measure_signature_check(tokens: Path, store: Store) -> float:

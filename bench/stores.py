@@ -1,27 +1,22 @@
 """Databases to measure: filled by `vigie generate` and `vigie import`, and kept for the next run."""
 
-import asyncio
 import json
 import shutil
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.processes import BenchError, clean_environment
+from bench.processes import clean_environment
+from bench.programs import VIGIE, WORK, Program
 from vigie.config.settings import DatabaseSettings, KeysSettings, Settings
-from vigie.core.access import DeviceGroupLabel, RolePermission
+from vigie.core.access import DeviceGroupLabel
 from vigie.core.incident import Spans, decode_spans
-from vigie.runtime.installation import KEY_FILE_NAME, opened
-from vigie.storage.statements import migrations
+from vigie.runtime.installation import KEY_FILE_NAME
 
-ROOT = Path(__file__).parent.parent
-WORK = ROOT / ".bench"
-VIGIE = Path(sys.executable).with_name("vigie")
 AUDIENCE = "https://api.security.microsoft.com"
 TENANT, LARGE_TENANT = "contoso.example", "large.example"
 SEED = 1
@@ -45,13 +40,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """A filled store and what is needed to ask it. `incident_count` are those of three alerts, from 1 on.
+    """A store that a program has filled. `incident_count` are those of three alerts, from 1 on.
 
     It is a file in its folder unless `database_url` names another place; then `secret_file` wraps its keys.
     """
 
     folder: Path
     incident_count: int
+    program: Program = VIGIE
     database_url: str | None = None
     secret_file: Path | None = None
 
@@ -76,15 +72,20 @@ class Store:
     def size_bytes(self) -> int:
         return self.path.stat().st_size
 
+    def run(self, *arguments: object) -> str:
+        """What a command of its program says on stdout. Raises BenchError when it fails."""
+        return self.program.run(*arguments, "--database", self.url, environ=self.environ)
 
-def filled_store(incident_count: int) -> Store:
-    """A store with so many incidents of three alerts, made when there is none yet."""
-    store = Store(folder=WORK / f"store-{_version()}-{incident_count}", incident_count=incident_count)
+
+def filled_store(incident_count: int, program: Program = VIGIE) -> Store:
+    """A store with so many incidents of three alerts, made by the program when there is none yet."""
+    folder = WORK / f"store-{program.mark}-{incident_count}"
+    store = Store(folder=folder, incident_count=incident_count, program=program)
     if not store.folder.exists():
-        print(f"filling a store with {incident_count:,} incidents, once", flush=True)
+        print(f"filling a store of {program.mark} with {incident_count:,} incidents, once", flush=True)
         being_made = store.folder.with_suffix(".part")
         shutil.rmtree(being_made, ignore_errors=True)
-        _fill(Store(folder=being_made, incident_count=incident_count))
+        _fill(replace(store, folder=being_made))
         being_made.rename(store.folder)
     return store
 
@@ -102,59 +103,42 @@ def copied(store: Store) -> Iterator[Store]:
             source.backup(copy)
         shutil.copy(store.folder / KEY_FILE_NAME, folder)
         shutil.copy(store.folder / "chosen.json", folder)
-        yield Store(folder=Path(folder), incident_count=store.incident_count)
+        yield replace(store, folder=Path(folder))
 
 
-def generated_file(incident_count: int) -> Path:
-    """Incidents of three alerts as `vigie generate` writes them, kept for the next run."""
-    path = WORK / f"incidents-{_version()}-{incident_count}.ndjson"
+def generated_file(incident_count: int, program: Program = VIGIE) -> Path:
+    """Incidents of three alerts as the program's `vigie generate` writes them, kept for the next run."""
+    path = WORK / f"incidents-{program.mark}-{incident_count}.ndjson"
     if not path.exists():
         WORK.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
         with part.open("wb") as out:
             subprocess.run(
-                _generate(incident_count, alerts=3), stdout=out, env=clean_environment(), check=True
+                _generate(program, incident_count, alerts=3), stdout=out, env=clean_environment(), check=True
             )
         part.rename(path)
     return path
 
 
-def run_vigie(*arguments: object, environ: Mapping[str, str] | None = None) -> str:
-    """What a command says on stdout. Raises BenchError when it fails."""
-    command = [str(VIGIE), *map(str, arguments)]
-    environ = clean_environment() | dict(environ or {})
-    completed = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
-    if completed.returncode:
-        raise BenchError(f"{' '.join(command)}: {completed.stderr.strip()}")
-    return completed.stdout
-
-
-def database(store: Store) -> tuple[str, str]:
-    """The option by which commands find a store."""
-    return "--database", store.url
-
-
 # Making
 
 
-def _version() -> str:
-    """Stores of another schema are made anew: an old one would come without what a new release writes."""
-    return f"v{migrations()[-1][0]}"
-
-
-def _generate(incident_count: int, *, alerts: int) -> list[str]:
+def _generate(program: Program, incident_count: int, *, alerts: int) -> list[str]:
     counts = ["--incidents", str(incident_count), "--seed", str(SEED), "--alerts", str(alerts)]
-    return [str(VIGIE), "generate", *counts]
+    return [str(program.path), "generate", *counts]
 
 
 def _fill(store: Store) -> None:
     store.folder.mkdir(parents=True)
-    asyncio.run(_make_tenants(store))
+    store.run("init", store.folder)
+    for domain in (TENANT, LARGE_TENANT):
+        permission = ("--permission", "Incident.ReadWrite.All")
+        store.run("tenant", "add", domain.partition(".")[0], "--domain", domain)
+        store.run("app", "add", "application", "--tenant", domain, *permission)
     _import(store, TENANT, store.incident_count, alerts=3)
     _import(store, LARGE_TENANT, LARGE_INCIDENTS, alerts=LARGE_ALERTS)
-    asyncio.run(_make_callers(store))
-    with closing(sqlite3.connect(store.path)) as connection:
-        chosen = _choose(connection)
+    _add_users(store)
+    chosen = _choose(store) if store.program is VIGIE else filled_store(store.incident_count).chosen
     (store.folder / "chosen.json").write_text(json.dumps(asdict(chosen)), encoding="utf-8")
 
 
@@ -162,49 +146,46 @@ def _import(store: Store, tenant: str, incident_count: int, *, alerts: int) -> N
     if not incident_count:
         return
     environ = clean_environment()
-    command: list[str | Path] = [VIGIE, "import", "-", "--tenant", tenant, *database(store), "--json"]
+    command: list[str | Path] = [store.program.path, "import", "-", "--tenant", tenant, "--json"]
     with subprocess.Popen(
-        _generate(incident_count, alerts=alerts), stdout=subprocess.PIPE, env=environ
+        _generate(store.program, incident_count, alerts=alerts), stdout=subprocess.PIPE, env=environ
     ) as generator:
-        subprocess.run(command, stdin=generator.stdout, stdout=subprocess.DEVNULL, env=environ, check=True)
+        subprocess.run(
+            [*command, "--database", store.url],
+            stdin=generator.stdout,
+            stdout=subprocess.DEVNULL,
+            env=environ,
+            check=True,
+        )
+
+
+def _add_users(store: Store) -> None:
+    """A user who sees all of the first tenant, and one who sees some device groups."""
+    at = ("--tenant", TENANT)
+    store.run("role", "add", "looks", *at, "--permission", "view-data")
+    named = json.loads(store.run("device-group", "list", *at, "--json"))
+    numbers = sorted(group["id"] for group in named if group["id"] in SCOPE)
+    for kind, groups in (("whole", []), ("scoped", numbers)):
+        scope = [option for number in groups for option in ("--device-group", number)]
+        store.run("user", "add", f"{kind}@{TENANT}", *at)
+        if groups or kind == "whole":
+            store.run("user", "grant", f"{kind}@{TENANT}", *at, "--role", "looks", *scope)
 
 
 def settings_of(store: Store) -> Settings:
+    """The settings by which a store is opened in this process."""
     secret_file = str(store.secret_file or "")
     return Settings(database=DatabaseSettings(url=store.url), keys=KeysSettings(secret_file=secret_file))
 
 
-async def _make_tenants(store: Store) -> None:
-    async with opened(settings_of(store), create=True) as installation:
-        await installation.keys().load_or_create()
-        await installation.issuer()
-        for domain in (TENANT, LARGE_TENANT):
-            await installation.directory.add_tenant(domain.partition(".")[0], guid=None, domain=domain)
-
-
-async def _make_callers(store: Store) -> None:
-    """An application in each tenant; in the first one also many readers, and two users."""
-    async with opened(settings_of(store), create=False) as installation:
-        directory = installation.directory
-        for domain in (TENANT, LARGE_TENANT):
-            tenant = await directory.get_tenant(domain)
-            await directory.add_application(tenant, "application", ("Incident.ReadWrite.All",))
-        tenant = await directory.get_tenant(TENANT)
-        for number in range(READER_COUNT):
-            await directory.add_application(tenant, f"reader-{number}", ("Incident.Read.All",))
-        role = await directory.add_role(tenant, "looks", [RolePermission.VIEW_DATA])
-        groups = {group.name for group in await directory.device_groups(tenant) if group.number in SCOPE}
-        for kind, names in (("whole", ()), ("scoped", groups)):
-            user = await directory.add_user(tenant, f"{kind}@{TENANT}")
-            await directory.grant(tenant, user, role, sorted(names))
-
-
-def _choose(connection: sqlite3.Connection) -> Chosen:
-    rows = connection.execute(
-        "SELECT i.incident_id, i.spans, i.document FROM incident i JOIN tenant USING (tenant_id)"
-        " WHERE domain = ? ORDER BY i.incident_id LIMIT ?",
-        (TENANT, _LOOKED_THROUGH),
-    )
+def _choose(store: Store) -> Chosen:
+    """Incidents of this program's store. An older one's has the same, of the same seed."""
+    with closing(sqlite3.connect(store.path)) as connection:
+        rows = connection.execute(
+            "SELECT i.incident_id, i.spans, i.document FROM incident i JOIN tenant USING (tenant_id)"
+            " WHERE domain = ? ORDER BY i.incident_id LIMIT ?",
+            (TENANT, _LOOKED_THROUGH),
+        ).fetchall()
     found: dict[str, int] = {}
     for incident_id, spans, document in rows:
         # The peers' tables have a column for the number of a group, which cannot be absent.

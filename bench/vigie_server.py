@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from bench.processes import Server, free_port, running
-from bench.stores import VIGIE, Store, database
+from bench.stores import Store
 
 QUOTA_CALLS = 50_000_000
 """So high that no run reaches it; each call is counted against both windows all the same."""
@@ -24,12 +24,12 @@ def serving_store(
     }
     settings |= store.environ
     settings["VIGIE_LOGGING_LEVEL"] = "info" if logs else "warning"
-    command = [VIGIE, "serve", "--port", port, *database(store)]
+    command = [str(store.program.path), "serve", "--port", str(port), "--database", store.url]
     log = store.folder / f"{name}.log"
     try:
         with running(
             name,
-            list(map(str, command)),
+            command,
             port,
             ready_path="/healthz",
             environ=settings | dict(environ or {}),

@@ -5,13 +5,15 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from bench.callers import tokens_file
-from bench.driver import Bench, Contender, measure
+from bench.callers import token_file
+from bench.driver import Bench, Contender, Turn, measure, take_turns
+from bench.figures import Slice, of_contender
 from bench.processes import (
     BACKGROUND_CORE,
     BenchError,
@@ -21,13 +23,16 @@ from bench.processes import (
     pinned,
     resident_bytes,
 )
+from bench.reads import incident, load_on
 from bench.results import Figure
-from bench.stores import VIGIE, Store, copied, database, generated_file, run_vigie
+from bench.stores import Store, copied, generated_file
 from bench.vigie_server import serving_store
 from bench.wrk import Load, run_slice
 
 UPDATES, IMPORT, BESIDE = "updates", "import alone", "reads beside an import"
-QUIET_READS, READS_BESIDE = "vigie, no import", "vigie, an import beside it"
+IMPORT_BESIDE = "import beside a server"
+MEMORY_EARLY, MEMORY_MOST = "memory after a tenth", "memory at most"
+QUIET_READS, READS_BESIDE = "no import", "an import beside it"
 
 _MIRROR = "mirror"
 _BODY = '{"assignedTo":"analyst-%d@contoso.example","status":"InProgress"}'
@@ -36,100 +41,178 @@ _BESIDE_SECONDS = 3
 
 
 def updates(bench: Bench) -> None:
-    """32 updates at once, each durable before its answer: the history has an entry for every answer."""
-    with copied(bench.store) as store, serving_store(store) as vigie:
-        load = Load(
-            method="PATCH",
-            target="/api/incidents/%d",
-            last=store.incident_count,
-            body=_BODY,
-            tokens=tokens_file(store, "application"),
-            body_bytes_min=4_000,
-        )
-        measure(bench, UPDATES, [Contender(name="vigie", server=vigie, load=load)])
-        answered = sum(each.requests for each in bench.results.slices if each.row == UPDATES)
-        written = _count(store, "SELECT count(*) FROM history WHERE action = 'update'")
+    """32 updates at once."""
+    measure_updates(bench, {"vigie": bench.store})
+
+
+def measure_updates(bench: Bench, stores: Mapping[str, Store], references: Sequence[Contender] = ()) -> None:
+    """32 updates at once in each store, each durable before its answer: the history has an entry for every one."""
+    with ExitStack() as running:
+        copies = {name: running.enter_context(copied(store)) for name, store in stores.items()}
+        contenders = [
+            Contender(name=name, server=running.enter_context(serving_store(copy)), load=_updating(copy))
+            for name, copy in copies.items()
+        ]
+        measure(bench, UPDATES, [*references, *contenders])
+        for name, copy in copies.items():
+            slices = of_contender(bench.results.slices, UPDATES, name)
+            _require_in_history(copy, sum(each.requests for each in slices))
+
+
+def _updating(store: Store) -> Load:
+    return Load(
+        method="PATCH",
+        target="/api/incidents/%d",
+        last=store.incident_count,
+        body=_BODY,
+        tokens=token_file(store),
+        body_bytes_min=4_000,
+    )
+
+
+def _require_in_history(store: Store, answered: int) -> None:
+    written = _count(store, "SELECT count(*) FROM history WHERE action = 'update'")
     if written < answered:
         raise BenchError(f"{answered} updates were answered, {written} are in the history")
 
 
 def import_alone(bench: Bench) -> None:
     """A file of incidents into an empty tenant, start and end of the command included."""
-    file = generated_file(bench.imports)
-    with copied(bench.small_store) as store:
-        _add_mirror(store)
+    measure_imports(replace(bench, rounds=1), {"vigie": bench.small_store})
+
+
+def measure_imports(bench: Bench, stores: Mapping[str, Store]) -> None:
+    """A file of each store's program into an empty tenant of a new copy, in turns; and the memory that takes."""
+    take_turns(
+        bench,
+        IMPORT,
+        {name: partial(_import_once, bench, name, store) for name, store in stores.items()},
+        is_warm=True,
+    )
+
+
+def _import_once(bench: Bench, name: str, store: Store, number: int) -> Slice:
+    file = generated_file(bench.imports, store.program)
+    with copied(store) as copy:
+        _add_mirror(copy)
         began_seconds = time.monotonic()
         process = subprocess.Popen(
-            _import_command(store, file), stdout=subprocess.DEVNULL, env=clean_environment()
+            _import_command(copy, file), stdout=subprocess.DEVNULL, env=clean_environment()
         )
-        early_bytes = _memory_after(process.pid, store, bench.imports // 10)
+        early_bytes = _memory_after(process.pid, copy, bench.imports // 10)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began_seconds
-        imported = _count_mirrored(store)
+        imported = _count_mirrored(copy)
     if status or imported != bench.imports:
         raise BenchError(f"an import of {bench.imports} incidents left {imported}")
-    figures = {
-        "incidents a second": (imported / seconds, "1/s"),
-        "CPU for an incident": ((usage.ru_utime + usage.ru_stime) / imported * 1e6, "µs of CPU"),
-        "memory after a tenth": (early_bytes / 1e6, "MB"),
-        "memory at most": (usage.ru_maxrss * 1024 / 1e6, "MB"),
-    }
-    for name, (value, unit) in figures.items():
-        bench.results.add(Figure(row=IMPORT, name=name, value=value, unit=unit))
+    if number == 1:
+        for what, used in ((MEMORY_EARLY, early_bytes), (MEMORY_MOST, usage.ru_maxrss * 1024)):
+            bench.results.add(Figure(row=IMPORT, name=f"{name}, {what}", value=used / 1e6, unit="MB"))
+    return _imported(
+        IMPORT, name, number, imported, seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime
+    )
+
+
+def _imported(row: str, name: str, number: int, count: int, *, seconds: float, cpu_seconds: float) -> Slice:
+    return Slice(
+        row=row,
+        contender=name,
+        round=number,
+        requests=count,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        p50_us=0,
+        p99_us=0,
+    )
 
 
 def import_beside(bench: Bench) -> None:
     """Reads at a steady rate, while another process imports into the same store and while it is stopped."""
-    file = generated_file(bench.imports)
-    print(f"{BESIDE}: {QUIET_READS}, {READS_BESIDE}", flush=True)
-    with copied(bench.small_store) as store, serving_store(store) as vigie:
-        _add_mirror(store)
-        load = Load(
-            target=f"/api/incidents/{store.chosen.whole}",
-            tokens=tokens_file(store, "application"),
-            body_bytes_min=4_000,
-            delay_ms=_DELAY_MS,
-        )
-        with _importing(store, file) as importer:
-            for number in range(1, bench.rounds + 1):
-                _slice(bench, vigie, load, QUIET_READS, number)
-                with importer.let_run():
-                    _slice(bench, vigie, load, READS_BESIDE, number)
-            rate = importer.per_second
-    bench.results.add(Figure(row=BESIDE, name="incidents a second", value=rate, unit="1/s"))
+    measure_imports_beside(bench, {"vigie": bench.small_store})
 
 
-def _slice(bench: Bench, vigie: Server, load: Load, contender: str, number: int) -> None:
-    bench.results.add(
-        run_slice(vigie, load, row=BESIDE, contender=contender, round_number=number, seconds=_BESIDE_SECONDS)
+def measure_imports_beside(bench: Bench, stores: Mapping[str, Store]) -> None:
+    """Reads beside an import into each store, and without; and how fast those imports are."""
+    with ExitStack() as running:
+        turns: dict[str, Turn] = {}
+        for name, store in stores.items():
+            copy = running.enter_context(copied(store))
+            vigie = running.enter_context(serving_store(copy))
+            _add_mirror(copy)
+            importer = running.enter_context(_importing(copy, generated_file(bench.imports, copy.program)))
+            load = replace(load_on(copy, vigie, incident(copy.chosen.whole)), delay_ms=_DELAY_MS)
+            for beside, is_importing in ((QUIET_READS, False), (READS_BESIDE, True)):
+                contender = Contender(name=f"{name}, {beside}", server=vigie, load=load)
+                turns[contender.name] = partial(
+                    _beside_once, bench, contender, importer if is_importing else None, name
+                )
+        take_turns(bench, BESIDE, turns)
+
+
+def _beside_once(
+    bench: Bench, contender: Contender, importer: "_Importer | None", name: str, number: int
+) -> Slice:
+    """Reads of a round, and what is imported meanwhile."""
+    read = partial(
+        run_slice,
+        contender.server,
+        contender.load,
+        row=BESIDE,
+        contender=contender.name,
+        round_number=number,
+        seconds=_BESIDE_SECONDS,
     )
+    if importer is None or not number:
+        return read()
+    with importer.let_run() as imported:
+        reads = read()
+    bench.results.add(
+        _imported(
+            IMPORT_BESIDE,
+            name,
+            number,
+            imported.count,
+            seconds=imported.seconds,
+            cpu_seconds=imported.cpu_seconds,
+        )
+    )
+    return reads
 
 
-@dataclass(kw_only=True)
+@dataclass(slots=True)
+class _Imported:
+    """What an import has done in a stretch of time."""
+
+    count: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Importer:
     """An import that stands still but for stretches of time that are asked for."""
 
     process: "subprocess.Popen[bytes]"
     store: Store
-    imported_before: int
-    ran_seconds: float = 0.0
-
-    @property
-    def per_second(self) -> float:
-        """Incidents imported in a second, of those seconds in which it ran."""
-        return (_count_mirrored(self.store) - self.imported_before) / self.ran_seconds
 
     @contextmanager
-    def let_run(self) -> Iterator[None]:
-        began_seconds = time.monotonic()
+    def let_run(self) -> Iterator[_Imported]:
+        """Let it run; what it has done is known at the end of the block."""
+        imported = _Imported()
+        count, spent, began_seconds = _count_mirrored(self.store), self._cpu_seconds(), time.monotonic()
         self.process.send_signal(signal.SIGCONT)
         try:
-            yield
+            yield imported
         finally:
             if self.process.poll() is not None:
                 raise BenchError("the import was over too soon; give it more incidents with --imports")
             self.process.send_signal(signal.SIGSTOP)
-            self.ran_seconds += time.monotonic() - began_seconds
+            imported.seconds = time.monotonic() - began_seconds
+            imported.count = _count_mirrored(self.store) - count
+            imported.cpu_seconds = self._cpu_seconds() - spent
+
+    def _cpu_seconds(self) -> float:
+        return Server(name="import", pid=self.process.pid, url="").cpu_seconds()
 
 
 @contextmanager
@@ -142,7 +225,7 @@ def _importing(store: Store, file: Path) -> Iterator[_Importer]:
             time.sleep(0.05)
         process.send_signal(signal.SIGSTOP)
         try:
-            yield _Importer(process=process, store=store, imported_before=_count_mirrored(store))
+            yield _Importer(process=process, store=store)
         finally:
             process.kill()
 
@@ -155,11 +238,12 @@ def _memory_after(pid: int, store: Store, incident_count: int) -> int:
 
 
 def _import_command(store: Store, file: Path) -> list[str]:
-    return [str(VIGIE), "import", str(file), "--tenant", _MIRROR, *database(store), "--json"]
+    command = [str(store.program.path), "import", str(file), "--tenant", _MIRROR]
+    return [*command, "--database", store.url, "--json"]
 
 
 def _add_mirror(store: Store) -> None:
-    run_vigie("tenant", "add", _MIRROR, *database(store))
+    store.run("tenant", "add", _MIRROR)
 
 
 def _count_mirrored(store: Store) -> int:
