@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import gmtime, strftime
 
-from bench import against, life, postgres, reads, writes
+from bench import against, growth, life, postgres, reads, writes
 from bench.driver import Bench
 from bench.gate import judge
 from bench.goals import GOALS_AGAINST
@@ -44,6 +44,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "size": life.size,
     "c-loop": life.c_loop,
     "postgres": postgres.by_id,
+    "changes": growth.changes,
 }
 
 ROWS_AGAINST: dict[str, Callable[[Bench], None]] = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench import against, life, postgres, reads, writes
+from bench import against, growth, life, postgres, reads, writes
 from bench.figures import (
     Measure,
     Slice,
@@ -216,6 +216,14 @@ GOALS: tuple[Goal, ...] = (
         path="`$skip` 10,000 against `$skip` 0, CPU",
         value=_times(reads.LISTS, "vigie, $skip 10,000", "vigie"),
         at_most=3.0,
+    ),
+    *(
+        Goal(
+            path=f"{row}: 1,000 changes among {growth.MANY_CHANGES:,} against among {growth.FEW_CHANGES:,}, CPU",
+            value=_times(row, growth.among(growth.MANY_CHANGES), growth.among(growth.FEW_CHANGES)),
+            at_most=2.0,
+        )
+        for row in (growth.CHANGES, growth.CHANGES_ON_POSTGRES)
     ),
     Goal(
         path="p99 of reads while an import runs against without",

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from bench.processes import BenchError, clean_environment
 from bench.results import ROOT
@@ -39,8 +40,13 @@ class Program:
         return completed.stdout
 
 
-# A database of another schema is made anew: an old one would come without what a new release writes.
-VIGIE = Program(path=Path(sys.executable).with_name("vigie"), mark=f"v{migrations()[-1][0]}")
+def _schema_mark() -> str:
+    """A database of another schema is made anew: an old one would come without what a new release writes."""
+    scripts = "".join(migration.script for migration in migrations())
+    return f"v{migrations()[-1].number}-{crc32(scripts.encode()):08x}"
+
+
+VIGIE = Program(path=Path(sys.executable).with_name("vigie"), mark=_schema_mark())
 
 
 def require_uv() -> None:

@@ -17,6 +17,7 @@ from bench.figures import Slice, cpu, is_noisy, ratio, ratios, spread, throughpu
 from bench.floods import judged
 from bench.gate import Ratios, ratios_of
 from bench.goals import GOALS, GOALS_AGAINST, Verdict, was_noisy
+from bench.growth import measure_changes
 from bench.imports import imports_table, modules_in
 from bench.list_loop import serving_rows
 from bench.nginx import serving_files
@@ -84,6 +85,14 @@ def a_run(
         "fastapi-json": peer_us,
     }
     return Results(a_slice(name, number, cpu_us=us) for number in range(1, 6) for name, us in costs.items())
+
+
+def a_bench(folder: Path, *, seconds: int = 1) -> Bench:
+    """Two rounds, and a store without anything in it."""
+    store = Store(folder=folder, incident_count=0)
+    return Bench(
+        store=store, small_store=store, results=Results(), rounds=2, seconds=seconds, reads=0, imports=0
+    )
 
 
 def wrk_output(**changes: object) -> str:
@@ -160,9 +169,7 @@ def test_each_round_begins_with_another_contender() -> None:
 @pytest.mark.parametrize(("is_warm", "rounds"), [(False, [0, 1, 2]), (True, [1, 2])])
 def test_the_round_before_the_first_is_thrown_away(is_warm: bool, rounds: list[int], tmp_path: Path) -> None:
     turns_taken: list[int] = []
-    results = Results()
-    store = Store(folder=tmp_path, incident_count=0)
-    bench = Bench(store=store, small_store=store, results=results, rounds=2, seconds=1, reads=0, imports=0)
+    bench = a_bench(tmp_path)
 
     def turn(number: int) -> Slice:
         turns_taken.append(number)
@@ -171,7 +178,7 @@ def test_the_round_before_the_first_is_thrown_away(is_warm: bool, rounds: list[i
     take_turns(bench, "start", {"vigie": turn}, is_warm=is_warm)
 
     assert turns_taken == rounds
-    assert [each.round for each in results.slices] == [1, 2]
+    assert [each.round for each in bench.results.slices] == [1, 2]
 
 
 # Refusing answers
@@ -274,6 +281,19 @@ def test_the_c_loop_of_lists_answers_what_vigie_answers() -> None:
 
     assert pages == [page, page]
     assert len(json.loads(page)["value"]) == 100
+
+
+def test_changes_are_read_in_turns_from_databases_of_their_own(tmp_path: Path) -> None:
+    bench = a_bench(tmp_path, seconds=0)
+
+    measure_changes(bench, (1_000, 3_000))
+
+    slices = bench.results.slices
+    assert {(each.row, each.contender) for each in slices} == {
+        ("change feed", "1,000 changes among 1,000"),
+        ("change feed", "1,000 changes among 3,000"),
+    }
+    assert all(each.requests > 0 and each.cpu_seconds > 0 for each in slices)
 
 
 # Goals
