@@ -1,7 +1,6 @@
 """Access tokens: what is in one, checked by a library that did not sign it; and what a checked one proves."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.errors import JoseError
+from msgspec.structs import replace
 
 from tests.support.house import INCIDENTS_API, a_key_ring, a_strange_key, to_base64
 from vigie.core.access import CallerKind

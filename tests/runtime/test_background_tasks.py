@@ -2,10 +2,10 @@
 
 import asyncio
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.house import settings_in
 from vigie.core.errors import IssuerUnavailable

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.storage.database import LARGE_ROW_BYTES, Statement

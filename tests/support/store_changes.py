@@ -1,7 +1,8 @@
 """Changes of incidents made through the store, past the application and its rules."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vigie.core.audit import AuditContext
 from vigie.core.update import Update

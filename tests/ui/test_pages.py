@@ -443,7 +443,7 @@ def test_every_page_is_in_the_language_of_the_browser(
 @pytest.mark.parametrize("permission", DELEGATED_PERMISSIONS)
 def test_every_permission_has_words_in_every_language(language: str, permission: str) -> None:
     asked = ConsentPrompt(application="App", tenant="T", permissions=(permission,), target=None)
-    unknown = replace(asked, permissions=("Odd.Thing",))
+    unknown = ConsentPrompt(application="App", tenant="T", permissions=("Odd.Thing",), target=None)
 
     context = PageContext(language=language, host="vigie.example")
     said, fallback = (

@@ -180,7 +180,7 @@ class Routes:
         for pattern, route, profile in self._templates:
             if (found := pattern.match(path)) is None:
                 continue
-            if method in route.allowed:
+            if route.answers(method):
                 return profile, (route, found.groupdict())
             of_other_methods = of_other_methods or (profile, (route, found.groupdict()))
         if of_other_methods is None:

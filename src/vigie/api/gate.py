@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from vigie.core.access import Caller, Exposure
 from vigie.core.errors import InvalidToken, QuotaExceeded, Refusal, StoreUnavailable, WrongAudience
@@ -54,8 +55,7 @@ class ReadYourWrites(Protocol):
         """Take note of a change that was refused, or whose caller went away before it was made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedAdmission:
+class CachedAdmission(msgspec.Struct, frozen=True, kw_only=True):
     """How a caller was admitted, for the next time. It is good while `Gate.is_valid` says so."""
 
     key: bytes

@@ -1,6 +1,6 @@
 """The change feed for a reader: the changes of what the reader's exposure may know about."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vigie.core.access import Exposure
 from vigie.core.changes import Change, ChangeKind, Labels

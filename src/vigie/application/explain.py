@@ -5,7 +5,6 @@ out; a test holds the two together.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,8 +34,7 @@ from vigie.documents.defender.shapes import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenAlert:
+class HiddenAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that is left out: its place among the alerts, from 1, its id, the groups of its devices."""
 
     place: int
@@ -44,8 +42,7 @@ class HiddenAlert:
     device_groups: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the caller sees the incident, and why, a sentence at a time.
 
     Alerts are counted once the caller may read and there is something to read. Devices and entities are

@@ -2,7 +2,8 @@
 
 from asyncio import Future
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vigie.core.access import Caller, Exposure, overlap
 from vigie.core.audit import AuditContext

@@ -4,9 +4,9 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -34,8 +34,7 @@ SERVER_FILE_NAME = "server.pem"
 _SECRET, _PUBLIC = 0o600, 0o644
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """The authority in use. `is_new` if clients cannot know it yet; `set_aside` are the files of the one before."""
 
     authority: CertificateAuthority

@@ -1,9 +1,9 @@
 """Issuing: a private certificate authority made, and server certificates signed by it. No I/O, no clock."""
 
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
@@ -38,8 +38,7 @@ _SERVER_KEY_BITS = 2048
 _SERVER_AUTHENTICATION = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certified:
+class Certified(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate, the key that belongs to it, and the certificates that it was signed with in turn."""
 
     certificate: x509.Certificate
@@ -65,8 +64,7 @@ class Certified:
         return key + b"".join(each.public_bytes(Encoding.PEM) for each in (self.certificate, *self.chain))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateAuthority(Certified):
+class CertificateAuthority(Certified, frozen=True, kw_only=True):
     """What signs server certificates, for the names it is limited to.
 
     Clients trust the root above it, whose key was thrown away when it had signed this. So nothing can be

@@ -4,8 +4,9 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from vigie.cli.output import one_line
 from vigie.config.validators import SQLITE_PREFIX
@@ -26,8 +27,7 @@ _UNKNOWN_ID = 99_999_999
 _BODY_LINES_MAX = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleResponse:
+class SampleResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A response of the sample server."""
 
     status: int
@@ -35,8 +35,7 @@ class SampleResponse:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRequest:
+class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A GET request and its response."""
 
     path: str

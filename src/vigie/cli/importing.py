@@ -1,9 +1,9 @@
 """The command `vigie import`: it reads files, reports what is rejected and counts the rest."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from vigie.cli.audit_context import audit_context_of
@@ -65,8 +65,10 @@ async def import_(
     async with opened_tenant(common, tenant) as (installation, found):
         run = await _run(files, installation, found, report, strict=strict)
     _print_notes(run)
-    tally = dataclasses.asdict(run.tally)
-    emit_fields(common, {**tally, "errors": list(map(dataclasses.asdict, errors))} if common.json else tally)
+    tally = msgspec.structs.asdict(run.tally)
+    emit_fields(
+        common, {**tally, "errors": list(map(msgspec.structs.asdict, errors))} if common.json else tally
+    )
     _require_complete(run, strict=strict)
     if not run.tally.read:
         _require_empty_allowed(is_allowed=allow_empty)

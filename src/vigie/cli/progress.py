@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from vigie.application.transfer.importing import Tally
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportProgress:
+class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The callbacks of an import: bytes read of the files, and the tally so far."""
 
     on_read: Callable[[int], object]

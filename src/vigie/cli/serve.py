@@ -5,9 +5,10 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from vigie.cli.output import CommandFailed, one_line, write_json
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
@@ -32,8 +33,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeOptions:
+class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `vigie serve`, which override the settings; None for those not given."""
 
     host: str | None = None

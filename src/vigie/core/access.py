@@ -1,8 +1,9 @@
 """Access: the permissions of a caller, and the exposure that says which alerts the caller may know about."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, StrEnum
+
+import msgspec
 
 from vigie.core.errors import PermissionMissing, TokenPermissionMissing
 
@@ -39,8 +40,7 @@ APPLICATION_PERMISSIONS = READ_PERMISSIONS[CallerKind.APPLICATION]
 DELEGATED_PERMISSIONS = READ_PERMISSIONS[CallerKind.USER]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller may know about: alerts without devices, and alerts with a device in `device_groups`.
 
     With `every_stub` also each stub of a merged incident; without, one is known about with its target only.
@@ -54,8 +54,7 @@ class Exposure:
 WHOLE_TENANT = Exposure(whole_tenant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """A role given to a user, over the whole tenant or over some device groups."""
 
     role: str
@@ -68,8 +67,7 @@ Principal = tuple[int, str, str]
 """A tenant, an application in it, and one user of that; an empty text for the application by itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The sender of a request, as far as a checked token and the directory prove it.
 
     `granted` are the permissions that the token states, whatever they are; of one of our own, those that its

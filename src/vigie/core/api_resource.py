@@ -1,10 +1,9 @@
 """An API as tokens know it: a resource, its names as an audience, and the permissions that it grants."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiResource:
+class ApiResource(msgspec.Struct, frozen=True, kw_only=True):
     """What tokens may be issued for. `audiences` are its names in small letters, without slashes at the end.
 
     With `has_own_origins`, the origins of the installation are names of it too: of one API at most.

@@ -1,15 +1,15 @@
 """An entry of an incident's history: who did what, when, and what changed from what to what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from vigie.core.access import Caller, CallerKind
 from vigie.core.instants import Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditContext:
+class AuditContext(msgspec.Struct, frozen=True, kw_only=True):
     """Who does something, when, and in which request or which run of a command."""
 
     actor: str
@@ -17,8 +17,7 @@ class AuditContext:
     at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryEntry:
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One change. `at` is what the clock showed, which may step back; an incident's entries are numbered.
 
     `changes` has, for each key of the incident, what it was (`from`) and what it became (`to`); a key that was

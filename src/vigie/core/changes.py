@@ -1,7 +1,8 @@
 """The change feed's entries: what has changed, and who hears of it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from vigie.core.instants import Instant
 
@@ -23,8 +24,7 @@ Labels = frozenset[str]
 """The labels under which an incident or an alert is visible (storage/visibility.py)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewChange:
+class NewChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change about to be written; the feed gives it its number.
 
     `visible_before` and `visible_after` are the labels of the incident; None: it was, or is, not there.
@@ -40,8 +40,7 @@ class NewChange:
     alert_visible: Labels | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change(NewChange):
+class Change(NewChange, frozen=True, kw_only=True):
     """An entry of the feed. `number` only grows within a tenant; `at` is what the clock showed.
 
     `actor` and `request_id` say whose change it was, as the history does.

@@ -1,7 +1,8 @@
 """Conditions on incidents: comparisons of properties with values, joined by and, or, not."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from vigie.core.instants import Instant
 
@@ -29,8 +30,7 @@ class Operator(Enum):
 Value = Instant | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """A property against a value: an instant for times, a member of an enumeration, a text or None."""
 
     property: Property
@@ -38,22 +38,19 @@ class Comparison:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(msgspec.Struct, frozen=True):
     """True when every part is."""
 
     parts: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(msgspec.Struct, frozen=True):
     """True when any part is; without parts, never."""
 
     parts: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(msgspec.Struct, frozen=True):
     """True when its part is not: there is no third answer, nulls compare as OData has it."""
 
     part: "Expression"

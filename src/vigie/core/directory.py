@@ -1,6 +1,6 @@
 """The directory of a tenant: applications, users, roles, device groups. Plain values."""
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.core.access import RolePermission
 from vigie.core.instants import Instant
@@ -10,8 +10,7 @@ class DirectoryError(Exception):
     """What an administrator asked for cannot be done; the message is one line that says what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """An organisation. `tenant_id` is its key inside the database, `guid` its name everywhere else."""
 
     tenant_id: int
@@ -20,8 +19,7 @@ class Tenant:
     domain: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
+class Application(msgspec.Struct, frozen=True, kw_only=True):
     """A program that may ask for tokens, and what it may do with them.
 
     `permissions` are its own, `delegated_permissions` those that people may let it use for them. A public one
@@ -40,16 +38,14 @@ class Application:
         return (*self.permissions, *self.delegated_permissions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientSecret:
+class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     """A secret of an application, as its SHA-256. `expires_at` is None for the current one."""
 
     sha256: bytes
     expires_at: Instant | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCertificate:
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate by which an application proves itself: `der` is all of it, the hashes are its names."""
 
     sha256: bytes
@@ -64,8 +60,7 @@ class ClientCertificate:
         return self.sha256.hex().upper()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssertionUse:
+class AssertionUse(msgspec.Struct, frozen=True, kw_only=True):
     """One use of an assertion, as fingerprints: which it is, from which address, for which resource.
 
     It is good once for each resource, and only from the address that it first came from.
@@ -76,16 +71,14 @@ class AssertionUse:
     for_resource: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person, named by `upn`. `object_id` is the GUID that tokens carry."""
 
     object_id: str
     upn: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class Role(msgspec.Struct, frozen=True, kw_only=True):
     """A named set of role permissions. The built-in ones are every tenant's and cannot be removed."""
 
     name: str
@@ -93,8 +86,7 @@ class Role:
     built_in: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceGroup:
+class DeviceGroup(msgspec.Struct, frozen=True, kw_only=True):
     """A device group. `number` is what documents number it by; None for one known by name only."""
 
     name: str

@@ -5,9 +5,9 @@ whatever the form of the document.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from vigie.core.access import DeviceGroupLabel
 from vigie.core.directory import DeviceGroup
@@ -44,8 +44,7 @@ class Spans(msgspec.Struct, frozen=True, array_like=True):
     inherited: tuple[DeviceGroupLabel | None, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredIncident:
+class StoredIncident(msgspec.Struct, frozen=True, kw_only=True):
     """An incident as the database has it: what is filtered and ordered on, the document, the spans.
 
     `document` is JSON; its first alert, if any, starts at byte `alerts_at`.
@@ -89,7 +88,7 @@ def inheriting(spans: bytes, visibility: Collection[DeviceGroupLabel | None]) ->
     """The spans of a stub whose target is visible by these."""
     labels = sorted_labels([each for each in visibility if each is not None])
     inherited = (None, *labels) if None in visibility else labels
-    return encode_spans(msgspec.structs.replace(decode_spans(spans), inherited=inherited))
+    return encode_spans(replace(decode_spans(spans), inherited=inherited))
 
 
 def sorted_labels(labels: Collection[DeviceGroupLabel]) -> tuple[DeviceGroupLabel, ...]:

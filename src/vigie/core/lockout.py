@@ -1,7 +1,8 @@
 """The lockout of user names: how often a password may be guessed, for names that exist and others alike."""
 
 import hashlib
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.letter_case import lowered
@@ -14,8 +15,7 @@ _CLOCKS_DIFFER_SECONDS = 60
 """How far the clocks of two servers may be apart."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockOut:
+class LockOut(msgspec.Struct, frozen=True, kw_only=True):
     """After `attempts` wrong ones in a row there is a wait, twice as long each time, up to `seconds_max`."""
 
     attempts: int
@@ -28,8 +28,7 @@ class LockOut:
         return seconds * TICKS_PER_SECOND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts:
+class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts under one name since the last one that succeeded."""
 
     count: int = 0

@@ -1,7 +1,8 @@
 """Records of sign-ins: authorization codes, device codes, consents and token families. Plain values."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from vigie.core.instants import Instant
 
@@ -9,8 +10,7 @@ OFFLINE_ACCESS = "offline_access"
 OPENID = "openid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consent:
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """What an application may do for a person: the permissions it has of a resource.
 
     `resource` is spelled as it was asked for. `scope` has the names that token answers repeat: those that were
@@ -32,16 +32,14 @@ class Consent:
         return OPENID in self.scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Password:
+class Password(msgspec.Struct, frozen=True, kw_only=True):
     """The argon2id hash of a person's password, and since when it counts."""
 
     hash: str
     changed_at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorizationCode:
+class AuthorizationCode(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody who brings a code gets tokens for, and what has to be brought with it."""
 
     client_id: str
@@ -62,8 +60,7 @@ class DeviceDecision(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCode:
+class DeviceCode(msgspec.Struct, frozen=True, kw_only=True):
     """A device that waits for somebody to sign in elsewhere. `object_id` is who did, once it is approved."""
 
     user_code: str
@@ -75,8 +72,7 @@ class DeviceCode:
     expires_at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFamily:
+class TokenFamily(msgspec.Struct, frozen=True, kw_only=True):
     """All tokens that come of one sign-in: while it is kept they are good, and with it they end.
 
     `handle_sha256` names it in its refresh tokens, `current_sha256` is the only one of those that counts. The

@@ -1,7 +1,8 @@
 """Pages of a list: which incidents, in which order, how many."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.core.conditions import Expression, Property
 
@@ -9,8 +10,7 @@ PAGE_SIZE_MAX = 100
 SKIP_MAX = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """One term of an order."""
 
     property: Property
@@ -28,8 +28,7 @@ _BEHIND: Mapping[Property, tuple[Order, ...]] = {
 """What is behind an order by one of these alone, so that an index has it. docs/divergences.md, "Order"."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The page that a caller asked for. Incidents that are equal in the `whole_order` come by ascending number.
 
     `top` is None when the caller left the size to us.

@@ -1,26 +1,25 @@
 """Quotas as arithmetic: exact sliding windows over handed-in moments. Nothing here reads a clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, kw_only=True):
     """At most `calls` in any window of `seconds`; a call leaves it exactly that long after it came."""
 
     calls: int
     seconds: int
-    ticks: int = field(init=False)
-    """The length in the unit of instants."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ticks", self.seconds * TICKS_PER_SECOND)
+    @property
+    def ticks(self) -> int:
+        """The length in the unit of instants."""
+        return self.seconds * TICKS_PER_SECOND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
     """The windows that a kind of call is measured by; a call must fit into every one of them.
 
     Source: the public documentation gives 100 calls a minute and 1,500 an hour for getting an incident; it
@@ -41,8 +40,7 @@ class Quota:
         return max(window.calls for window in self.windows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaExcess:
+class QuotaExcess(msgspec.Struct, frozen=True, kw_only=True):
     """Why a call does not fit: the window that lets it in last, and how long until it does."""
 
     window: Window

@@ -1,7 +1,8 @@
 """An update: what a caller asks to change of an incident."""
 
-from dataclasses import dataclass
 from typing import NewType
+
+import msgspec
 
 from vigie.core.enums import Classification, Determination, Status
 
@@ -9,8 +10,7 @@ IdempotencyKey = NewType("IdempotencyKey", bytes)
 """Tells a request that is to be done once only from all others of its tenant."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class Update(msgspec.Struct, frozen=True, kw_only=True):
     """The changes that are asked for; None leaves as it is.
 
     `assigned_to` is the empty text to unassign. `tags` replace all of them. `determination_word` spells the

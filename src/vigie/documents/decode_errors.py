@@ -1,7 +1,8 @@
 """The complaints of a decoder in the words of JSON: nobody who writes JSON knows an `int` or a `str`."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _PLACE = re.compile(r" - at `([^`]+)`$")
 _WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
@@ -21,8 +22,7 @@ _WORDS = {
 _WANTED = {**_WORDS, "int": "a whole number", "float": "a number"}
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(msgspec.Struct, frozen=True):
     """What is wrong with a value, and where: the JSON path, None for the whole."""
 
     reason: str

@@ -1,7 +1,8 @@
 """An incident document taken apart into its head and its alerts, and put together again."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from vigie.core.incident import Spans
 from vigie.documents import lossless
@@ -9,8 +10,7 @@ from vigie.documents import lossless
 CONTEXT_KEY = "@odata.context"
 
 
-@dataclass(frozen=True, slots=True)
-class SplitDocument:
+class SplitDocument(msgspec.Struct, frozen=True):
     """A kept document in two: the incident's own keys in their order, with an empty list of alerts, and these."""
 
     head: dict[str, Any]

@@ -1,9 +1,10 @@
 """Error responses of an API: one table from refusal to status and code, and the envelope around them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
+
+import msgspec
 
 from vigie.core.errors import Refusal
 from vigie.http.exchange import Exchange
@@ -11,8 +12,7 @@ from vigie.http.exchange import Exchange
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorResponse:
+class ErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
     """How a refusal is answered: the status, the word for machines, the sentence, the headers that go with it.
 
     `message` makes the API's own sentence of a refusal, where that is another than the refusal's. The headers may
@@ -25,8 +25,7 @@ class ErrorResponse:
     headers: Callable[[Refusal, str], Headers] = lambda _refusal, _origin: ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InternalErrorResponse:
+class InternalErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
     """How an internal error is answered: with one sentence whatever the error is, so that nothing of it leaves."""
 
     status: int = 500
@@ -64,8 +63,7 @@ class ErrorRenderer(Protocol):
         """Send the error response to whatever is no refusal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableErrorRenderer:
+class TableErrorRenderer(msgspec.Struct, frozen=True, kw_only=True):
     """Answers from a table, with one envelope around every message.
 
     `envelope` makes the body of a code, a message and the id of the request; `headers` stand on every error

@@ -5,9 +5,11 @@ The dispatcher, the gate, the metrics and the access log work from profiles and 
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from vigie.core.access import Caller, Exposure
 from vigie.core.errors import MethodNotAllowed
@@ -16,8 +18,7 @@ from vigie.http.error_responses import ErrorRenderer
 from vigie.http.protocol import LimitedProtocol, Limits, OnRefused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A path template, its methods and its handler, which gets the exchange and the names of the template.
 
     A direct route is found by its profile's `match`, and not by its template.
@@ -27,17 +28,16 @@ class Route:
     handler: Callable[..., Awaitable[None]]
     methods: tuple[str, ...] = ("GET",)
     is_direct: bool = False
-    allowed: tuple[str, ...] = field(init=False)
-    """The methods that are answered, as a 405 names them: HEAD wherever GET is."""
 
-    def __post_init__(self) -> None:
-        answered = {*self.methods, *(("HEAD",) if "GET" in self.methods else ())}
-        object.__setattr__(self, "allowed", tuple(sorted(answered)))
+    def answers(self, method: str) -> bool:
+        """Whether a method is answered: HEAD wherever GET is."""
+        return method in self.methods or (method == "HEAD" and "GET" in self.methods)
 
     def require(self, method: str) -> None:
         """Raise MethodNotAllowed for a method that is not answered."""
-        if method not in self.allowed:
-            raise MethodNotAllowed(method, self.allowed)
+        if not self.answers(method):
+            answered = {*self.methods, *(("HEAD",) if "GET" in self.methods else ())}
+            raise MethodNotAllowed(method, tuple(sorted(answered)))
 
 
 def bound(routes: Iterable[Route], handlers: object) -> tuple[Route, ...]:
@@ -49,8 +49,7 @@ Match = tuple[Route, dict[str, Any]]
 """A route, and the arguments that its handler gets beside the exchange."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiAccess:
+class ApiAccess(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens that open an API: by their audience, and by their permissions for reading and for changing.
 
     `read` and `write` raise PermissionMissing. Tokens of other issuers open an API only where it says so; their
@@ -67,8 +66,7 @@ ProtocolFactory = Callable[[Limits, OnRefused], type[LimitedProtocol]]
 """Makes the class of a server's connections, from their limits and what counts the refused ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenApiPart:
+class OpenApiPart(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an API in the OpenAPI document: `openapi.yaml` in its package, and `openapi.json` made of it.
 
     The reference page leaves out paths that begin with one of `alias_prefixes`, which repeat others.
@@ -77,11 +75,10 @@ class OpenApiPart:
 
     package: str
     alias_prefixes: tuple[str, ...] = ()
-    sample_queries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sample_queries: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiProfile:
+class ApiProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that makes one API that API.
 
     `access` is None for an API that answers everyone alike. `match` finds the direct routes, by the path as it

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 from uuid import uuid4
@@ -14,8 +13,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection may cost before it is closed.
 
     Deadlines are kept by a sweep every `sweep_seconds`: never early, and late by two sweeps at most. They do
@@ -33,7 +31,7 @@ class Limits:
     sweep_seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(astuple(self)) <= 0:
+        if min(msgspec.structs.astuple(self)) <= 0:
             raise ValueError(f"Every limit must be above zero: {self}")
 
 

@@ -4,8 +4,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from vigie.http.protocol import Reason
 from vigie.observability.event_log import log
@@ -17,8 +18,7 @@ _PAUSE_SECONDS = 1.0
 _PLAIN_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsListenerLimits:
+class TlsListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection may cost before it is one. `close_seconds` bounds the farewell of TLS as well."""
 
     handshake_seconds: float = 10.0

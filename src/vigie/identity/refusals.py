@@ -4,7 +4,7 @@ The others stand in the `refusals` of the packages that raise them. A refusal ca
 AADSTS number, the status, the OAuth word and the sentence of each stand in `api/oauth/error_responses.py`.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.core.errors import Refusal, user_text
 
@@ -22,8 +22,7 @@ class OAuthRefusal(Refusal):
         self.facts = facts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuthErrorText:
+class OAuthErrorText(msgspec.Struct, frozen=True, kw_only=True):
     """A refusal in the words of the OAuth API, for pages and for applications; `detail` is for the log."""
 
     code: str

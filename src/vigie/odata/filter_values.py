@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.core.conditions import Operator, Value
 from vigie.core.errors import user_text
@@ -20,8 +21,7 @@ _TIME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(msgspec.Struct, frozen=True):
     """A value as it is written; its kind is that of its token, `null`, `boolean` or `word`."""
 
     kind: str

@@ -4,7 +4,7 @@ It is OData's, as far as clients use it; what parses but cannot be filtered is r
 docs/api/list-incidents.md.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or
 from vigie.core.errors import user_text
@@ -25,8 +25,7 @@ _MIRRORED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Name(msgspec.Struct, frozen=True):
     """A property's name, whether it exists or not, or a function call by its name."""
 
     text: str

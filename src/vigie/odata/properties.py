@@ -1,8 +1,9 @@
 """The properties of an API: the names under which a query may use them, and the literals they take."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from vigie.core.conditions import Property
 
@@ -15,13 +16,12 @@ class LiteralKind(Enum):
     WORD = "word of an enumeration"
 
 
-@dataclass(frozen=True, slots=True)
-class QueryProperty:
+class QueryProperty(msgspec.Struct, frozen=True):
     """A property that can be filtered and ordered by. `words` are those of an enumeration, with their values."""
 
     property: Property
     kind: LiteralKind
-    words: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 Properties = Mapping[str, QueryProperty]

@@ -1,8 +1,9 @@
 """The address of the Valkey or Redis server in which several servers share quotas."""
 
 import re
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 PORT = 6379
 
@@ -10,8 +11,7 @@ PORT = 6379
 _SCHEMES = {"valkey": False, "valkeys": True, "redis": False, "rediss": True}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaStoreAddress:
+class QuotaStoreAddress(msgspec.Struct, frozen=True, kw_only=True):
     """A server, one of its numbered databases, and the user. `user` and `password` may be empty."""
 
     host: str
@@ -19,7 +19,10 @@ class QuotaStoreAddress:
     number: int = 0
     has_tls: bool = False
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"<QuotaStoreAddress {self.name}>"
 
     @property
     def name(self) -> str:

@@ -2,8 +2,9 @@
 
 from asyncio import Lock
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from vigie.api.defender import handlers as defender
 from vigie.api.defender.fast_path import IncidentFastPath
@@ -37,8 +38,7 @@ from vigie.ui import public_pages as public
 from vigie.ui.sign_in import handlers as sign_in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiContext:
+class ApiContext(msgspec.Struct, frozen=True, kw_only=True):
     """What profiles are built from: the installation, and the components that APIs share.
 
     `gate` makes the gate of an API. `issuer` is empty, and `keys` None, where no tokens are issued.

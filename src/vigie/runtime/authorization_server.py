@@ -1,7 +1,8 @@
 """The embedded authorization server, put together: who may have which token, and how people sign in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.config.settings import IdentitySettings
 from vigie.core.instants import TICKS_PER_SECOND, Instant
@@ -27,8 +28,7 @@ from vigie.runtime.installation import Installation
 _SECONDS_PER_DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorizationServer:
+class AuthorizationServer(msgspec.Struct, frozen=True, kw_only=True):
     """The services behind the token endpoints and the sign-in pages."""
 
     clients: ClientAuthenticator

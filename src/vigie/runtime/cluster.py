@@ -1,8 +1,9 @@
 """Parts that several servers share: the store that counts calls for all, and replicas to read from."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from vigie.api.gate import RateLimiter
 from vigie.config.settings import QuotaSettings
@@ -27,8 +28,7 @@ _QUOTA_STORE_SECONDS_MAX = 1.0
 _UPDATE_SECONDS_MAX = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimiting:
+class RateLimiting(msgspec.Struct, frozen=True, kw_only=True):
     """The rate limiter, and what is open as long as it is used. Positions are stored for replicas alone."""
 
     rate_limiter: RateLimiter

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from vigie import __version__
 from vigie.api.defender.error_responses import error_renderer
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
     from vigie.storage.postgres.replicas.lag_monitor import LagMonitor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Components:
+class Components(msgspec.Struct, frozen=True, kw_only=True):
     """All components, built before anything is started. `issuer` is empty where no tokens are issued."""
 
     app: Dispatcher
@@ -58,8 +58,7 @@ class Components:
     issuer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Identity:
+class _Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Who callers are: the keys, the issuers and the tokens. `issuer` is empty where no tokens are issued."""
 
     issuer: str

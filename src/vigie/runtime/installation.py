@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
@@ -28,8 +29,7 @@ KEY_FILE_NAME = "signing-keys.json"
 _CHECK_SECONDS_MAX = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """The database and the stores on it, which commands and the server work on."""
 
     settings: Settings

@@ -8,10 +8,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import uvicorn
 
 from vigie.api.defender.error_responses import ERROR_RESPONSES
@@ -44,8 +44,7 @@ class AddressUnavailable(Exception):
     """The server cannot listen at the address; the message is one line that says what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """A running server: its URL, how to stop it, and the task that ends when it has stopped.
 
     `secured` is None where it uses plain HTTP, `issuer` is empty where no tokens are issued.
@@ -58,8 +57,7 @@ class Serving:
     ended: asyncio.Task[None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listeners:
+class Listeners(msgspec.Struct, frozen=True, kw_only=True):
     """The sockets of a server. `metrics` is None where /metrics has no address of its own."""
 
     main: socket.socket

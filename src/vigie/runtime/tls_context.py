@@ -2,12 +2,12 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 from cryptography import x509
 
 from vigie.certificates.issuing import to_datetime
@@ -21,8 +21,7 @@ from vigie.observability.event_log import log
 _CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateFiles:
+class CertificateFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files of a certificate with its chain and of its key; both may be the same file."""
 
     certificate: Path

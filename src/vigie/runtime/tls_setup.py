@@ -2,10 +2,11 @@
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from vigie.certificates.files import CertificateFilesStore, Settled
 from vigie.certificates.issuing import CertificateAuthority
@@ -21,8 +22,7 @@ _RENEWAL = 'docs/tls.md, "Erlang and Elixir", says how to renew it'
 _HOW = "docs/tls.md says how, for Python, Node, curl, PowerShell and others"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalAuthority:
+class LocalAuthority(msgspec.Struct, frozen=True, kw_only=True):
     """The certificate authority, as it is shown to people. `is_new` if no client can trust it yet."""
 
     file: Path
@@ -32,8 +32,7 @@ class LocalAuthority:
     set_aside: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secured:
+class Secured(msgspec.Struct, frozen=True, kw_only=True):
     """The TLS context of a server. `authority` is None where the certificate comes from the settings."""
 
     live: LiveContext

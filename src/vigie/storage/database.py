@@ -3,8 +3,9 @@
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from vigie.core.replication import ReplicationPosition
 from vigie.storage.listing.dialect import Dialect
@@ -42,8 +43,7 @@ Change = Callable[[Session], Coroutine[Any, Any, T]]
 """A step of writing: it awaits nothing but the session it is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """A statement built for one request: a text of a fixed vocabulary, and the values bound to it.
 
     One that `is_short` reads hardly more rows than it returns, along an index: it is no scan.

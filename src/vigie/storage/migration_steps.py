@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session
@@ -63,7 +64,7 @@ async def stubs_inherit(session: Session) -> None:
             with unavailable_when_damaged():
                 inherited = _in_order(_visible_by(_decode_spans(end[0])))
                 stub = _decode_spans(row["spans"])
-            await _set_spans(session, row, msgspec.structs.replace(stub, inherited=inherited))
+            await _set_spans(session, row, replace(stub, inherited=inherited))
 
 
 async def _note_target(session: Session, row: dict[str, Any]) -> None:
@@ -78,7 +79,7 @@ async def _note_target(session: Session, row: dict[str, Any]) -> None:
         document = _decode_document(text)
     if document.is_redirected:
         await session.run("set_target", {**row, "target": document.target})
-        await _set_spans(session, row, msgspec.structs.replace(spans, inherited=()))
+        await _set_spans(session, row, replace(spans, inherited=()))
 
 
 async def _set_spans(session: Session, row: dict[str, Any], spans: _Spans) -> None:

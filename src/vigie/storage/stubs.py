@@ -4,7 +4,7 @@ It is written into the stub itself and into its labels whenever either end of a 
 follows no redirect. Redirects that lead nowhere, or around in a circle, make nothing visible.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vigie.core.changes import ChangeKind, NewChange
 from vigie.core.incident import StoredIncident, decode_spans, inheriting, visibility_of

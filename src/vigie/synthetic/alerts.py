@@ -1,8 +1,9 @@
 """Synthetic alerts: a scenario at a time, with some devices and users of the incident."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from vigie.synthetic import word_lists as vocabulary
 from vigie.synthetic.alert_ids import make_ids
@@ -15,8 +16,7 @@ from vigie.synthetic.timestamps import HOUR, SECOND, database_rounded, written
 from vigie.synthetic.word_lists import Course, Grading
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class Story(msgspec.Struct, frozen=True, kw_only=True):
     """What the alerts of one incident share.
 
     `is_of_2020` has things spelled as the service did then, since archives still hold such incidents.
@@ -33,7 +33,7 @@ class Story:
     assigned_to: str | None
     is_of_2020: bool
     ends_at: int
-    device_ids_so_far: list[str] = field(default_factory=list)
+    device_ids_so_far: list[str] = msgspec.field(default_factory=list)
 
 
 def tell_alert(story: Story, scenario: Scenario, created_at: int) -> Fields:

@@ -5,7 +5,8 @@ those they belong to. Source: docs/api/incident-document.md, "Entity".
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.synthetic import inventory
 from vigie.synthetic.organisation import Fields, Organisation, Person
@@ -14,8 +15,7 @@ from vigie.synthetic.timestamps import DAY, HOUR, written
 from vigie.synthetic.word_lists import FINDINGS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """Where the evidence of one alert lies. `device_ids` are the devices it can be bound to, if any."""
 
     rng: SeededRandom

@@ -1,8 +1,9 @@
 """The generator of synthetic incidents: any number of them, the same for the same seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from vigie.documents.lossless import encode
 from vigie.synthetic import word_lists as vocabulary
@@ -39,8 +40,7 @@ def generate(
         yield _incident(world, plan) if plan.redirects_to is None else _redirected(world, plan)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _World:
+class _World(msgspec.Struct, frozen=True, kw_only=True):
     rng: SeededRandom
     organisation: Organisation
     tenant_id: str

@@ -1,9 +1,10 @@
 """The synthetic organisation: its users, devices, files and addresses, and the addresses of attackers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product, starmap
 from typing import Any, TypeAlias
+
+import msgspec
 
 from vigie.synthetic import inventory
 from vigie.synthetic.seeded_random import SeededRandom
@@ -12,8 +13,7 @@ from vigie.synthetic.timestamps import DAY, FIRST_DAY, written
 Fields: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody with an account: the keys of a `User` entity, and of a `Mailbox` entity."""
 
     address: str
@@ -21,8 +21,7 @@ class Person:
     mailbox: Fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Organisation:
+class Organisation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that alerts can be about. Its dicts are templates: copy them, never change them.
 
     Neighbours among the people and the devices are seldom of one family or of one device group.

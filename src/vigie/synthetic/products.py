@@ -1,12 +1,11 @@
 """The products that raise alerts. Source: docs/api/incident-document.md, "Products and alert ids"."""
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.synthetic.timestamps import SECOND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A product, with the share of its alerts that name devices.
 
     `activity_grain_ticks` is how finely it notes when something happened.

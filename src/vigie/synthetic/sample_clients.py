@@ -3,11 +3,10 @@
 A database that has them is good for nothing but a demonstration, and `vigie serve` refuses it.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class SampleClient:
+class SampleClient(msgspec.Struct, frozen=True):
     """An application and the secret that it proves itself by."""
 
     name: str

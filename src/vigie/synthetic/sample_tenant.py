@@ -1,7 +1,8 @@
 """The sample tenant: synthetic incidents, and callers with different permissions."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from vigie.core.access import APPLICATION_PERMISSIONS, Exposure
 from vigie.core.audit import AuditContext
@@ -24,8 +25,7 @@ _SEED = 8400
 _ALERTS_OF_A_GOOD_EXAMPLE = range(2, 4)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """The sample tenant as it stands in a database.
 
     `incident_id` is an incident that the user scoped to SCOPE sees a part of.

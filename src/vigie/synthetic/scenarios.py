@@ -1,6 +1,6 @@
 """The kinds of synthetic alert: the texts, the product and the evidence of each."""
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.synthetic.products import (
     CLOUD,
@@ -17,8 +17,7 @@ from vigie.synthetic.products import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of alert. `evidence` names its entities by their types, in order."""
 
     source: Source

@@ -1,10 +1,11 @@
 """Pages rendered from Jinja2 templates, which load with the first page and not at the start of the server."""
 
 from asyncio import to_thread
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NewType
 from urllib.parse import urlsplit
+
+import msgspec
 
 from vigie.http.exchange import Exchange
 from vigie.ui.languages import SOURCE_LANGUAGE, language_for, translations_of
@@ -20,8 +21,7 @@ _loaded: set[str] = set()
 """The languages whose templates are compiled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageContext:
+class PageContext(msgspec.Struct, frozen=True, kw_only=True):
     """Values that every page needs: its language, and the host that people see in their browser."""
 
     language: str

@@ -6,9 +6,10 @@ quota costs a read every other time, for the standard path, which refuses it, ma
 
 from asyncio import Future
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
+
+import msgspec
 
 from vigie.api.defender.handlers import API_NAME, COMMON_HEADERS, INCIDENT_ROUTE, in_context
 from vigie.api.gate import CachedAdmission, Gate
@@ -29,8 +30,7 @@ _ANSWER_BYTES_MAX = 64 * 1024
 _NEEDS_STANDARD_PATH = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentTemplate:
+class IncidentTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """What the requests of a connection have in common: their suffix, and what follows from that.
 
     `own_headers` end the head of each answer, blank line included.

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 
 import msgspec
@@ -54,8 +53,7 @@ _ID = re.compile(rb"[0-9]{1,19}")
 _COMPRESSED_FROM_BYTES = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefenderQuotas:
+class DefenderQuotas(msgspec.Struct, frozen=True, kw_only=True):
     """A quota for each call."""
 
     get: Quota

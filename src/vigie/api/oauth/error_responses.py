@@ -5,7 +5,6 @@ sentences, so both are Microsoft's where Microsoft has them. docs/errors.md says
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -35,8 +34,7 @@ NOT_STORED = ((b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache"
 _RETRY_AFTER_SECONDS = {429: 60, 503: 5}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuthError:
+class OAuthError(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one kind of refusal. The gaps in `sentence` are the refusal's facts.
 
     `error` is the word at the token endpoints, `redirect_error` the one that an application gets by way of the
@@ -347,8 +345,7 @@ def oauth_error_text(refusal: OAuthRefusal) -> OAuthErrorText:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenErrorRenderer:
+class TokenErrorRenderer(msgspec.Struct, frozen=True, kw_only=True):
     """Answers an OAuthRefusal in the form of the token endpoints, and leaves all else to `others`."""
 
     others: ErrorRenderer

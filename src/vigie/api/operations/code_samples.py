@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+import msgspec
 
 Node = dict[str, Any]
 
@@ -16,8 +17,7 @@ _PATH_VALUES = {"id": "5127", "tenant": "contoso.example"}
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     url: str
     has_token: bool

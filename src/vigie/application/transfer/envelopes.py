@@ -1,7 +1,6 @@
 """Envelopes around incidents, as captured responses and test data have them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,8 +14,7 @@ _INCIDENT_KEYS: Final = ("incidentId", "incidentWebUrl")
 _GRAPH_KEYS: Final = frozenset({"incidentWebUrl", "displayName"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A list of incidents, or one by itself, inside a document: its path and its text."""
 
     path: str

@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
+
+import msgspec
 
 from vigie.application.transfer.envelopes import Place, places_of_incidents
 from vigie.application.transfer.format_detection import (
@@ -34,8 +35,7 @@ PARTS_MAX: Final = 4_000_000
 """How many parts an incident may have. Decoded, the smallest part takes forty times its bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawIncident:
+class RawIncident(msgspec.Struct, frozen=True, kw_only=True):
     """One JSON value where an incident belongs, undecoded, and where it began.
 
     `path` is "$" for a document or line of its own, "$[3]" in an array, "$.value[3]" in a list answer.
@@ -46,8 +46,7 @@ class RawIncident:
     text: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of the file that is no incident at all; `reason` says what is wrong and what to do."""
 
     line: int
@@ -55,8 +54,7 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwrapped:
+class Unwrapped(msgspec.Struct, frozen=True, kw_only=True):
     """A word on where the incidents that follow are: at `path`, inside an object that is none."""
 
     line: int

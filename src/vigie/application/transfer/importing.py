@@ -4,7 +4,9 @@ import asyncio
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from vigie.application.transfer.envelopes import is_graph_form
 from vigie.application.transfer.history_lines import is_history_line
@@ -40,8 +42,7 @@ _BATCH_BYTES = 8 * 1024 * 1024
 _POLL_SECONDS = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of an import so far. Incidents not yet written are in `read` alone."""
 
     read: int
@@ -50,8 +51,7 @@ class Tally:
     refused: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """An incident that was not imported, and why; without a line, a file or the rest of one."""
 
     source: str
@@ -66,8 +66,7 @@ class Rejected:
         return f"{source}:{self.line}: {self.path}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwrapping:
+class Unwrapping(msgspec.Struct, frozen=True, kw_only=True):
     """The place of the incidents of a file inside another object."""
 
     source: str
@@ -82,8 +81,7 @@ def _name_of(source: str) -> str:
     return "standard input" if source == "-" else source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FutureTimestamps:
+class FutureTimestamps(msgspec.Struct, frozen=True, kw_only=True):
     """The number of incidents whose last update is in the future, and the latest of them."""
 
     count: int

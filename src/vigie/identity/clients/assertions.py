@@ -6,7 +6,6 @@ Source: docs/api/tokens.md, "Client authentication"; RFC 7523, section 3; RFC 75
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,16 +36,14 @@ ASSERTION_ALGORITHMS = tuple(_PADDINGS)
 _TOKEN_PATHS = ("oauth2/v2.0/token", "oauth2/token")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentAssertion:
+class SentAssertion(msgspec.Struct, frozen=True, kw_only=True):
     """An assertion as it came. Nothing in it is proven, and `client_id` is only whose it says it is."""
 
     read: ParsedJwt
     client_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenAssertion:
+class ProvenAssertion(msgspec.Struct, frozen=True, kw_only=True):
     """Its signature, its times and its audience were checked: made by `ClientAssertions.check` alone.
 
     From `expires_at` on it would be refused anyway; the clock skew is in it.

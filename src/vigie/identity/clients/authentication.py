@@ -2,7 +2,8 @@
 
 import hmac
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.core.client_secrets import hash_secret
 from vigie.core.directory import Application, Tenant
@@ -30,8 +31,7 @@ GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IG
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthenticatedClient:
+class AuthenticatedClient(msgspec.Struct, frozen=True, kw_only=True):
     """An application that has authenticated, as far as one of its kind can. Made by `ClientAuthenticator` alone."""
 
     tenant: Tenant

@@ -1,8 +1,9 @@
 """The credentials that a request to a token endpoint brings, before anything of them is proven: RFC 6749, 2.3."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote_plus
+
+import msgspec
 
 from vigie.core.letter_case import lowered
 from vigie.identity.clients.assertions import (
@@ -15,16 +16,14 @@ from vigie.identity.form_parameters import first_of
 from vigie.identity.refusals import MissingParameter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """A client id and the spellings of its secret: HTTP Basic leaves open whether they are url-encoded."""
 
     client_id: str
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """What says who sends a form, beside the form itself: HTTP Basic, if it is used, and where it comes from."""
 
     basic: Credentials | None

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from math import ceil
+
+import msgspec
 
 from vigie.core.errors import IssuerUnavailable
 from vigie.core.instants import TICKS_PER_SECOND, Instant
@@ -27,8 +28,7 @@ class FetchFailed(Exception):
     """Nothing came, or nothing that may be read; the message says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """How a fetch ended: how many keys it brought, or why none."""
 
     issuer: str

@@ -6,8 +6,9 @@ issuer signs are refused by what they say of themselves.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from vigie.core.access import (
     WHOLE_TENANT,
@@ -31,8 +32,7 @@ from vigie.identity.tokens.jws import ParsedJwt, refuse_critical
 _KID_LENGTH_MAX = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenCaller:
+class ProvenCaller(msgspec.Struct, frozen=True, kw_only=True):
     """The caller of a token, what it says, and whether it grants access to this API."""
 
     claims: SignedClaims

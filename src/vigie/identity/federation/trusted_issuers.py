@@ -1,9 +1,10 @@
 """Trusted issuers: the tenants that each may speak for, and the meaning of its claims here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from vigie.core.access import (
     APPLICATION_PERMISSIONS,
@@ -39,8 +40,7 @@ class UserKey(StrEnum):
     OBJECT_ID = "object-id"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationMark:
+class ApplicationMark(msgspec.Struct, frozen=True, kw_only=True):
     """What tells the token of an application from that of a user. Without any, every token is a user's."""
 
     present: str = ""
@@ -59,8 +59,7 @@ class ApplicationMark:
         return first is not None and first == second
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleByClaim:
+class RoleByClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A role for users with a value among their claims, over the whole tenant or over some device groups."""
 
     value: str
@@ -70,8 +69,7 @@ class RoleByClaim:
 
 
 # Told apart by which one it is: the settings let no two be for the same tokens.
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrustedIssuer:
+class TrustedIssuer(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """An issuer, and all that its tokens can do. What is not said here they cannot.
 
     `url` is what their `iss` has to be; it may hold `{tenantid}` for the value of `tenant_claim`. `tenants` are

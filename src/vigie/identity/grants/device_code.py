@@ -3,7 +3,7 @@
 Source: RFC 8628; docs/api/sign-in.md, "Device codes"; docs/api/clients.md, "Tokens".
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import User
@@ -37,8 +37,7 @@ VERIFICATION_PATH = "/devicelogin"
 _USER_CODES_TRIED = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedDeviceCode:
+class IssuedDeviceCode(msgspec.Struct, frozen=True, kw_only=True):
     """What a device shows, and what it asks with in the meantime."""
 
     device_code: str

@@ -1,7 +1,8 @@
 """A request to a token endpoint, as grants judge it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.core.instants import Instant
 from vigie.identity.clients.assertions import SentAssertion
@@ -11,8 +12,7 @@ from vigie.identity.form_parameters import first_of
 from vigie.identity.keys.key_ring import KeyRing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantRequest:
+class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The form, who sent it to which tenant's endpoint, and the keys and the moment of the answer."""
 
     tenant_reference: str

@@ -1,6 +1,6 @@
 """Tokens for people, whichever grant they come of: for whom, for how much, and as one of which family."""
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
@@ -25,8 +25,7 @@ from vigie.identity.tokens.scopes import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserGrant:
+class UserGrant(msgspec.Struct, frozen=True, kw_only=True):
     """What a user lets an application do, as one token family; `consent` is the part that is used now.
 
     `refresh_token` is the one to continue with, None when none was asked for. `nonce` goes into the ID token.

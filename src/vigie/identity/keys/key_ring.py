@@ -5,10 +5,10 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -27,8 +27,7 @@ _KEY_BITS = 2048
 _PADDING, _HASH = PKCS1v15(), SHA256()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKey:
+class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key pair. `accepted_until` is None while it signs, then the end of its last token."""
 
     kid: str
@@ -61,8 +60,7 @@ class SigningKey:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRing:
+class KeyRing(msgspec.Struct, frozen=True, kw_only=True):
     """The key that signs now, and those whose tokens may still live."""
 
     current: SigningKey

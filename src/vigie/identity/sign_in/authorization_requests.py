@@ -6,7 +6,8 @@ docs/api/sign-in.md, "Authorization request".
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.core.directory import Application, Tenant
 from vigie.core.letter_case import lowered
@@ -41,8 +42,7 @@ _PROMPTS = ("none", "login", "consent", "select_account")
 _NONCE_LENGTH_MAX = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redirection:
+class Redirection(msgspec.Struct, frozen=True, kw_only=True):
     """Where an answer goes, and what goes back with it: the state, and who answers (RFC 9207).
 
     `issuer` is None where the request came to no tenant's own address: the document of that address names no
@@ -55,8 +55,7 @@ class Redirection:
     issuer: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorizationRequest:
+class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What an application wants of a person who signs in. `AuthorizationRequests` alone makes one, and checks it.
 
     The address in `redirection` is registered for the application. `prompt` is one of none, login, consent and

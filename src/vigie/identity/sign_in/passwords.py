@@ -12,9 +12,10 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from vigie.core.directory import DirectoryError
 
@@ -42,8 +43,7 @@ class TooManyPasswords(Exception):
     """More passwords wait to be checked than is bearable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """Whether a password was right, and a new hash of it where the one that is kept is weaker than today's."""
 
     is_right: bool

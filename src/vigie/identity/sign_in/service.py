@@ -1,8 +1,9 @@
 """The sign-in service: passwords, consent and device codes, as the pages need them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.directory import Application, Tenant, User
@@ -35,8 +36,7 @@ _BUSY_RETRY_AFTER = timedelta(seconds=5)
 _NOBODY = User(object_id="", upn="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedInUser:
+class SignedInUser(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who has given the right password, at that moment. Made by `SignIn.check_password` alone.
 
     `password_since` tells that password from those before and after it, whatever the clock did meanwhile.
@@ -48,8 +48,7 @@ class SignedInUser:
     password_since: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRequest:
+class DeviceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A device that waits: which application runs on it, and what that wants to do for the person who agrees."""
 
     tenant: Tenant

@@ -7,7 +7,6 @@ these resources ask for version 1. Source: docs/api/tokens.md, "Access token cla
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -56,8 +55,7 @@ class SignedClaims(msgspec.Struct, frozen=True, kw_only=True):
     family_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRequest:
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a token is to say. With the family that `family_id` names, it ends before its time."""
 
     issuer: str
@@ -73,8 +71,7 @@ class TokenRequest:
     family_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdTokenRequest:
+class IdTokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What an application is to learn about who signed in."""
 
     issuer: str

@@ -4,8 +4,9 @@ Source: docs/api/tokens.md, "Resources"; docs/api/clients.md, "Tokens".
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from vigie.core.api_resource import ApiResource
 from vigie.core.letter_case import lowered
@@ -22,8 +23,7 @@ _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audiences:
+class Audiences(msgspec.Struct, frozen=True, kw_only=True):
     """What this installation issues tokens for: Microsoft's resources and its own origins.
 
     `origins` are those own ones as URLs of its endpoints begin; `own` has them without their ports too.

@@ -1,6 +1,6 @@
 """The issuance of tokens: their subjects and claims, and the answer that they come in."""
 
-from dataclasses import dataclass
+import msgspec
 
 from vigie.core.access import CallerKind
 from vigie.core.directory import Application, Tenant, User
@@ -16,8 +16,7 @@ from vigie.identity.tokens.access_tokens import (
 from vigie.identity.tokens.audiences import Audiences
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForUser:
+class ForUser(msgspec.Struct, frozen=True, kw_only=True):
     """What comes with an access token when it is for a person: `scope` as it was asked for and granted."""
 
     scope: tuple[str, ...]
@@ -27,8 +26,7 @@ class ForUser:
     id_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedToken:
+class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token, for which resource it is as that was asked for, and its times."""
 
     access_token: str

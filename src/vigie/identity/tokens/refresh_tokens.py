@@ -11,7 +11,9 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from vigie.core.client_secrets import hash_secret, new_secret
 from vigie.core.instants import Instant
@@ -21,8 +23,7 @@ _SALT_BYTES = 32
 _TOKEN_LENGTH_MAX = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshToken:
+class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     """A refresh token in its two parts."""
 
     handle: str
@@ -44,8 +45,7 @@ def read_refresh_token(text: str) -> RefreshToken | None:
     return RefreshToken(handle=handle, secret=secret) if is_one else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotation:
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a family when a refresh token is brought. `family` is None when that ends it.
 
     `token` is the refresh token to go on with; None when there is none to give.
@@ -56,8 +56,7 @@ class Rotation:
     is_expired: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshTokenRotation:
+class RefreshTokenRotation(msgspec.Struct, frozen=True, kw_only=True):
     """How long tokens live, in ticks. Access tokens are good for `access_ticks`, clock skew included."""
 
     access_ticks: int

@@ -4,7 +4,9 @@ Source: docs/api/tokens.md, "Scopes"; OpenID Connect Core, 3.1.2.1 and 5.4.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from vigie.core.directory import Application
 from vigie.core.oauth_records import OFFLINE_ACCESS, OPENID, Consent
@@ -24,8 +26,7 @@ OIDC_SCOPES = (OPENID, "profile", "email", OFFLINE_ACCESS)
 _SCOPE_LENGTH_MAX = 2048
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedScopes:
+class RequestedScopes(msgspec.Struct, frozen=True, kw_only=True):
     """A resource, names of permissions or `.default` under it, and OpenID's names, as a request has them."""
 
     resource: str

@@ -1,8 +1,9 @@
 """The applications of a tenant: what each may do, and where it may have users redirected to."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from shlex import quote
+
+from msgspec.structs import replace
 
 from vigie.core.api_resource import ApiResource
 from vigie.core.client_secrets import hash_secret

@@ -1,15 +1,15 @@
 """The device groups of one tenant, inside a change: which are known, and which have just been met."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from shlex import quote
+
+import msgspec
 
 from vigie.core.directory import DeviceGroup, DirectoryError, Tenant
 from vigie.storage.database import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredGroup:
+class StoredGroup(msgspec.Struct, frozen=True, kw_only=True):
     """A device group and its key in the database."""
 
     group_id: int

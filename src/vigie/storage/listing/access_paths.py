@@ -6,9 +6,10 @@ ranges, while a test of the status on every row of the tenant would read rows in
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from itertools import product
+
+import msgspec
 
 from vigie.core.conditions import Comparison, Expression, Operator, Property
 from vigie.core.queries import PageRequest
@@ -60,8 +61,7 @@ class AccessPath(Enum):
     SORTED_RANGE = "the whole range of the other time, sorted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Branches:
+class Branches(msgspec.Struct, frozen=True, kw_only=True):
     """The labels and the key of each branch, and the index that all of them read.
 
     `searched` are the properties by which rows may be looked up; by the others they are only tested.

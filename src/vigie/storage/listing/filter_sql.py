@@ -1,7 +1,8 @@
 """A filter as SQL over the columns of `incident_visibility`: values are bound, and only names of ours are text."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from vigie.core.conditions import And, Comparison, Expression, Not, Operator, Or, Property
 from vigie.core.enums import Status
@@ -31,11 +32,10 @@ Texts = frozenset[str | None]
 EVERY_STATUS: Texts = frozenset(each.value for each in Status)
 
 
-@dataclass(slots=True)
-class BindParameters:
+class BindParameters(msgspec.Struct):
     """The values of a statement: each gets a name, and the text of the statement has the name in its place."""
 
-    values: dict[str, object] = field(default_factory=dict)
+    values: dict[str, object] = msgspec.field(default_factory=dict)
 
     def name(self, value: object) -> str:
         """How the text of the statement names the value."""

@@ -6,7 +6,9 @@ and not the size of the database. docs/decisions/0006-lists-read-sights-alone.md
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from vigie.core.access import Exposure
 from vigie.core.conditions import Expression, Operator, Property
@@ -44,8 +46,7 @@ _PROBES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanProbe:
+class PlanProbe(msgspec.Struct, frozen=True, kw_only=True):
     """A statement that answers 1 if a path is short, and 0 if it is not."""
 
     path: AccessPath

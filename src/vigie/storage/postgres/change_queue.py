@@ -7,7 +7,8 @@ and waits at that statement, in the queue of its tenant.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from vigie.storage.database import Row, Session, Values
 
@@ -98,11 +99,10 @@ class QueuedChange:
             promise.exception()
 
 
-@dataclass(slots=True)
-class TenantQueue:
+class TenantQueue(msgspec.Struct):
     """The changes of one tenant in this process in the order in which they came, and the task that runs them."""
 
-    waiting: deque[QueuedChange] = field(default_factory=deque)
+    waiting: deque[QueuedChange] = msgspec.field(default_factory=deque)
     task: asyncio.Task[None] | None = None
 
     def take_all(self) -> list[QueuedChange]:

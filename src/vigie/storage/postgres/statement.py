@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
+
+import msgspec
 
 from vigie.storage.database import Row, Values
 from vigie.storage.statements import statements
@@ -11,8 +12,7 @@ from vigie.storage.statements import statements
 _NAME = re.compile(r"(?<!:):([a-z]\w*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(msgspec.Struct, frozen=True):
     """A statement whose values are numbered, and which name each number had."""
 
     text: str

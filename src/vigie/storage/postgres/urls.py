@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from itertools import repeat
 from urllib.parse import parse_qs, quote, unquote_to_bytes, urlencode
+
+import msgspec
 
 PREFIX = "postgresql://"
 
@@ -22,8 +23,7 @@ _PLACE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostgresUrl:
+class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):
     """What a URL names: who connects, to which hosts, to which database, and how."""
 
     account: str

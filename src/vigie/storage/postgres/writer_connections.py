@@ -8,9 +8,9 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import asyncpg
+import msgspec
 
 from vigie.core.errors import StoreUnavailable
 from vigie.storage.postgres.connection import open_connection
@@ -27,8 +27,7 @@ _OUTCOME_UNKNOWN = (
 )
 
 
-@dataclass(slots=True)
-class WriterConnection:
+class WriterConnection(msgspec.Struct):
     """A connection to write on, and the number of the last transaction that was begun there."""
 
     connection: asyncpg.Connection

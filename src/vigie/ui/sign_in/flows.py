@@ -1,7 +1,8 @@
 """The two kinds of sign-in, an authorization request and a device code. Each is read anew at every step."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from vigie.core.directory import Tenant
 from vigie.identity.sign_in.authorization_requests import (
@@ -63,8 +64,7 @@ async def flow_of(sign_in: SignIn, request: BrowserRequest, flow_state: FlowStat
     return DeviceFlow(sign_in=sign_in, flow_state=flow_state, device=device)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorizationFlow:
+class AuthorizationFlow(msgspec.Struct, frozen=True, kw_only=True):
     """An application's authorization request."""
 
     sign_in: SignIn
@@ -113,8 +113,7 @@ class AuthorizationFlow:
         await show_refused_authorization(request, self.declined)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceFlow:
+class DeviceFlow(msgspec.Struct, frozen=True, kw_only=True):
     """The code of a device, entered in this browser."""
 
     sign_in: SignIn

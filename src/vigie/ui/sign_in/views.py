@@ -1,7 +1,8 @@
 """The pages of a sign-in, each from its template and the values that it is handed. They do not decide."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from vigie.http.error_responses import Headers
 from vigie.identity.grants.device_code import VERIFICATION_PATH
@@ -18,8 +19,7 @@ FORM_SCRIPT = "send_once.js"
 FORM_POST_SCRIPT = "submit.js"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsentPrompt:
+class ConsentPrompt(msgspec.Struct, frozen=True, kw_only=True):
     """The application, its organisation and what it requests, as pages name them.
 
     `target` is where the answer goes, None for a device.
@@ -33,8 +33,7 @@ class ConsentPrompt:
     wants_refresh: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormError:
+class FormError(msgspec.Struct, frozen=True, kw_only=True):
     """The reason why a form is shown again: templates have a text for each `name`, and `detail` is for the log."""
 
     name: str

@@ -8,12 +8,12 @@ itself.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 
 from vigie.core.replication import replication_position_of
 from vigie.storage.database import Row
@@ -28,8 +28,7 @@ INTERVAL_SECONDS = 0.5
 _ANSWER_SECONDS_MAX = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Heartbeat:
+class _Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """A heartbeat in the primary: from when it was begun, and on which timeline."""
 
     begun_seconds: float

@@ -5,9 +5,9 @@ A replica is a hot standby, in PostgreSQL's words.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import asyncpg
+import msgspec
 
 from vigie.core.errors import StoreUnavailable
 from vigie.core.replication import ReplicationPosition
@@ -23,8 +23,7 @@ from vigie.storage.postgres.session import PostgresSession
 _READ_SECONDS_MAX = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a replica has come: everything the primary had at `as_of_seconds`, and its log up to `offset`.
 
     `server_id` stays the same for as long as one server process runs on one machine, and is found nowhere else.
