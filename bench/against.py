@@ -143,7 +143,7 @@ def _table_bytes(store: Store) -> dict[str, int]:
         return dict(
             connection.execute(
                 "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name)"
-                " WHERE aggregate GROUP BY tbl_name"
+                " WHERE aggregate = TRUE GROUP BY tbl_name"
             )
         )
 

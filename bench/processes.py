@@ -150,11 +150,23 @@ def _cpu_seconds(pid: int) -> float:
 
 def resident_bytes(pid: int) -> int:
     """Memory of one process that is in use now; none for one that is gone."""
+    return _memory_bytes(pid, "VmRSS:")
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that one process has had in use; none for one that is gone.
+
+    What the kernel says of an ended child begins with the memory of the process that started it.
+    """
+    return _memory_bytes(pid, "VmHWM:")
+
+
+def _memory_bytes(pid: int, name: str) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    line = next((line for line in status.splitlines() if line.startswith("VmRSS:")), "VmRSS: 0 kB")
+    line = next((line for line in status.splitlines() if line.startswith(name)), f"{name} 0 kB")
     return int(line.split()[1]) * 1024
 
 

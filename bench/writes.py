@@ -19,9 +19,8 @@ from bench.processes import (
     BenchError,
     Server,
     clean_environment,
-    family_of,
+    peak_bytes,
     pinned,
-    resident_bytes,
 )
 from bench.reads import incident, load_on
 from bench.results import Figure
@@ -99,18 +98,43 @@ def _import_once(bench: Bench, name: str, store: Store, number: int) -> Slice:
         process = subprocess.Popen(
             _import_command(copy, file), stdout=subprocess.DEVNULL, env=clean_environment()
         )
-        early_bytes = _memory_after(process.pid, copy, bench.imports // 10)
-        _, status, usage = os.wait4(process.pid, 0)
+        ended = _watched(process.pid, copy, early_count=bench.imports // 10)
         seconds = time.monotonic() - began_seconds
         imported = _count_mirrored(copy)
-    if status or imported != bench.imports:
+    if ended.status or imported != bench.imports:
         raise BenchError(f"an import of {bench.imports} incidents left {imported}")
     if number == 1:
-        for what, used in ((MEMORY_EARLY, early_bytes), (MEMORY_MOST, usage.ru_maxrss * 1024)):
+        for what, used in ((MEMORY_EARLY, ended.early_bytes), (MEMORY_MOST, ended.most_bytes)):
             bench.results.add(Figure(row=IMPORT, name=f"{name}, {what}", value=used / 1e6, unit="MB"))
-    return _imported(
-        IMPORT, name, number, imported, seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime
-    )
+    return _imported(IMPORT, name, number, imported, seconds=seconds, cpu_seconds=ended.cpu_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    """An import that has ended: its memory after some incidents and at most, its CPU, its exit status."""
+
+    status: int
+    cpu_seconds: float
+    early_bytes: int
+    most_bytes: int
+
+
+def _watched(pid: int, store: Store, *, early_count: int) -> _Ended:
+    """Wait until an import ends, and look at its memory meanwhile."""
+    early_bytes = most_bytes = 0
+    while True:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return _Ended(
+                status=status,
+                cpu_seconds=usage.ru_utime + usage.ru_stime,
+                early_bytes=early_bytes,
+                most_bytes=most_bytes,
+            )
+        most_bytes = max(most_bytes, peak_bytes(pid))
+        if not early_bytes and _count_mirrored(store) >= early_count:
+            early_bytes = most_bytes
+        time.sleep(0.05)
 
 
 def _imported(row: str, name: str, number: int, count: int, *, seconds: float, cpu_seconds: float) -> Slice:
@@ -228,13 +252,6 @@ def _importing(store: Store, file: Path) -> Iterator[_Importer]:
             yield _Importer(process=process, store=store)
         finally:
             process.kill()
-
-
-def _memory_after(pid: int, store: Store, incident_count: int) -> int:
-    """What a process holds once so many incidents are in the store."""
-    while _count_mirrored(store) < incident_count and family_of(pid):
-        time.sleep(0.2)
-    return sum(map(resident_bytes, family_of(pid)))
 
 
 def _import_command(store: Store, file: Path) -> list[str]:

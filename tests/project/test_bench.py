@@ -12,6 +12,7 @@ from time import monotonic, sleep
 
 import msgspec
 import pytest
+from bench import against
 from bench.driver import Bench, Contender, answer_of, check_same, in_turn, take_turns
 from bench.figures import Slice, cpu, is_noisy, ratio, ratios, spread, throughput
 from bench.floods import judged
@@ -22,7 +23,7 @@ from bench.imports import imports_table, modules_in
 from bench.list_loop import serving_rows
 from bench.nginx import serving_files
 from bench.processes import BenchError, Server, family_of, free_port, running
-from bench.programs import short_commit
+from bench.programs import VIGIE, short_commit
 from bench.reads import LIST, list_load
 from bench.report import (
     goals_table,
@@ -281,6 +282,33 @@ def test_the_c_loop_of_lists_answers_what_vigie_answers() -> None:
 
     assert pages == [page, page]
     assert len(json.loads(page)["value"]) == 100
+
+
+@needs_its_tools
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("tools")
+def test_two_revisions_are_measured_in_one_run() -> None:
+    # This revision stands for the older one too: to build one needs packages from the network.
+    bench = Bench(
+        store=filled_store(2_000),
+        small_store=filled_store(0),
+        results=Results(),
+        rounds=1,
+        seconds=1,
+        reads=0,
+        imports=0,
+        older=VIGIE,
+    )
+
+    against.updates(bench)
+    against.disk(bench)
+
+    assert [each.contender for each in bench.results.slices] == ["nginx", "older revision", "this revision"]
+    sizes = {each.name: each.value for each in bench.results.figures}
+    assert 5_000 < sizes["this revision, for an incident of 3 alerts"] < 50_000
+    assert 0 < sizes["this revision, of it, the change feed"] < 1_000
+    (on_disk,) = [goal for goal in GOALS_AGAINST if "on disk" in goal.path]
+    assert on_disk.value(bench.results) == 1.0
 
 
 def test_changes_are_read_in_turns_from_databases_of_their_own(tmp_path: Path) -> None:
