@@ -5,9 +5,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from bench.stores import AUDIENCE, SCOPE, TENANT, Store, settings_of
 from vigie.core.access import DeviceGroupLabel
 from vigie.core.instants import TICKS_PER_SECOND
+from vigie.identity.keys.key_ring import SigningKey
 from vigie.identity.tokens.access_tokens import TokenRequest, issue_token, issuer_of
 from vigie.identity.tokens.issuance import application_token_request
 from vigie.runtime.clock import now
@@ -85,6 +88,10 @@ async def _trust_of(store: Store) -> Trust:
         return Trust(
             issuer=issuer_of(await installation.issuer(), tenant.guid),
             tenant_guid=tenant.guid,
-            public_key=(await installation.keys().load_or_create()).current.pair.as_pem(private=False),
+            public_key=_pem_of((await installation.keys().load_or_create()).current),
             callers={application.client_id: None, whole.object_id: None, scoped.object_id: groups},
         )
+
+
+def _pem_of(key: SigningKey) -> bytes:
+    return key.pair.public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

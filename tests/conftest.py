@@ -8,7 +8,7 @@ from redis import Redis
 
 from tests.support import needs, stores
 from tests.support.chromium import Chromium
-from tests.support.house import House, RunningHouse, private_keys_checked_once
+from tests.support.house import House, RunningHouse
 from tests.support.postgres_server import PostgresServer
 from tests.support.skips import (
     pytest_runtest_logreport,
@@ -54,13 +54,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_unconfigure() -> None:
     """Stop what was started for the tests."""
     stores.stop_servers()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def private_keys() -> Iterator[None]:
-    """Keys are read by every house."""
-    with private_keys_checked_once():
-        yield
 
 
 @pytest.fixture(scope="session")

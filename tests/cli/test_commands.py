@@ -964,7 +964,7 @@ def assignments_of(upn: str) -> list[dict[str, Any]]:
 def claims_of(token: str) -> dict[str, Any]:
     """The claims, after another program has checked the signature."""
     pair = load_keys(Path(".vigie/signing-keys.json")).current.pair
-    key = jwt.PyJWK({**pair.as_dict(private=False), "alg": "RS256"})
+    key = jwt.PyJWK({**pair.public_jwk(), "alg": "RS256"})
     return jwt.decode(token, key, algorithms=["RS256"], options={"verify_aud": False, "verify_exp": False})
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
 from msgspec.structs import replace
 
 from tests.support.house import INCIDENTS_API, a_key_ring, a_strange_key, to_base64
@@ -279,7 +280,9 @@ def test_a_signature_is_good_where_a_library_for_it_finds_it_so(data: st.DataObj
 
 def _is_good_for_a_library(token: str) -> bool:
     try:
-        jws.deserialize_compact(token, a_key_ring().current.pair, algorithms=["RS256"])
+        jws.deserialize_compact(
+            token, RSAKey.import_key(a_key_ring().current.pair.public_key), algorithms=["RS256"]
+        )
     except (JoseError, ValueError):
         return False
     return True
@@ -301,7 +304,6 @@ def test_what_must_be_understood_is_refused() -> None:
     head = {"alg": "RS256", "kid": key.kid, "crit": ["b64"], "b64": True}
     payload = issued().split(".")[1]
     signed = f"{to_base64(json.dumps(head).encode())}.{payload}"
-    assert key.pair.private_key
     signature = key.pair.private_key.sign(signed.encode(), PKCS1v15(), SHA256())
 
     assert not is_accepted(f"{signed}.{to_base64(signature)}", after_seconds=0)

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from tests.support.house import a_key_ring
 from vigie.core.instants import TICKS_PER_SECOND, Instant
@@ -32,7 +33,7 @@ LAST_TOKEN = (TOKEN_LIFETIME_MAX_SECONDS + SKEW_SECONDS) * TICKS_PER_SECOND
 
 def in_words(ring: KeyRing) -> list[tuple[str, Instant | None, object]]:
     keys = (ring.current, *ring.retired)
-    return [(key.kid, key.accepted_until, key.pair.as_dict(private=True)) for key in keys]
+    return [(key.kid, key.accepted_until, key.pair.private_jwk()) for key in keys]
 
 
 def mode_of(path: Path) -> int:
@@ -122,7 +123,7 @@ def test_a_file_that_is_not_text_is_refused_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["secret", "public half"])
 def test_a_key_that_cannot_sign_is_refused(tmp_path: Path, kind: str) -> None:
-    public = a_key_ring().current.pair.as_dict(private=False)
+    public = a_key_ring().current.pair.public_jwk()
     key = {"kty": "oct", "k": "c2VjcmV0"} if kind == "secret" else public
     path = tmp_path / "keys.json"
     path.touch(mode=0o600)
@@ -130,6 +131,29 @@ def test_a_key_that_cannot_sign_is_refused(tmp_path: Path, kind: str) -> None:
 
     with pytest.raises(KeyFileError):
         load_keys(path)
+
+
+@pytest.mark.parametrize("member", ["n", "e", "d", "p", "q", "dp", "dq", "qi"])
+def test_a_damaged_key_is_refused(tmp_path: Path, member: str) -> None:
+    key = a_key_ring().current.pair.private_jwk()
+    for place in (0, len(key[member]) // 2):
+        path = tmp_path / f"keys-{place}.json"
+        path.touch(mode=0o600)
+        changed = "B" if key[member][place] == "A" else "A"
+        damaged = {**key, member: key[member][:place] + changed + key[member][place + 1 :]}
+        path.write_text(json.dumps({"keys": [{"kid": "a", "accepted_until": None, "key": damaged}]}))
+
+        with pytest.raises(KeyFileError):
+            load_keys(path)
+
+
+def test_a_library_reads_the_same_key(tmp_path: Path) -> None:
+    pair = a_key_ring().current.pair
+
+    read = RSAKey.import_key({**pair.private_jwk()})
+
+    assert read.as_dict(private=True) == pair.private_jwk()
+    assert read.as_der(private=True) == pair.private_der()
 
 
 # Rotation

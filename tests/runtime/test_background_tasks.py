@@ -36,7 +36,7 @@ class Overrun(FederatedTokens):
 def test_issuers_are_asked_again_after_one_could_not_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vigie.runtime.background_tasks.FETCH_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("vigie.identity.federation.jwks_cache.FETCH_EVERY_SECONDS", 0.01)
 
     async def until_asked_twice() -> None:
         overrun = Overrun()

@@ -22,9 +22,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from joserfc.jwk import RSAKey
 
 from tests.support.builders import Document, an_audit_context, to_json
 from tests.support.stores import database_in, keys_in
@@ -138,26 +136,6 @@ def a_key_ring() -> KeyRing:
 def a_strange_key() -> SigningKey:
     """A key that no house has."""
     return new_key()
-
-
-@contextmanager
-def private_keys_checked_once() -> Iterator[None]:
-    """Read the same private key once in a process: whether its numbers are primes takes 40 ms to see.
-
-    Every start of a house reads its keys twice, and many commands do.
-    """
-    read = RSAKey.import_key
-
-    @cache
-    def read_private(text: str) -> RSAKey:
-        return read(json.loads(text))
-
-    def read_any(value: Any, *more: Any, **named: Any) -> RSAKey:
-        is_private = isinstance(value, dict) and "d" in value and not more and not named
-        return read_private(json.dumps(value)) if is_private else read(value, *more, **named)
-
-    with patch.object(RSAKey, "import_key", read_any):
-        yield
 
 
 def settings_in(folder: Path, **sections: Any) -> Settings:
@@ -534,9 +512,7 @@ def from_base64(text: str) -> bytes:
 
 def signature_of(signed: bytes, key: SigningKey) -> bytes:
     """RS256, made without the library that checks it."""
-    private = key.pair.private_key
-    assert isinstance(private, RSAPrivateKey)
-    return private.sign(signed, PKCS1v15(), SHA256())
+    return key.pair.private_key.sign(signed, PKCS1v15(), SHA256())
 
 
 def eventually(claim: Callable[[], bool], *, within_seconds: float = 2.0) -> bool:

@@ -6,6 +6,7 @@ The tokens of this installation and those of other issuers go one way, and no fu
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,11 +23,13 @@ from vigie.core.directory import Application, Tenant
 from vigie.core.errors import InvalidToken
 from vigie.core.instants import Instant
 from vigie.identity.directory_repository import DirectoryRepository
-from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.sign_in_repository import SignInRepository
 from vigie.identity.tokens.access_tokens import USER_CLIENT_ID, SignedClaims, check_token, issuer_of
 from vigie.identity.tokens.jws import parse_jwt
+
+if TYPE_CHECKING:
+    from vigie.identity.federation.tokens import FederatedTokens
 
 CacheVersion = tuple[int, str, int]
 """Of the directory, of our own keys, and of those of other issuers."""
@@ -67,7 +70,7 @@ class Authenticator:
         clock_skew_ticks: int,
         size_max: int,
         count_lookup: Callable[[str], None],
-        federated: FederatedTokens | None = None,
+        federated: "FederatedTokens | None" = None,
         every_stub: bool = False,
     ) -> None:
         self._directory = directory

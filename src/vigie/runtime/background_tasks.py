@@ -9,8 +9,6 @@ from vigie.core.errors import IssuerUnavailable, StoreUnavailable
 from vigie.core.instants import Instant
 from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile
-from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
-from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
 from vigie.observability.event_log import log
@@ -19,6 +17,7 @@ from vigie.runtime.installation import Installation
 from vigie.runtime.retention import remove_expired, remove_old_changes
 
 if TYPE_CHECKING:
+    from vigie.identity.federation.tokens import FederatedTokens
     from vigie.runtime.tls_context import LiveContext
     from vigie.runtime.tls_setup import Secured
 
@@ -98,8 +97,11 @@ async def _reread(keys: LiveKeys) -> KeyRing:
     return keys.ring
 
 
-async def _refresh_issuers(federated: FederatedTokens) -> None:
+async def _refresh_issuers(federated: "FederatedTokens") -> None:
     """Fetch the changed keys of other issuers, also without a request that needs them."""
+    # Here, because a server that trusts no other issuer does without their keys.
+    from vigie.identity.federation.jwks_cache import FETCH_EVERY_SECONDS
+
     while True:
         await asyncio.sleep(FETCH_EVERY_SECONDS)
         try:

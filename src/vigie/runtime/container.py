@@ -13,16 +13,12 @@ from vigie.api.description import ApiDescription
 from vigie.api.dispatcher import Dispatcher
 from vigie.api.gate import Gate
 from vigie.application.incidents import IncidentService
-from vigie.config.settings import SettingsError
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.http.forwarded import Origins
 from vigie.http.profile import ApiAccess, ApiProfile, ProtocolFactory, require_distinct
 from vigie.http.protocol import Reason, limited_protocol
 from vigie.identity.authenticator import Authenticator
-from vigie.identity.federation.jwks_cache import Fetched, JwksCache
-from vigie.identity.federation.tokens import FederatedTokens
-from vigie.identity.federation.trusted_issuers import TrustedIssuer
 from vigie.identity.keys.key_store import LiveKeys, live_keys
 from vigie.identity.sign_in.service import SignIn
 from vigie.observability.access_log import AccessLog, RequestIds
@@ -38,6 +34,7 @@ from vigie.runtime.installation import Installation
 from vigie.storage.statements import statements
 
 if TYPE_CHECKING:
+    from vigie.identity.federation.tokens import FederatedTokens
     from vigie.storage.postgres.replicas.lag_monitor import LagMonitor
 
 
@@ -54,7 +51,7 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     lag_monitor: "LagMonitor | None"
     sign_in: SignIn
     keys: LiveKeys | None
-    federated: FederatedTokens | None
+    federated: "FederatedTokens | None"
     issuer: str
 
 
@@ -63,7 +60,7 @@ class _Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     issuer: str
     keys: LiveKeys | None
-    federated: FederatedTokens | None
+    federated: "FederatedTokens | None"
     callers: Authenticator
 
 
@@ -133,6 +130,13 @@ async def _build_identity(installation: Installation, url: str, metrics: Metrics
     )
     await callers.refresh(ring)
     return _Identity(issuer=issuer, keys=keys, federated=federated, callers=callers)
+
+
+def _federated_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> "FederatedTokens":
+    # Here, because a server that trusts no other issuer does without the HTTP client and the kinds of their keys.
+    from vigie.runtime.federation import build_federated_tokens
+
+    return build_federated_tokens(installation, own_issuer, metrics)
 
 
 def _api_context(
@@ -205,42 +209,6 @@ def _dispatcher(profiles: tuple[ApiProfile, ...], context: ApiContext) -> Dispat
 def _connection_protocol(profiles: tuple[ApiProfile, ...]) -> ProtocolFactory:
     """Connections with the fast path of the one API that has one, or without any."""
     return next((each.fast_path for each in profiles if each.fast_path), limited_protocol)
-
-
-def _federated_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
-    # Here, because a server that trusts no other issuer does without the HTTP client.
-    from vigie.identity.federation.http_client import fetch
-
-    def on_fetched(fetched: Fetched) -> None:
-        metrics.issuer_fetches.count("failed" if fetched.failure else "fetched")
-        if fetched.failure:
-            log.warning("issuer_unreachable", issuer=fetched.issuer, reason=fetched.failure)
-        else:
-            log.info("issuer_keys_fetched", issuer=fetched.issuer, count=fetched.key_count)
-
-    def keys_of(issuer: TrustedIssuer) -> JwksCache:
-        return JwksCache(
-            issuer.url,
-            issuer.discovery_url,
-            fetch=partial(fetch, ca=issuer.ca),
-            steady_clock=steady_now,
-            on_fetched=on_fetched,
-        )
-
-    identity = installation.settings.identity
-    trusted = [each.as_trusted() for each in identity.issuers]
-    for each in trusted:
-        if own_issuer and f"{each.url}/".startswith(f"{own_issuer}/"):
-            raise SettingsError(
-                f"[[identity.issuers]] {each.url}: this is the issuer of this installation, which is "
-                "trusted already; remove the table"
-            )
-    return FederatedTokens(
-        {issuer: keys_of(issuer) for issuer in trusted},
-        installation.directory,
-        clock_skew_ticks=identity.clock_skew_seconds * TICKS_PER_SECOND,
-        every_stub=installation.settings.incidents.has_open_stubs,
-    )
 
 
 def _metrics(access_log: AccessLog) -> Metrics:

@@ -17,7 +17,6 @@ from vigie.core.directory import Application, AssertionUse, ClientCertificate, T
 from vigie.core.errors import InvalidToken, user_text
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, instant_from_unix
 from vigie.core.letter_case import lowered
-from vigie.identity.clients.certificates import key_of
 from vigie.identity.clients.refusals import InvalidClientAssertion
 from vigie.identity.directory_repository import DirectoryRepository
 from vigie.identity.tokens.access_tokens import issuer_of
@@ -203,6 +202,9 @@ _NAMES: Mapping[str, Callable[[ClientCertificate, str], bool]] = {
 
 
 def _check_signature(sent: SentAssertion, certificate: ClientCertificate) -> None:
+    # Here, because X.509 takes 40 ms to load, and few applications have a certificate.
+    from vigie.identity.clients.certificates import key_of
+
     algorithm = sent.read.header.get("alg")
     padding = _PADDINGS.get(algorithm) if isinstance(algorithm, str) else None
     if padding is None:

@@ -6,52 +6,39 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant, parse_instant
 from vigie.files.errors import KeyFileError
 from vigie.files.trust import read_private
 from vigie.files.writing import new_file, sweep
+from vigie.identity.keys.rsa_pair import RsaPair, new_pair, read_pair
 
 TOKEN_LIFETIME_MAX_SECONDS = 86_400
 """No token is issued for longer, so that a retired key has an end."""
-
-_KEY_BITS = 2048
-_PADDING, _HASH = PKCS1v15(), SHA256()
 
 
 class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key pair. `accepted_until` is None while it signs, then the end of its last token."""
 
     kid: str
-    pair: RSAKey
+    pair: RsaPair
     accepted_until: Instant | None = None
 
     def sign(self, text: bytes) -> bytes:
         """Its signature of a text, by RS256."""
-        if self.pair.private_key is None:
-            raise ValueError("only the public half of a key")
-        return self.pair.private_key.sign(text, _PADDING, _HASH)
+        return self.pair.sign(text)
 
     def has_signed(self, signature: bytes, signed: bytes) -> bool:
         """Whether this is the signature of it, by RS256."""
-        try:
-            self.pair.public_key.verify(signature, signed, _PADDING, _HASH)
-        except InvalidSignature:
-            return False
-        return True
+        return self.pair.has_signed(signature, signed)
 
     def public(self) -> dict[str, object]:
         """The public half, as a JSON Web Key."""
         return {
-            **self.pair.as_dict(private=False),
+            **self.pair.public_jwk(),
             "kid": self.kid,
             # As in the head of the tokens: Microsoft's have one text for both.
             "x5t": self.kid,
@@ -82,9 +69,7 @@ class KeyRing(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_key() -> SigningKey:
     """A fresh key pair under a fresh id."""
-    return SigningKey(
-        kid=secrets.token_urlsafe(16), pair=RSAKey.generate_key(_KEY_BITS, {"use": "sig"}, private=True)
-    )
+    return SigningKey(kid=secrets.token_urlsafe(16), pair=new_pair())
 
 
 def new_ring() -> KeyRing:
@@ -126,7 +111,7 @@ def ring_of(text: str | bytes, source: str) -> KeyRing:
     try:
         keys = [_from_entry(entry) for entry in json.loads(text)["keys"]]
         return KeyRing(current=keys[0], retired=tuple(keys[1:]))
-    except (JoseError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise KeyFileError(
             f"{source} is not a Vigie key file; restore it, or remove it to start with a new key "
             "(tokens signed until now stop working)"
@@ -185,17 +170,14 @@ def _to_entry(key: SigningKey) -> dict[str, object]:
     return {
         "kid": key.kid,
         "accepted_until": None if until is None else format_instant(until),
-        "key": key.pair.as_dict(private=True),
+        "key": key.pair.private_jwk(),
     }
 
 
-def _from_entry(entry: dict[str, object]) -> SigningKey:
+def _from_entry(entry: dict[str, Any]) -> SigningKey:
     until = entry["accepted_until"]
-    pair = RSAKey.import_key(cast("dict[str, str | list[str]]", entry["key"]))
-    if not pair.is_private:
-        raise ValueError("only the public half of a key")
     return SigningKey(
         kid=str(entry["kid"]),
-        pair=pair,
+        pair=read_pair(entry["key"]),
         accepted_until=None if until is None else parse_instant(str(until)),
     )

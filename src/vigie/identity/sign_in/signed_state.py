@@ -56,9 +56,7 @@ def _mac(key: SigningKey, purpose: str, bound_to: str, timed: bytes) -> bytes:
 def _derived(key: SigningKey, purpose: str) -> bytes:
     # A label of the key derivation, not a name: another one would void the forms that browsers hold.
     info = f"vigie seal: {purpose}".encode()
-    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(
-        key.pair.as_der(private=True)
-    )
+    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(key.pair.private_der())
 
 
 def _to_text(data: bytes) -> str:
