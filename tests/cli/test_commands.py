@@ -93,6 +93,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "history": (*OF_CONTOSO, "--incident", "1"),
     "incident list": OF_CONTOSO,
     "incident show": ("1", *OF_CONTOSO),
+    "evidence find": ("a0b1c2d3e4f5061728394a5b6c7d8e9f00112233", *OF_CONTOSO),
     "incident remove": ("1", *OF_CONTOSO, "--yes"),
     "--install-completion": ("--shell", "bash", "--output", "vigie.bash"),
 }

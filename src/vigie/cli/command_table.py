@@ -17,7 +17,7 @@ class Command(NamedTuple):
 GROUPS = {
     SET_UP: ("init", "serve", "demo", "migrate", "config", "--install-completion"),
     DIRECTORY: ("tenant", "app", "role", "user", "device-group"),
-    DATA: ("import", "export", "generate", "incident", "history", "explain"),
+    DATA: ("import", "export", "generate", "incident", "evidence", "history", "explain"),
     OPERATIONS: ("status", "backup", "copy", "token", "keys", "issuer"),
 }
 """The first words of the commands, by the group of the help that they stand in, in the order of the help."""
@@ -30,6 +30,7 @@ FAMILIES = {
     "user": "Manage users, their roles and their passwords.",
     "device-group": "Manage device groups: the scopes that a role can be limited to.",
     "incident": "List, show and remove incidents.",
+    "evidence": "Find where evidence was seen.",
     "keys": "Manage the keys that sign tokens.",
     "issuer": "Manage the issuer of tokens.",
 }
@@ -261,6 +262,12 @@ COMMANDS = (
         "vigie.cli.incidents:remove_incident",
         "Remove an incident; its history is kept.",
         "vigie incident remove 17 --tenant contoso",
+    ),
+    Command(
+        "evidence find",
+        "vigie.cli.evidence:find_evidence",
+        "Find the alerts in which a device, an account, an address or other evidence was seen.",
+        "vigie evidence find 198.51.100.7 --tenant contoso",
     ),
     Command(
         "history",

@@ -25,6 +25,7 @@ from vigie.cli.common import (
     emit_rows,
     opened_tenant,
 )
+from vigie.cli.evidence import emit_evidence
 from vigie.cli.output import CommandFailed, WrongUsage, one_line
 from vigie.core.access import WHOLE_TENANT
 from vigie.core.queries import SKIP_MAX, PageRequest
@@ -147,6 +148,7 @@ async def show_incident(
     /,
     *,
     tenant: TenantOption,
+    evidence: Annotated[bool, Parameter(help="Show the evidence of its alerts instead.")] = False,
     as_user: AsUserOption = None,
     common: Common = PLAIN,
 ) -> None:
@@ -156,6 +158,10 @@ async def show_incident(
     check_incident_id(incident_id)
     async with opened_tenant(common, tenant) as (installation, found):
         exposure = await exposure_of_reader(installation, found, as_user)
+        if evidence:
+            service = installation.evidence_service()
+            emit_evidence(common, await service.evidence_of(found.tenant_id, exposure, incident_id, now()))
+            return
         incident_service = installation.incident_service()
         document = await incident_service.get_incident(found.tenant_id, exposure, incident_id, now())
     emit(common, msgspec.Raw(document), lines=_lines(document))

@@ -1,4 +1,4 @@
-"""The background tasks of a server: changes noticed, expired incidents removed, certificates renewed."""
+"""The background tasks of a server: changes noticed, old incidents removed, projections, certificates renewed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +14,7 @@ from vigie.identity.keys.key_store import LiveKeys
 from vigie.observability.event_log import log
 from vigie.runtime.container import Components
 from vigie.runtime.installation import Installation
+from vigie.runtime.projections import project_evidence
 from vigie.runtime.retention import remove_expired, remove_old_changes
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ async def background_tasks(
         asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, components)),
         asyncio.create_task(remove_expired(installation, components.incident_service, clock)),
         asyncio.create_task(remove_old_changes(installation, clock)),
+        asyncio.create_task(project_evidence(installation)),
     ]
     if components.lag_monitor:
         tasks.append(asyncio.create_task(components.lag_monitor.run()))

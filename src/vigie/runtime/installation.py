@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from vigie.application.evidence import EvidenceService
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
 from vigie.core.api_resource import ApiResource
@@ -16,6 +17,7 @@ from vigie.runtime.resources import RESOURCES
 from vigie.storage.change_feed import ChangeFeed
 from vigie.storage.database import Database, StoreError
 from vigie.storage.directory.store import DirectoryStore
+from vigie.storage.evidence_projection import EvidenceProjection
 from vigie.storage.incidents import IncidentStore
 from vigie.storage.sign_ins import SignInStore
 from vigie.storage.signing_key_repository import SigningKeyRepository
@@ -38,6 +40,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     directory: DirectoryStore
     incidents: IncidentStore
     change_feed: ChangeFeed
+    evidence_projection: EvidenceProjection
     sign_ins: SignInStore
 
     def keys(self) -> KeyStore:
@@ -67,6 +70,10 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     def incident_service(self) -> IncidentService:
         """The use cases of incidents, with the retention of the settings."""
         return IncidentService(self.incidents, retention_days=self.settings.retention.days)
+
+    def evidence_service(self) -> EvidenceService:
+        """The use cases of evidence."""
+        return EvidenceService(self.incident_service(), self.evidence_projection)
 
     async def issuer(self, public_url: str | None = None) -> str:
         """The issuer of the tokens: the one of the settings, else the one stored in the database.
@@ -105,13 +112,15 @@ async def opened(
     try:
         if not may_be_unfinished and await database.row("installation_value", {"name": COPYING}):
             raise StoreError("the database is an unfinished copy; run the same `vigie copy` again")
+        incidents, change_feed = IncidentStore(database), ChangeFeed(database)
         yield Installation(
             settings=settings,
             resources=resources,
             database=database,
             directory=DirectoryStore(database, resources),
-            incidents=IncidentStore(database),
-            change_feed=ChangeFeed(database),
+            incidents=incidents,
+            change_feed=change_feed,
+            evidence_projection=EvidenceProjection(database, incidents, change_feed),
             sign_ins=SignInStore(database),
         )
     finally:

@@ -48,6 +48,9 @@ TABLES = (
     Table("change", ("tenant_id", "number")),
     Table("latest_change", ("tenant_id",)),
     Table("consumer", ("tenant_id", "name")),
+    Table("evidence", ("tenant_id", "evidence_id")),
+    Table("evidence_incident", ("tenant_id", "evidence_id", "incident_id")),
+    Table("evidence_of_incident", ("tenant_id", "incident_id")),
 )
 """What is copied row by row, each table behind those it refers to. Visibility is derived anew."""
 
