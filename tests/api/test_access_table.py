@@ -10,6 +10,7 @@ from tests.support.builders import an_alert, an_incident
 from tests.support.house import Answer, House, RunningHouse
 from tests.support.routes import EVERY_CALL, ROUTES
 from vigie.api.defender.handlers import INCIDENT_ROUTE, LIST_ROUTE
+from vigie.api.vigie.handlers import CHANGES_ROUTE
 from vigie.http.exchange import UNMATCHED_ROUTE
 from vigie.observability.metrics import OTHER
 
@@ -28,7 +29,15 @@ class Answers:
 
 CALLERS = tuple(Answers.__dataclass_fields__)
 
-SHOWS_NO_INCIDENT: frozenset[tuple[str, str]] = frozenset({("HEAD", INCIDENT_ROUTE), ("HEAD", LIST_ROUTE)})
+SHOWS_NO_INCIDENT: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("HEAD", INCIDENT_ROUTE),
+        ("HEAD", LIST_ROUTE),
+        # Ids, kinds and times: tests/api/vigie/test_changes.py says whose.
+        ("GET", CHANGES_ROUTE),
+        ("HEAD", CHANGES_ROUTE),
+    }
+)
 """Guarded calls whose answers have no incident in them for anybody."""
 
 GUARDED = {
@@ -38,6 +47,8 @@ GUARDED = {
     # A list says nothing of what is hidden, but it is a list.
     ("GET", LIST_ROUTE): Answers(401, 401, 401, 403, 200, 200),
     ("HEAD", LIST_ROUTE): Answers(401, 401, 401, 403, 200, 200),
+    ("GET", CHANGES_ROUTE): Answers(401, 401, 401, 403, 200, 200),
+    ("HEAD", CHANGES_ROUTE): Answers(401, 401, 401, 403, 200, 200),
 }
 
 EXEMPT = {

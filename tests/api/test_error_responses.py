@@ -35,6 +35,7 @@ CODES_OF_THE_API = {
     403: {"Forbidden", "DisabledFeature", "DisallowedOperation"},
     404: {"NotFound", "ResourceNotFound"},
     405: {"MethodNotAllowed"},
+    410: {"Gone"},
     413: {"BadRequest"},
     429: {"429"},
     500: {"InternalServerError"},

@@ -15,6 +15,8 @@ from vigie.api.defender.handlers import LISTS_AT_ONCE_MAX, UPDATE_BYTES_MAX
 from vigie.api.defender.resource import INCIDENTS
 from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, TEXT_LENGTH_MAX
 from vigie.api.oauth.endpoints import FORM_BYTES_MAX
+from vigie.api.vigie.change_query import LIMIT_DEFAULT, LIMIT_MAX
+from vigie.application.change_feed import LOOKED_AT_MAX
 from vigie.config.settings import QuotaSettings
 from vigie.core import classification
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
@@ -30,7 +32,7 @@ from vigie.odata.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX
 
 PAGES = sorted((DOCS / "api").glob("*.md"))
 INDEX = DOCS / "api" / "README.md"
-CALLS = ("get-incident.md", "list-incidents.md", "update-incident.md")
+CALLS = ("get-incident.md", "list-incidents.md", "update-incident.md", "changes.md")
 OF_OPERATORS = {"/healthz", "/readyz", "/metrics", "/", "/openapi.yaml", "/openapi.json", "/reference"}
 OF_CONNECTIONS = {(408, "BadRequest"), (431, "BadRequest")}
 
@@ -101,11 +103,14 @@ def test_the_table_of_quotas_has_the_defaults() -> None:
             ("get one incident", quotas.get_per_minute, quotas.get_per_hour),
             ("list incidents", quotas.list_per_minute, quotas.list_per_hour),
             ("update an incident", quotas.update_per_minute, quotas.update_per_hour),
+            ("read the change feed", quotas.changes_per_minute, quotas.changes_per_hour),
         )
     ]
 
 
-@pytest.mark.parametrize(("page", "kind"), list(zip(CALLS, ("get", "list", "update"), strict=True)))
+@pytest.mark.parametrize(
+    ("page", "kind"), list(zip(CALLS, ("get", "list", "update", "changes"), strict=True))
+)
 def test_a_page_of_a_call_says_its_quota(page: str, kind: str) -> None:
     quotas = QuotaSettings()
     per_minute, per_hour = getattr(quotas, f"{kind}_per_minute"), getattr(quotas, f"{kind}_per_hour")
@@ -157,6 +162,8 @@ def test_every_aadsts_number_of_a_page_is_explained(page: Any) -> None:
             f"{COMMENTS_COUNT_MAX:,} comments and {COMMENTS_BYTES_MAX // 2**20} MiB of them",
         ),
         ("update-incident.md", f"{TAGS_COUNT_MAX} tags; {TEXT_LENGTH_MAX} characters per tag and owner"),
+        ("changes.md", f"| `limit` | 1 to {LIMIT_MAX:,} | {LIMIT_DEFAULT} |"),
+        ("changes.md", f"at most {LOOKED_AT_MAX:,} changes are looked at"),
         ("tokens.md", f"at most {FORM_BYTES_MAX // 1024} KiB"),
         ("tokens.md", f"RS256 or PS256, at most {ASSERTION_BYTES_MAX // 1024} KiB"),
         ("tokens.md", f"`exp` is at most {ASSERTION_LIFETIME_MAX_SECONDS // 3600} hours ahead"),

@@ -258,6 +258,12 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
     list_per_hour: Annotated[validators.Count, "Requests for a list, per caller and hour."] = 1500
     update_per_minute: Annotated[validators.Count, "Updates of incidents, per caller and minute."] = 50
     update_per_hour: Annotated[validators.Count, "Updates of incidents, per caller and hour."] = 1500
+    changes_per_minute: Annotated[
+        validators.Count, "Requests for the change feed, per caller and minute."
+    ] = 600
+    changes_per_hour: Annotated[validators.Count, "Requests for the change feed, per caller and hour."] = (
+        20_000
+    )
     store: Annotated[
         validators.QuotaStore,
         "Where calls are counted: in the memory of each process, or in a Valkey or Redis that all share.",

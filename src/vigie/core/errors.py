@@ -130,6 +130,11 @@ class IncidentNotFound(Refusal):
         super().__init__(f"Incident {incident_id} was not found", detail=detail)
 
 
+_BEGIN_ANEW = (
+    "Begin anew: get the latest place in the feed, then read the incidents, then follow from that place."
+)
+
+
 class ChangesGone(Refusal):
     """Changes that were asked for and are not kept any more: the consumer came too late, and has to begin anew.
 
@@ -137,10 +142,21 @@ class ChangesGone(Refusal):
     """
 
     def __init__(self, oldest: int) -> None:
-        super().__init__(
-            "Changes in between are not kept any more. Read the incidents again, then follow the changes from now."
-        )
+        super().__init__(f"Changes in between are not kept any more. {_BEGIN_ANEW}")
         self.oldest = oldest
+
+
+class ViewChanged(Refusal):
+    """A place in the change feed that was reached with another exposure.
+
+    What came into the reader's view with the other exposure, or left it, was no change of an incident, and so was
+    never told.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"What the caller may see is not what it was at that place in the feed. {_BEGIN_ANEW}"
+        )
 
 
 class RouteNotFound(Refusal):

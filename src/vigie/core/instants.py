@@ -8,6 +8,7 @@ Instant = NewType("Instant", int)
 """Ticks of 100 ns since 1970-01-01T00:00:00Z. `datetime` keeps six decimals only, the wire has seven."""
 
 TICKS_PER_SECOND = 10_000_000
+TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
 EXAMPLE_TIME = "2026-02-11T07:41:09.3066667Z"
 
 _SECONDS_PER_DAY = 86_400

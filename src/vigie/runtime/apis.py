@@ -14,11 +14,14 @@ from vigie.api.gate import Gate
 from vigie.api.oauth import endpoints as oauth
 from vigie.api.oauth.error_responses import TOKEN_ERRORS, TokenErrorRenderer, oauth_error_text
 from vigie.api.operations import handlers as operations
+from vigie.api.vigie import handlers as own
+from vigie.api.vigie.cursors import CursorSealer
+from vigie.application.change_feed import ChangeReader
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import QuotaSettings
 from vigie.core.access import require_read, require_write
 from vigie.core.errors import StoreUnavailable
-from vigie.core.instants import Instant
+from vigie.core.instants import TICKS_PER_DAY, Instant
 from vigie.core.quotas import Quota, minute_and_hour
 from vigie.http.error_responses import TableErrorRenderer
 from vigie.http.fast_path import fast_path_protocol
@@ -34,6 +37,7 @@ from vigie.observability.metrics import Metrics
 from vigie.observability.metrics_cache import MetricsCache
 from vigie.runtime.authorization_server import AuthorizationServer
 from vigie.runtime.installation import Installation
+from vigie.storage.cursor_key_repository import CursorKeyRepository
 from vigie.ui import public_pages as public
 from vigie.ui.sign_in import handlers as sign_in
 
@@ -78,12 +82,7 @@ def defender_api(context: ApiContext) -> ApiProfile:
     """The Defender XDR incidents API."""
     settings = context.installation.settings
     quotas = _defender_quotas(settings.quotas)
-    access = ApiAccess(
-        is_audience=partial(context.audiences.grants_access, INCIDENTS),
-        read=require_read,
-        write=require_write,
-        accepts_other_issuers=True,
-    )
+    access = _incidents_access(context)
     gate = context.gate(access)
     handlers = defender.DefenderHandlers(
         gate,
@@ -103,6 +102,15 @@ def defender_api(context: ApiContext) -> ApiProfile:
         match=defender.matcher(routes),
         openapi=defender.OPENAPI,
         fast_path=fast_path,
+    )
+
+
+def _incidents_access(context: ApiContext) -> ApiAccess:
+    return ApiAccess(
+        is_audience=partial(context.audiences.grants_access, INCIDENTS),
+        read=require_read,
+        write=require_write,
+        accepts_other_issuers=True,
     )
 
 
@@ -127,6 +135,33 @@ def _defender_quotas(settings: QuotaSettings) -> defender.DefenderQuotas:
         update=minute_and_hour(
             "update", per_minute=settings.update_per_minute, per_hour=settings.update_per_hour
         ),
+    )
+
+
+def vigie_api(context: ApiContext) -> ApiProfile:
+    """Vigie's own API: the change feed, for the readers of the incidents API."""
+    settings = context.installation.settings
+    quota = minute_and_hour(
+        "changes",
+        per_minute=settings.quotas.changes_per_minute,
+        per_hour=settings.quotas.changes_per_hour,
+    )
+    access = _incidents_access(context)
+    handlers = own.ChangeHandlers(
+        context.gate(access),
+        ChangeReader(context.installation.change_feed),
+        CursorSealer(CursorKeyRepository(context.installation.database).find_or_put),
+        quota,
+        retention_ticks=settings.retention.change_days * TICKS_PER_DAY,
+    )
+    return ApiProfile(
+        name=own.API_NAME,
+        root=own.ROOT,
+        routes=bound(own.ROUTES, handlers),
+        errors=context.errors,
+        access=access,
+        quotas=(quota,),
+        openapi=own.OPENAPI,
     )
 
 
@@ -216,5 +251,12 @@ def _database_failure(installation: Installation) -> Callable[[], Awaitable[Stor
 
 ProfileBuilder = Callable[[ApiContext], ApiProfile]
 
-APIS: tuple[ProfileBuilder, ...] = (defender_api, oauth_api, sign_in_pages, public_pages, operations_api)
+APIS: tuple[ProfileBuilder, ...] = (
+    defender_api,
+    oauth_api,
+    sign_in_pages,
+    public_pages,
+    operations_api,
+    vigie_api,
+)
 """Everything that a server answers, in the order in which paths are tried."""

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from vigie.application.incidents import IncidentService
 from vigie.core.audit import AuditContext
 from vigie.core.errors import StoreUnavailable
-from vigie.core.instants import TICKS_PER_SECOND, Instant
+from vigie.core.instants import TICKS_PER_DAY, Instant
 from vigie.observability.access_log import RequestIds
 from vigie.observability.event_log import log
 from vigie.runtime.installation import Installation
 
 _EVERY_SECONDS = 60.0
-_TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
 
 
 async def remove_expired(
@@ -36,7 +35,7 @@ async def remove_expired(
 
 async def remove_old_changes(installation: Installation, clock: Callable[[], Instant]) -> None:
     """Remove the entries of the change feed that are past their retention."""
-    ticks = installation.settings.retention.change_days * _TICKS_PER_DAY
+    ticks = installation.settings.retention.change_days * TICKS_PER_DAY
     while ticks:
         try:
             for tenant in await installation.directory.tenants():

@@ -11,6 +11,7 @@ from vigie.api.defender import error_messages
 from vigie.core.errors import (
     BadRequest,
     BodyTooLarge,
+    ChangesGone,
     DisallowedOperation,
     IncidentNotFound,
     InvalidBody,
@@ -27,6 +28,7 @@ from vigie.core.errors import (
     RouteNotFound,
     StoreUnavailable,
     TokenPermissionMissing,
+    ViewChanged,
     WrongAudience,
 )
 from vigie.http.error_responses import (
@@ -69,6 +71,8 @@ ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
     IncidentNotFound: ErrorResponse(status=404, code="ResourceNotFound"),
     RouteNotFound: ErrorResponse(status=404, code="NotFound"),
     MethodNotAllowed: ErrorResponse(status=405, code="MethodNotAllowed", headers=allow),
+    ChangesGone: ErrorResponse(status=410, code="Gone"),
+    ViewChanged: ErrorResponse(status=410, code="Gone"),
     BodyTooLarge: ErrorResponse(status=413, code="BadRequest"),
     # The code of a spent quota is this text, not a word.
     QuotaExceeded: ErrorResponse(

@@ -1,0 +1,1 @@
+"""Vigie's own API: what no API of others has."""
