@@ -90,7 +90,9 @@ def _options() -> argparse.Namespace:
     commands.add_parser("gate", help="the same two ratios, held against half of the goals")
     report = commands.add_parser("report", help="bring docs/performance.md up to the results of a run")
     report.add_argument("file", type=Path, help="the results, as `all` wrote them")
-    older = commands.add_parser("against", help="an older revision, built beside this one, in turns with it")
+    older = commands.add_parser(
+        "against", help="an older revision, built beside this one, in turns with it: twenty minutes"
+    )
     older.add_argument("revision", help="as git names it")
     for each, rows in ((everything, ROWS), (older, ROWS_AGAINST)):
         each.add_argument("--rows", nargs="+", choices=list(rows), default=list(rows))
