@@ -31,7 +31,11 @@ def serving_rows(store: Store, page: bytes) -> Iterator[Server]:
 
 
 def _typed(value: object) -> str:
-    return f"i{value}" if isinstance(value, int) else f"t{value}"
+    if isinstance(value, int):
+        return f"i{value}"
+    if isinstance(value, str):
+        return f"t{value}"
+    raise TypeError(f"the C program binds numbers and texts, and no {type(value).__name__}")
 
 
 def _tenant_id(store: Store) -> int:

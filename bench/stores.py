@@ -4,13 +4,14 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.processes import clean_environment
+from bench.processes import clean_environment, free_port, running
 from bench.programs import VIGIE, WORK, Program
 from vigie.config.settings import DatabaseSettings, KeysSettings, Settings
 from vigie.core.access import DeviceGroupLabel
@@ -140,6 +141,7 @@ def _fill(store: Store) -> None:
     _add_users(store)
     chosen = _choose(store) if store.program is VIGIE else filled_store(store.incident_count).chosen
     (store.folder / "chosen.json").write_text(json.dumps(asdict(chosen)), encoding="utf-8")
+    _project(store)
 
 
 def _import(store: Store, tenant: str, incident_count: int, *, alerts: int) -> None:
@@ -170,6 +172,28 @@ def _add_users(store: Store) -> None:
         store.run("user", "add", f"{kind}@{TENANT}", *at)
         if groups or kind == "whole":
             store.run("user", "grant", f"{kind}@{TENANT}", *at, "--role", "looks", *scope)
+
+
+def _project(store: Store) -> None:
+    """Serve a store until its evidence is there, so that no measured server does that beside."""
+    port = free_port()
+    command = [str(store.program.path), "serve", "--port", str(port), "--database", store.url]
+    with running("vigie", command, port, ready_path="/healthz"):
+        while _is_behind(store):
+            time.sleep(0.2)
+
+
+def _is_behind(store: Store) -> bool:
+    """Whether evidence has changes to follow. Older revisions have no such table."""
+    with closing(sqlite3.connect(store.path)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'evidence'").fetchone() is None:
+            return False
+        behind = connection.execute(
+            "SELECT 1 FROM latest_change LEFT JOIN consumer"
+            " ON consumer.tenant_id = latest_change.tenant_id AND consumer.name = 'evidence'"
+            " WHERE number > coalesce(position, 0) LIMIT 1"
+        )
+        return behind.fetchone() is not None
 
 
 def settings_of(store: Store) -> Settings:
