@@ -1,11 +1,10 @@
-"""Rare events: whatever code logs them, they are JSON lines of one shape, and structlog comes without Rich."""
+"""Rare events: whatever code logs them, they are JSON lines of one shape."""
 
 import asyncio
 import io
 import json
 import logging
 import re
-import subprocess
 import sys
 import threading
 import warnings
@@ -14,9 +13,8 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO
 
 import pytest
-import structlog
 
-from vigie.observability.event_log import logging_to
+from vigie.observability.event_log import log, logging_to
 from vigie.observability.log_writer import LogWriter
 
 
@@ -52,7 +50,7 @@ def heard() -> Iterator[Heard]:
 def test_an_event_is_a_line_with_its_fields_behind_time_level_and_name(heard: Heard) -> None:
     heard.at("info")
 
-    structlog.get_logger().warning("checkpoint_late", waited_seconds=3.5, pages=10_000, reader=None)
+    log.warning("checkpoint_late", waited_seconds=3.5, pages=10_000, reader=None)
 
     (line,) = heard.lines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
@@ -79,11 +77,14 @@ def test_an_event_is_a_line_with_its_fields_behind_time_level_and_name(heard: He
 def test_the_level_holds_for_both_ways_of_logging(level: str, kept: list[str], heard: Heard) -> None:
     heard.at(level)
 
+    for name in ("debug", "info", "warning", "error"):
+        getattr(log, name)("ours")
     for name in ("debug", "info", "warning", "error", "critical"):
-        getattr(structlog.get_logger(), name)("ours")
         getattr(logging.getLogger("uvicorn.error"), name)("theirs")
 
-    assert [line["level"] for line in heard.lines() if line["event"] == "ours"] == kept
+    assert [line["level"] for line in heard.lines() if line["event"] == "ours"] == [
+        name for name in kept if name != "critical"
+    ]
     assert [line["level"] for line in heard.lines() if line["event"] == "theirs"] == kept
 
 
@@ -113,8 +114,8 @@ def test_a_defect_brings_its_traceback_as_a_field(heard: Heard) -> None:
 
     try:
         _ = 1 // 0
-    except ZeroDivisionError:
-        structlog.get_logger().exception("job_failed", job="import")
+    except ZeroDivisionError as error:
+        log.error("job_failed", job="import", exc_info=error)
         logging.getLogger("asyncio").exception("Task exception was never retrieved")
 
     ours, theirs = heard.lines()
@@ -161,10 +162,8 @@ def test_neither_tokens_nor_addresses_are_written(heard: Heard) -> None:
 
     try:
         fail()
-    except ValueError:
-        structlog.get_logger().exception(
-            f"for jane@contoso.com {token}", token=token, all=[token, "a@b.example"]
-        )
+    except ValueError as error:
+        log.error(f"for jane@contoso.com {token}", token=token, all=[token, "a@b.example"], exc_info=error)
         logging.getLogger("uvicorn.error").exception("no: %s", token)
 
     assert len(heard.lines()) == 2
@@ -200,7 +199,7 @@ def test_of_a_url_host_and_port_are_written_and_who_connects_is_not(
 ) -> None:
     heard.at("info")
 
-    structlog.get_logger().warning("replica_ejected", replica=url)
+    log.warning("replica_ejected", replica=url)
 
     (line,) = heard.lines()
     assert line["replica"] == written
@@ -212,7 +211,7 @@ def test_of_a_url_host_and_port_are_written_and_who_connects_is_not(
 def test_any_field_can_be_written(field: object, heard: Heard) -> None:
     heard.at("info")
 
-    structlog.get_logger().info("odd", field=field)
+    log.info("odd", field=field)
 
     (line,) = heard.lines()
     assert line["event"] == "odd"
@@ -254,21 +253,5 @@ def test_when_it_is_over_all_is_as_it_was(heard: Heard) -> None:
         pass
 
     assert (threading.excepthook, sys.unraisablehook, logging.root.handlers) == before
-    assert not structlog.is_configured()
-
-
-def test_structlog_comes_without_rich_and_leaves_rich_to_others() -> None:
-    script = """
-import sys
-from vigie.observability.event_log import logging_to_stderr
-import structlog
-with logging_to_stderr("info", "json"):
-    structlog.get_logger().info("started")
-assert not [name for name in sys.modules if name.split(".")[0] in ("rich", "pygments", "markdown_it")]
-import rich.console
-"""
-
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-
-    assert done.returncode == 0, done.stderr.decode()
-    assert json.loads(done.stderr)["event"] == "started"
+    log.error("dropped")
+    assert heard.lines() == []

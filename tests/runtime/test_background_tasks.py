@@ -11,7 +11,8 @@ from tests.support.house import settings_in
 from vigie.core.errors import IssuerUnavailable
 from vigie.identity.federation.tokens import FederatedTokens
 from vigie.observability.access_log import AccessLog
-from vigie.observability.log_writer import LogWriter
+from vigie.observability.event_log import logging_to
+from vigie.observability.log_writer import LogWriter, written_log
 from vigie.runtime.background_tasks import background_tasks
 from vigie.runtime.clock import now
 from vigie.runtime.container import build_components
@@ -34,9 +35,11 @@ class Overrun(FederatedTokens):
 
 
 def test_issuers_are_asked_again_after_one_could_not_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vigie.identity.federation.jwks_cache.FETCH_EVERY_SECONDS", 0.01)
+
+    written = io.BytesIO()
 
     async def until_asked_twice() -> None:
         overrun = Overrun()
@@ -47,7 +50,7 @@ def test_issuers_are_asked_again_after_one_could_not_be(
             async with background_tasks(installation, replace(parts, federated=overrun), None, now):
                 await asyncio.wait_for(overrun.asked_twice.wait(), timeout=10)
 
-    asyncio.run(until_asked_twice())
+    with written_log(written) as writer, logging_to(writer, "warning"):
+        asyncio.run(until_asked_twice())
 
-    said = capsys.readouterr()
-    assert "issuer_unreachable" in said.out + said.err
+    assert b"issuer_unreachable" in written.getvalue()

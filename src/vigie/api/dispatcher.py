@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import NamedTuple
 
-from starlette.routing import compile_path
-
 from vigie.core.errors import QuotaExceeded, Refusal, RouteNotFound, WrongAudience
 from vigie.core.instants import Instant
 from vigie.http.anonymous_throttle import AnswerKind, anonymous_throttles
@@ -18,6 +16,7 @@ from vigie.observability.access_log import AccessLog, RequestIds
 from vigie.observability.metrics import Metrics
 
 _SLASHES = re.compile(rb"//+")
+_NAMES = re.compile(r"\{([a-z_]+)\}")
 
 
 class Dispatcher:
@@ -190,11 +189,11 @@ class Routes:
 
 def _pattern_of(path: str) -> re.Pattern[str]:
     """A template whose own words may be in any letter case; what stands in place of a name stays as it came."""
-    pattern, _, _ = compile_path(path)
+    words = enumerate(_NAMES.split(path))
+    pattern = "".join(f"(?P<{word}>[^/]+)" if place % 2 else re.escape(word) for place, word in words)
     # `$` would let a line feed follow, and rules of proxies know nothing of such a path.
-    whole = pattern.pattern.removesuffix("$") + r"\Z"
     # ASCII: else a long s would be an s, and a Kelvin sign a k.
-    return re.compile(whole, re.IGNORECASE | re.ASCII)
+    return re.compile(rf"^{pattern}\Z", re.IGNORECASE | re.ASCII)
 
 
 def _collapse_slashes(scope: Scope) -> bytes:

@@ -105,7 +105,6 @@ def serve_until_stopped(options: ServeOptions) -> None:
 
 
 async def _serve(settings: "Settings", options: ServeOptions) -> None:
-    # The logs first, because they keep structlog from loading Rich.
     from vigie import __version__
     from vigie.observability.event_log import log, logging_to_stderr
     from vigie.runtime import server

@@ -1,4 +1,4 @@
-"""The log of rare events: Vigie's through structlog, those of libraries through logging."""
+"""The log of rare events: Vigie's own, and those of libraries, which go through logging."""
 
 import logging
 import sys
@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,27 +16,49 @@ from vigie.observability.console_log import console_lines
 from vigie.observability.log_writer import LogWriter, log_time, written_log
 
 
-@contextmanager
-def _without_rich() -> Iterator[None]:
-    """Let structlog find no Rich: it would import it for coloured tracebacks, 150 ms of every start."""
-    if "rich" in sys.modules:
-        yield
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["rich"]
+class EventLog:
+    """Rare events: a name and its fields. They are written while `logging_to` says where, and dropped otherwise."""
+
+    def __init__(self) -> None:
+        self._writer: LogWriter | None = None
+        self._level_min = logging.CRITICAL
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Log what helps to find a fault."""
+        self._put(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log what is as it should be."""
+        self._put(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log what somebody should look at."""
+        self._put(logging.WARNING, event, fields)
+
+    def error(self, event: str, *, exc_info: BaseException | None = None, **fields: object) -> None:
+        """Log a failure, with the traceback of its exception."""
+        if exc_info is not None:
+            fields["exception"] = "".join(traceback.format_exception(exc_info)).rstrip()
+        self._put(logging.ERROR, event, fields)
+
+    def _put(self, level: int, event: str, fields: Mapping[str, object]) -> None:
+        if self._writer is not None and level >= self._level_min:
+            at = Instant(time.time_ns() // 100)
+            self._writer.put_event(_json_line(at, logging.getLevelName(level).lower(), event, fields))
+
+    @contextmanager
+    def writing_to(self, writer: LogWriter, level_min: int) -> Iterator[None]:
+        """Write events of a level and above for as long as the block lasts."""
+        before = self._writer, self._level_min
+        self._writer, self._level_min = writer, level_min
+        try:
+            yield
+        finally:
+            self._writer, self._level_min = before
 
 
-with _without_rich():
-    import structlog
-
-log = structlog.get_logger()
-"""For rare events. Modules take it from here, never structlog itself, so that Rich stays out."""
-
-if TYPE_CHECKING:
-    from structlog.typing import EventDict
+log = EventLog()
+"""The one that all modules write to."""
 
 
 @contextmanager
@@ -61,13 +82,6 @@ def logging_to(writer: LogWriter, level: str) -> Iterator[None]:
     `level` is debug, info, warning, error or critical. uvicorn must be run with `log_config=None`, or it puts
     its own loggers back. Its access log is switched off: the request log says more.
     """
-    lines = _Lines(writer)
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, _event_line],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: lines,
-        cache_logger_on_first_use=False,
-    )
     root = logging.root
     before = root.level, root.handlers
     root.setLevel(level.upper())
@@ -77,12 +91,11 @@ def logging_to(writer: LogWriter, level: str) -> Iterator[None]:
     access_log.handlers.clear()
     access_log.propagate = False
     try:
-        with _unheard_errors_logged():
+        with log.writing_to(writer, root.level), _unheard_errors_logged():
             yield
     finally:
         logging.captureWarnings(capture=False)
         root.level, root.handlers = before
-        structlog.reset_defaults()
 
 
 @contextmanager
@@ -101,13 +114,6 @@ def _unheard_errors_logged() -> Iterator[None]:
         yield
     finally:
         threading.excepthook, sys.unraisablehook = before
-
-
-class _Lines:
-    """Where lines of events go, under the names that structlog calls: the method is named like the level."""
-
-    def __init__(self, writer: LogWriter) -> None:
-        self.debug = self.info = self.warning = self.error = self.critical = writer.put_event
 
 
 class _LinesHandler(logging.Handler):
@@ -131,11 +137,6 @@ def _message(record: logging.LogRecord) -> str:
     # The arguments do not fit the text: a slip in somebody's log call must not become a failed request.
     except (TypeError, ValueError, KeyError):
         return str(record.msg)
-
-
-def _event_line(_logger: object, level: str, event: "EventDict") -> bytes:
-    fields: dict[str, Any] = dict(event)
-    return _json_line(Instant(time.time_ns() // 100), level, fields.pop("event"), fields)
 
 
 def _json_line(at: Instant, level: str, event: str, fields: Mapping[str, object]) -> bytes:
