@@ -1,16 +1,15 @@
 """The cost of imports one by one until a server has given its first answer: `python -m bench.imports --help`.
 
-The server is started with Python's own account of imports, several times; the time of a package is that of its
-modules without what they import in turn, in the middle of the starts. The account itself makes all of them dearer.
+The server is started with Python's own account of imports, several times. The time of a package is that of its
+modules without what they import in turn, each the least of the starts: what others do on the machine adds to it.
 """
 
 import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.callers import first_token, token_file
@@ -67,21 +66,17 @@ def package_of(module: str) -> str:
 
 def imports_table(starts: list[dict[str, int]], *, top: int) -> str:
     """The dearest packages first, and all of them together."""
-    totals = [_by_package(modules) for modules in starts]
-    counts = Counter(map(package_of, starts[-1]))
-    milliseconds = {package: median(each[package] for each in totals) / 1000 for package in counts}
-    whole = median(sum(each.values()) for each in totals) / 1000
-    dearest = sorted(milliseconds.items(), key=lambda item: -item[1])[:top]
-    rows = [(name, f"{counts[name]}", f"{ms:.1f}", f"{ms / whole:.1%}") for name, ms in dearest]
-    rows.append(("all packages", f"{sum(counts.values())}", f"{whole:.1f}", "100.0%"))
+    counts, microseconds = Counter[str](), Counter[str]()
+    for module in starts[-1]:
+        counts[package_of(module)] += 1
+        microseconds[package_of(module)] += min(each[module] for each in starts if module in each)
+    whole = microseconds.total()
+    rows = [
+        (package, f"{counts[package]}", f"{us / 1000:.1f}", f"{us / whole:.1%}")
+        for package, us in microseconds.most_common(top)
+    ]
+    rows.append(("all packages", f"{counts.total()}", f"{whole / 1000:.1f}", "100.0%"))
     return table(("package", "modules", "ms", "share"), rows)
-
-
-def _by_package(modules: Mapping[str, int]) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    for module, microseconds in modules.items():
-        counted[package_of(module)] += microseconds
-    return counted
 
 
 if __name__ == "__main__":
