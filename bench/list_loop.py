@@ -8,8 +8,8 @@ from bench.c_programs import compiled
 from bench.processes import Server, free_port, running
 from bench.stores import TENANT, Store
 from vigie.api.defender.query_options import parse_page_request
-from vigie.core.access import WHOLE_TENANT
 from vigie.storage.listing.planner import Listing
+from vigie.storage.listing.scope import WHOLE
 
 PAGE_OPTIONS = "$top=100"
 _BEFORE_ROWS = b'"value":['
@@ -22,7 +22,7 @@ def serving_rows(store: Store, page: bytes) -> Iterator[Server]:
     Raises BenchError where it cannot be compiled.
     """
     program, port = compiled("list_loop"), free_port()
-    statement = Listing(_tenant_id(store), WHOLE_TENANT, parse_page_request(PAGE_OPTIONS.encode())).page()
+    statement = Listing(_tenant_id(store), WHOLE, parse_page_request(PAGE_OPTIONS.encode())).page()
     before, found, _ = page.partition(_BEFORE_ROWS)
     values = [f":{name}={_typed(value)}" for name, value in statement.values.items()]
     command = [str(program), str(port), str(store.path), statement.text, (before + found).decode(), *values]

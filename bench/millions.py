@@ -18,21 +18,30 @@ from tests.support.stores import a_secret_in
 from bench.processes import BenchError
 from vigie.config.settings import DatabaseSettings, Settings
 from vigie.core.audit import AuditContext
-from vigie.core.incident import StoredIncident, decode_spans, visibility_of
+from vigie.core.incident import StoredIncident, decode_spans
 from vigie.documents import lossless
 from vigie.documents.defender.reading import keep_document
 from vigie.documents.differences import added
 from vigie.runtime.installation import opened
 from vigie.storage.postgres.raw_tables import postgres_raw_tables
 from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
-from vigie.storage.transfer import HISTORY, INCIDENTS, VISIBILITY, RawTables, Rows
-from vigie.storage.visibility import WHOLE_TENANT, visibility_label
+from vigie.storage.transfer import (
+    HISTORY,
+    INCIDENTS,
+    LISTINGS,
+    VISIBILITY,
+    VISIBILITY_LABELS,
+    RawTables,
+    Rows,
+)
+from vigie.storage.visibility import labels_on, labels_text
 
 TENANT = "Contoso"
 APPLICATION = "reader"
 _AS_PEOPLE_DO = 1_000
 _PER_COMMIT = 5_000
 _SHOWN_EVERY = 100_000
+_OF_EVERY_KIND = 5_000
 _DEED = AuditContext(actor="bench", request_id="", at=NEWEST)
 _INCIDENT_COLUMNS = (
     "tenant_id",
@@ -46,14 +55,14 @@ _INCIDENT_COLUMNS = (
     "spans",
     "document",
 )
-_VISIBILITY_COLUMNS = (
+_LISTING_COLUMNS = (
     "tenant_id",
     "incident_id",
-    "label",
-    "last_update_at",
     "created_at",
+    "last_update_at",
     "status",
     "assigned_to",
+    "visibility_id",
 )
 _HISTORY_COLUMNS = (
     "tenant_id",
@@ -148,9 +157,11 @@ async def _fill(store: Millions) -> None:
         tenant = await installation.directory.add_tenant(TENANT, guid=None, domain=None)
         await installation.incidents.put_incidents(tenant.tenant_id, list(islice(kept, _AS_PEOPLE_DO)), _DEED)
     async with _shelf_of(store) as raw_tables:
+        await raw_tables.put(await _missing_sets(raw_tables, tenant.tenant_id, store.incident_count))
+        sets = await _sets(raw_tables)
         left = store.incident_count - 2 * _AS_PEOPLE_DO
         while left > 0 and (some := list(islice(kept, min(_PER_COMMIT, left)))):
-            await raw_tables.put(list(_rows_of(tenant.tenant_id, some)))
+            await raw_tables.put(list(_rows_of(tenant.tenant_id, some, sets)))
             left -= len(some)
             if left % _SHOWN_EVERY == 0:
                 print(f"{left:,} to go", flush=True)
@@ -158,27 +169,51 @@ async def _fill(store: Millions) -> None:
         await installation.incidents.put_incidents(tenant.tenant_id, list(kept), _DEED)
 
 
-def _rows_of(tenant_id: int, incidents: list[StoredIncident]) -> Iterator[Rows]:
+async def _sets(raw_tables: RawTables) -> dict[str, int]:
+    """The numbers of the label sets that are stored, by their labels as one text."""
+    batches = raw_tables.rows(VISIBILITY, ("labels", "visibility_id"), None)
+    return {labels: number async for rows in batches for labels, number in rows}
+
+
+async def _missing_sets(raw_tables: RawTables, tenant_id: int, incident_count: int) -> list[Rows]:
+    """The label sets that later incidents have and the first ones had not."""
+    known = await _sets(raw_tables)
+    # As many as have one of every kind, however rare.
+    some = many_incidents(min(incident_count, _OF_EVERY_KIND))
+    found = {labels_on(decode_spans(keep_document(each).spans)) for each in some}
+    missing = sorted(labels for labels in found if labels_text(labels) not in known)
+    numbered = list(enumerate(missing, len(known) + 1))
+    labels = [(tenant_id, label, number) for number, each in numbered for label in each]
+    return [
+        (
+            VISIBILITY,
+            (*VISIBILITY.key, "labels"),
+            [(tenant_id, n, labels_text(each)) for n, each in numbered],
+        ),
+        (VISIBILITY_LABELS, VISIBILITY_LABELS.key, labels),
+    ]
+
+
+def _rows_of(tenant_id: int, incidents: list[StoredIncident], sets: dict[str, int]) -> Iterator[Rows]:
     yield (
         INCIDENTS,
         _INCIDENT_COLUMNS,
         [(tenant_id, *(getattr(each, name) for name in _INCIDENT_COLUMNS[1:])) for each in incidents],
     )
     yield (
-        VISIBILITY,
-        _VISIBILITY_COLUMNS,
+        LISTINGS,
+        _LISTING_COLUMNS,
         [
             (
                 tenant_id,
                 each.incident_id,
-                label,
-                each.last_update_at,
                 each.created_at,
+                each.last_update_at,
                 each.status,
                 each.assigned_to,
+                sets[labels_text(labels_on(decode_spans(each.spans)))],
             )
             for each in incidents
-            for label in (WHOLE_TENANT, *map(visibility_label, visibility_of(decode_spans(each.spans))))
         ],
     )
     yield (

@@ -1,4 +1,4 @@
-"""Whatever is imported, updated and removed: the visibility table always says what the rows say."""
+"""Whatever is imported, updated and removed: what lists read always says what the rows say."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from vigie.core.incident import Spans, decode_spans, inheriting, visibility_of
 from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.update import Update
 from vigie.documents.defender.reading import keep_incident
-from vigie.storage.visibility import visibility_label
+from vigie.storage.visibility import labels_text, visibility_label
 
 NOON = parse_instant("2026-02-11T12:00:00Z")
 MOMENTS = st.integers(-3, 3).map(lambda ticks: Instant(NOON + ticks))
@@ -27,7 +27,7 @@ NUMBERS = st.integers(1, 4)
 GROUPS = st.sampled_from(("laptops", "servers", "branch", "", None))
 ASSIGNEES = st.sampled_from((None, "", "ana", "élise"))
 
-VISIBILITY_COLUMNS = ("incident_id", "last_update_at", "created_at", "status", "assigned_to")
+LISTING_COLUMNS = ("incident_id", "last_update_at", "created_at", "status", "assigned_to")
 
 Step = tuple[str, Any]
 
@@ -63,12 +63,21 @@ class Store:
 
     def rows(self) -> list[dict[str, Any]]:
         """Every incident, by its columns."""
-        return list(self._select(f"SELECT {', '.join(VISIBILITY_COLUMNS)}, spans, document FROM incident"))
+        return list(self._select(f"SELECT {', '.join(LISTING_COLUMNS)}, spans, document FROM incident"))
 
-    def visibility(self) -> list[tuple[object, ...]]:
-        """Every row of the visibility table, in order."""
-        rows = self._select(f"SELECT label, {', '.join(VISIBILITY_COLUMNS)} FROM incident_visibility")
+    def listings(self) -> list[tuple[object, ...]]:
+        """Every row that lists read, with its labels, in order."""
+        tables = "incident_listing JOIN visibility USING (tenant_id, visibility_id)"
+        rows = self._select(f"SELECT labels, {', '.join(LISTING_COLUMNS)} FROM {tables}")
         return sorted((tuple(row.values()) for row in rows), key=repr)
+
+    def sets_by_labels(self) -> dict[str, set[str]]:
+        """The labels of every set that is stored, by what they are as one text."""
+        tables = "visibility JOIN visibility_label USING (tenant_id, visibility_id)"
+        sets: dict[str, set[str]] = {}
+        for row in self._select(f"SELECT labels, label FROM {tables}"):
+            sets.setdefault(row["labels"], set()).add(row["label"])
+        return sets
 
     def _select(self, statement: str) -> Iterator[dict[str, Any]]:
         columns = statement.removeprefix("SELECT ").partition(" FROM ")[0].split(", ")
@@ -77,19 +86,17 @@ class Store:
             yield dict(zip(columns, row, strict=True))
 
 
-def visibility_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-    """The visibility that the incidents ought to have: one for the whole tenant, one for each that spans give."""
-    visibility = (
-        (label, *(row[column] for column in VISIBILITY_COLUMNS))
+def listings_by(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """The rows that lists ought to read: one for each incident, with the labels that its spans give."""
+    listings = (
+        (labels_text(sorted(labels_by(decode_spans(row["spans"])))), *(row[name] for name in LISTING_COLUMNS))
         for row in rows
-        for label in labels_by(decode_spans(row["spans"]))
     )
-    return sorted(visibility, key=repr)
+    return sorted(listings, key=repr)
 
 
 def labels_by(spans: Spans) -> set[str]:
     return {
-        "*",
         *map(visibility_label, visibility_of(spans)),
         *([">"] if spans.inherited is not None else []),
     }
@@ -151,7 +158,7 @@ steps = st.one_of(
 
 @settings(max_examples=60)
 @given(st.lists(steps, max_size=12))
-def test_the_visibility_is_what_spans_and_columns_say_after_every_change(
+def test_lists_read_what_spans_and_columns_say_after_every_change(
     running_house: RunningHouse, changes: list[Step]
 ) -> None:
     store = Store(House(running_house))
@@ -160,8 +167,11 @@ def test_the_visibility_is_what_spans_and_columns_say_after_every_change(
         store.take(change)
 
         rows = store.rows()
-        assert store.visibility() == visibility_by(rows), change
+        assert store.listings() == listings_by(rows), change
         assert kept_inherited(rows) == inherited(rows), change
+        assert {text: labels_text(sorted(labels)) for text, labels in store.sets_by_labels().items()} == {
+            text: text for text in store.sets_by_labels()
+        }
 
 
 @settings(max_examples=30)
@@ -182,11 +192,11 @@ def test_the_columns_and_spans_of_a_row_are_what_its_document_says(
 
 
 @pytest.mark.parametrize("last", [("remove", 1), ("retire", Instant(NOON + 1_000_000))])
-def test_an_incident_that_is_gone_leaves_no_visibility(house: House, last: Step) -> None:
+def test_an_incident_that_is_gone_is_in_no_list(house: House, last: Step) -> None:
     store = Store(house)
     store.take(("import", [an_incident(an_alert("laptops"), an_alert("servers"), incidentId=1)]))
-    assert [row[0] for row in store.visibility()] == ["#11", "#12", "*"]
+    assert [row[0] for row in store.listings()] == ["#11\n#12"]
 
     store.take(last)
 
-    assert store.visibility() == []
+    assert store.listings() == []

@@ -23,7 +23,9 @@ from vigie.documents.defender.reading import keep_document
 from vigie.documents.defender.redaction import visible_document
 from vigie.storage.database import Row
 from vigie.storage.listing.access_paths import AccessPath
+from vigie.storage.listing.counting import Count
 from vigie.storage.listing.planner import Listing
+from vigie.storage.listing.scope import WHOLE, Scope, read_scope, visible_sets
 
 UPDATED, CREATED, STATUS, ASSIGNED = Property
 NOON = parse_instant("2026-02-11T12:00:00Z")
@@ -157,7 +159,13 @@ def answers_of(
             tenant_id, exposure, request, retained_since=retained_since
         ) as page:
             pages = [[json.loads(each) async for batch in page.batches for each in batch]]
-        listing = Listing(tenant_id, exposure, request, retained_since, dialect=installation.database.dialect)
+        dialect = installation.database.dialect
+        async with installation.database.snapshot() as snapshot:
+            scope = await read_scope(snapshot, tenant_id, exposure)
+            counting = Count(tenant_id, scope, request.filter, retained_since, dialect=dialect)
+            counts = {await snapshot.number(each.count) for each in counting.probes()}
+        assert counts <= {page.count or 0} or not request.count
+        listing = Listing(tenant_id, scope, request, retained_since, dialect=dialect)
         for path in {probe.path for probe in listing.probes()}:
             async with installation.database.snapshot() as snapshot:
                 batches = snapshot.batches(listing.page(path), visible)
@@ -196,8 +204,8 @@ def test_incidents_that_are_equal_come_by_ascending_number_whatever_the_order(ho
         for property_ in Property:
             for is_descending in (False, True):
                 request = PageRequest(order=(Order(property_, is_descending),))
-                (page,) = answers_of(house, tenant_id, exposure, request).pages
-                assert [each["incidentId"] for each in page] == numbers
+                pages = answers_of(house, tenant_id, exposure, request).pages
+                assert [[each["incidentId"] for each in page] for page in pages] == [numbers] * len(pages)
 
 
 @pytest.mark.parametrize("count", [100, 101, 250])
@@ -324,7 +332,7 @@ def test_many_pages_are_read_at_once(house: House) -> None:
 def probes_of(house: House, tenant_id: int, request: PageRequest) -> list[tuple[AccessPath, int]]:
     async def ask() -> list[tuple[AccessPath, int]]:
         database = house.running.installation.database
-        probes = Listing(tenant_id, WHOLE_TENANT, request, dialect=database.dialect).probes()
+        probes = Listing(tenant_id, WHOLE, request, dialect=database.dialect).probes()
         async with database.snapshot() as snapshot:
             return [(probe.path, await snapshot.number(probe.statement)) for probe in probes]
 
@@ -369,21 +377,39 @@ def test_a_walk_past_many_that_do_not_match_is_long_and_a_short_range_is_taken(h
     ],
 )
 def test_without_a_bound_on_the_other_time_there_is_no_choice(request_: PageRequest) -> None:
-    assert list(Listing(1, WHOLE_TENANT, request_, NOON).probes()) == []
+    assert list(Listing(1, WHOLE, request_, NOON).probes()) == []
 
 
 # Text
 
 
-@given(request=requests, exposure=exposures)
-@example(request=PageRequest(filter=Comparison(ASSIGNED, Operator.EQ, "';--")), exposure=WHOLE_TENANT)
-def test_no_value_is_ever_part_of_the_text(request: PageRequest, exposure: Exposure) -> None:
-    listing = Listing(987_654_321, exposure, request, NOON)
+scopes = st.sampled_from(
+    [
+        WHOLE,
+        Scope(),
+        Scope(labels=("", "#11"), set_ids=(987_654_322,)),
+        Scope(labels=("", "#11"), set_ids=tuple(range(987_654_322, 987_654_422))),
+        Scope(labels=("", "=';--"), set_ids=None),
+    ]
+)
 
-    statements = [listing.page(), listing.count(), *(probe.statement for probe in listing.probes())]
+
+@given(request=requests, scope=scopes)
+@example(request=PageRequest(filter=Comparison(ASSIGNED, Operator.EQ, "';--")), scope=WHOLE)
+def test_no_value_is_ever_part_of_the_text(request: PageRequest, scope: Scope) -> None:
+    listing = Listing(987_654_321, scope, request, NOON)
+    counting = Count(987_654_321, scope, request.filter, NOON)
+
+    statements = [
+        listing.page(),
+        *(probe.statement for probe in listing.probes()),
+        counting.statement(),
+        *(statement for probe in counting.probes() for statement in (probe.statement, probe.count)),
+        visible_sets(987_654_321, ("", "=';--")),
+    ]
 
     for statement in statements:
-        assert "987654321" not in statement.text
+        assert "987654" not in statement.text
         assert str(NOON)[:8] not in statement.text
         assert not set("'\"#\x00") & set(statement.text)
         assert statement.text.isascii()
@@ -394,21 +420,25 @@ ACTIVE = Comparison(Property.STATUS, Operator.EQ, "Active")
 
 
 @pytest.mark.parametrize(
-    ("exposure", "request_", "is_short"),
+    ("scope", "request_", "is_short"),
     [
-        (WHOLE_TENANT, PageRequest(), True),
-        (WHOLE_TENANT, PageRequest(filter=RECENT, skip=1_000), True),
-        (WHOLE_TENANT, PageRequest(filter=RECENT, order=(Order(Property.LAST_UPDATE_TIME),)), True),
-        (WHOLE_TENANT, PageRequest(skip=1_001), False),
-        (WHOLE_TENANT, PageRequest(filter=ACTIVE), False),
-        (WHOLE_TENANT, PageRequest(filter=And((RECENT, ACTIVE))), False),
-        (WHOLE_TENANT, PageRequest(filter=RECENT, order=(Order(Property.CREATED_TIME),)), False),
-        (WHOLE_TENANT, PageRequest(order=(Order(Property.STATUS),)), False),
-        (WHOLE_TENANT, PageRequest(order=(*DEFAULT_ORDER, Order(Property.STATUS))), False),
-        (Exposure(device_groups=frozenset({"laptops"})), PageRequest(), False),
+        (WHOLE, PageRequest(), True),
+        (WHOLE, PageRequest(filter=RECENT, skip=1_000), True),
+        (WHOLE, PageRequest(filter=RECENT, order=(Order(Property.LAST_UPDATE_TIME),)), True),
+        (WHOLE, PageRequest(skip=1_001), False),
+        (WHOLE, PageRequest(filter=ACTIVE), False),
+        (WHOLE, PageRequest(filter=And((RECENT, ACTIVE))), False),
+        (WHOLE, PageRequest(filter=RECENT, order=(Order(Property.CREATED_TIME),)), False),
+        (WHOLE, PageRequest(order=(Order(Property.STATUS),)), False),
+        (WHOLE, PageRequest(order=(*DEFAULT_ORDER, Order(Property.STATUS))), False),
+        (Scope(), PageRequest(), False),
+        (Scope(set_ids=(1,)), PageRequest(), True),
+        (Scope(set_ids=(1,)), PageRequest(order=(Order(Property.CREATED_TIME),)), False),
+        (Scope(set_ids=(1, 2)), PageRequest(), False),
+        (Scope(set_ids=None), PageRequest(), False),
     ],
 )
 def test_a_page_is_short_where_no_row_is_read_in_vain(
-    exposure: Exposure, request_: PageRequest, is_short: bool
+    scope: Scope, request_: PageRequest, is_short: bool
 ) -> None:
-    assert Listing(1, exposure, request_).page().is_short == is_short
+    assert Listing(1, scope, request_).page().is_short == is_short

@@ -35,10 +35,10 @@ class ClientQuery:
         return {name: value for name, value in options.items() if value}
 
 
-LAST_UPDATE = "PRIMARY KEY"
-CREATION = "visibility_by_creation"
-STATUS = "visibility_by_status"
-ASSIGNEE = "visibility_by_assignee"
+CREATION = "PRIMARY KEY"
+STATUS = LAST_UPDATE = "listing_by_status"
+"""The order of the last update is merged from that of each status."""
+ASSIGNEE = "listing_by_assignee"
 
 ZERO_TRUST_ASSESSMENT = (
     "createdTime ge {created[300]} and ((assignedTo eq null and status ne 'redirected')"

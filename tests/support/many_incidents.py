@@ -27,10 +27,15 @@ _PER_COMMIT = 1000
 _MOMENTS_COUNT = 1600
 
 
-def many_incidents(count: int) -> Iterator[Document]:
+UNITS = tuple(f"unit {number}" for number in range(1, 21))
+"""Device groups of which incidents of mixed groups have two each: 190 pairs."""
+
+
+def many_incidents(count: int, *, is_mixed: bool = False) -> Iterator[Document]:
     """One incident a minute up to NEWEST, each of one alert, the oldest first: more of them go further back.
 
-    Among them, RARE_COUNT are of the status InProgress, of one assignee and of the device group kiosks each.
+    Among them, RARE_COUNT are of the status InProgress, of one assignee and of the device group kiosks each, and
+    one in a hundred is of the device group branch. With `is_mixed`, each is of two UNITS as well.
     """
     rng = random.Random(count)
     rarely = max(count // RARE_COUNT, 3)
@@ -39,10 +44,11 @@ def many_incidents(count: int) -> Iterator[Document]:
         turn = number % rarely
         status = rng.choices(("Active", "Resolved", "Redirected"), (0.2, 0.6, 0.2))[0]
         assignee = f"ana{rng.randrange(2)}@contoso.example" if rng.random() < 0.4 else None
-        group = rng.choices(("laptops", "servers", None), (0.5, 0.3, 0.2))[0]
+        group = rng.choices(("laptops", "servers", "branch", None), (0.5, 0.29, 0.01, 0.2))[0]
+        units = rng.sample(UNITS, 2) if is_mixed else []
         yield _small_incident(
             number,
-            "kiosks" if turn == 2 else group,
+            ["kiosks" if turn == 2 else group, *units],
             createdTime=format_instant(Instant(created_at)),
             lastUpdateTime=format_instant(_updated(created_at, rng)),
             status="InProgress" if turn == 0 else status,
@@ -62,9 +68,9 @@ def moments_in(store: sqlite3.Connection, tenant_id: int) -> Mapping[str, Mappin
     }
 
 
-async def fill(installation: Installation, tenant_id: int, count: int) -> None:
+async def fill(installation: Installation, tenant_id: int, count: int, *, is_mixed: bool = False) -> None:
     """Put so many incidents into a tenant."""
-    kept: Iterator[StoredIncident] = map(keep_document, many_incidents(count))
+    kept: Iterator[StoredIncident] = map(keep_document, many_incidents(count, is_mixed=is_mixed))
     audit_context = AuditContext(actor="tests", request_id="", at=NEWEST)
     while some := list(islice(kept, _PER_COMMIT)):
         await installation.incidents.put_incidents(tenant_id, some, audit_context)
@@ -78,18 +84,22 @@ def _updated(created_at: int, rng: random.Random) -> Instant:
     )
 
 
-def _small_incident(number: int, device_group: str | None, **changes: Any) -> Document:
-    device = {
-        "mdatpDeviceId": f"{number:040x}",
-        "rbacGroupName": device_group,
-        "rbacGroupId": GROUP_NUMBERS.get(device_group or "", 0),
-    }
+def _small_incident(number: int, device_groups: list[str | None], **changes: Any) -> Document:
+    devices = [
+        {
+            "mdatpDeviceId": f"{number:038x}{place:02x}",
+            "rbacGroupName": device_group,
+            "rbacGroupId": GROUP_NUMBERS.get(device_group, 0),
+        }
+        for place, device_group in enumerate(device_groups)
+        if device_group is not None
+    ]
     alert = {
         "alertId": f"da{number}_1",
         "incidentId": number,
         "title": "Credential dumping tool was prevented",
         "severity": "High",
-        "devices": [device] if device_group else [],
+        "devices": devices,
         "entities": [],
     }
     return {

@@ -15,8 +15,9 @@ from vigie.documents.splitting import SplitDocument, join_document, split_docume
 from vigie.storage import change_feed
 from vigie.storage.corruption import unavailable_when_damaged, visible
 from vigie.storage.database import Session, Values
+from vigie.storage.listing_rows import add_listing, move_listing, remove_listing
 from vigie.storage.stubs import propagate_visibility, with_inherited_visibility
-from vigie.storage.visibility import label_set, labels_on
+from vigie.storage.visibility import label_set
 
 
 class IncidentRow(NamedTuple):
@@ -58,7 +59,7 @@ async def find_row(session: Session, key: Values) -> IncidentRow | None:
 
 
 class IncidentWriter:
-    """Changes of incidents inside one transaction: rows, visibility labels, history and feed always together.
+    """Changes of incidents inside one transaction: rows, listings, history and feed always together.
 
     `finish` has to be called after the last of them.
     """
@@ -110,9 +111,7 @@ class IncidentWriter:
             "document": document,
         }
         await self._session.run("update_incident", {**key, **values})
-        await self._session.run_many(
-            "move_visibility", [{**values, "at": at, **row} for row in _visibility_rows(key, before)]
-        )
+        await move_listing(self._session, {**key, **values})
         await self._record(key, "update", differences(split.head, after.head))
         self._latest = max(self._latest, at)
         labels = before.labels()
@@ -125,7 +124,7 @@ class IncidentWriter:
         before = await find_row(self._session, key)
         if before is None:
             return False
-        await self._session.run_many("remove_visibility", _visibility_rows(key, before))
+        await remove_listing(self._session, key)
         await self._session.run("remove_incident", key)
         self._changes += await propagate_visibility(self._session, key, None)
         with unavailable_when_damaged():
@@ -153,12 +152,9 @@ class IncidentWriter:
             "redirect_incident_id": incident.redirect_incident_id,
         }
         if before is not None:
-            await self._session.run_many("remove_visibility", _visibility_rows(key, before))
+            await remove_listing(self._session, key)
         await self._session.run("put_incident", {**key, **values})
-        labels = labels_on(decode_spans(incident.spans))
-        await self._session.run_many(
-            "add_visibility", [{**key, **values, "label": label} for label in labels]
-        )
+        await add_listing(self._session, {**key, **values}, decode_spans(incident.spans))
         if before is None or before.spans != incident.spans:
             self._changes += await propagate_visibility(self._session, key, incident.spans)
 
@@ -172,8 +168,3 @@ class IncidentWriter:
         who = {"actor": context.actor, "request_id": context.request_id, "at": context.at}
         text = lossless.encode(changes).decode()
         await self._session.run("add_history", {**key, **who, "action": action, "changes": text})
-
-
-def _visibility_rows(key: Values, row: IncidentRow) -> list[Values]:
-    labels = labels_on(row.known_spans())
-    return [{**key, "last_update_at": row.last_update_at, "label": label} for label in labels]

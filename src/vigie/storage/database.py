@@ -60,6 +60,9 @@ class Snapshot(Protocol):
     async def number(self, statement: Statement) -> int:
         """The one number that a statement returns."""
 
+    async def numbers(self, statement: Statement) -> list[int]:
+        """The one number of each row of a statement that is short."""
+
     def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, a few at a time."""
 

@@ -23,8 +23,9 @@ from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row
 from vigie.storage.directory.known_device_groups import DeviceGroupsOfTenant
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.listing.access_paths import AccessPath
+from vigie.storage.listing.counting import Count
 from vigie.storage.listing.planner import Listing
-from vigie.storage.visibility import WHOLE_TENANT
+from vigie.storage.listing.scope import read_scope
 
 _EXPORT_PAGE_COUNT = 20
 _REMOVAL_COUNT = 200
@@ -176,7 +177,7 @@ class IncidentStore:
         self, tenant_id: int, before: Instant, audit_context: AuditContext
     ) -> int:
         """Remove all incidents last updated before a moment, a few at a time so that others can write too."""
-        values = {"tenant_id": tenant_id, "label": WHOLE_TENANT, "before": before, "count": _REMOVAL_COUNT}
+        values = {"tenant_id": tenant_id, "before": before, "count": _REMOVAL_COUNT}
         total = 0
 
         async def change(session: Session) -> int:
@@ -250,7 +251,7 @@ class IncidentStore:
         retained_since: Instant | None,
         min_position: ReplicationPosition | None,
     ) -> AsyncIterator[Page]:
-        listing = Listing(tenant_id, exposure, request, retained_since, dialect=self._database.dialect)
+        dialect = self._database.dialect
 
         def visible_of(row: Row) -> bytes:
             document, alerts_at, spans = row
@@ -260,7 +261,10 @@ class IncidentStore:
             return left
 
         async with self._database.snapshot(min_position=min_position) as snapshot:
-            count = await snapshot.number(listing.count()) if request.count else None
+            scope = await read_scope(snapshot, tenant_id, exposure)
+            listing = Listing(tenant_id, scope, request, retained_since, dialect=dialect)
+            counting = Count(tenant_id, scope, request.filter, retained_since, dialect=dialect)
+            count = await _count(snapshot, counting) if request.count else None
             path = await _shortest_path(snapshot, listing)
             read = itemgetter(0) if exposure.whole_tenant else visible_of
             batches = snapshot.batches(listing.page(path), read)
@@ -284,7 +288,14 @@ async def _shortest_path(snapshot: Snapshot, listing: Listing) -> AccessPath:
     for probe in listing.probes():
         if await snapshot.number(probe.statement):
             return probe.path
-    return AccessPath.IN_ORDER
+    return listing.paths[0]
+
+
+async def _count(snapshot: Snapshot, counting: Count) -> int:
+    for probe in counting.probes():
+        if await snapshot.number(probe.statement):
+            return await snapshot.number(probe.count)
+    return await snapshot.number(counting.statement())
 
 
 def _entry(row: Row) -> HistoryEntry:

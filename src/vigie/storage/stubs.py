@@ -1,6 +1,6 @@
 """The visibility of stubs: that of the incident at the end of their redirects, over as many others as there are.
 
-It is written into the stub itself and into its labels whenever either end of a redirect is written, so that reading
+It is written into the stub itself and its listing whenever either end of a redirect is written, so that reading
 follows no redirect. Redirects that lead nowhere, or around in a circle, make nothing visible.
 """
 
@@ -10,7 +10,8 @@ from vigie.core.changes import ChangeKind, NewChange
 from vigie.core.incident import StoredIncident, decode_spans, inheriting, visibility_of
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session, Values
-from vigie.storage.visibility import label_set, labels_on
+from vigie.storage.listing_rows import add_listing, remove_listing
+from vigie.storage.visibility import label_set
 
 
 async def with_inherited_visibility(
@@ -35,13 +36,10 @@ async def propagate_visibility(session: Session, key: Values, spans: bytes | Non
         return []
     stubs = await session.rows("stubs_leading_to", key)
     visibility = () if spans is None else visibility_of(decode_spans(spans))
-    removed: list[Values] = []
-    added: list[Values] = []
-    changed: list[Values] = []
     changes: list[NewChange] = []
     for incident_id, status, assigned_to, created_at, last_update_at, before in stubs:
-        row = {**key, "incident_id": incident_id, "last_update_at": last_update_at}
-        more = {"status": status, "assigned_to": assigned_to, "created_at": created_at}
+        stub = {**key, "incident_id": incident_id}
+        times = {"created_at": created_at, "last_update_at": last_update_at}
         with unavailable_when_damaged():
             after = inheriting(before, visibility)
             labels_before, labels_after = label_set(decode_spans(before)), label_set(decode_spans(after))
@@ -54,10 +52,8 @@ async def propagate_visibility(session: Session, key: Values, spans: bytes | Non
                     visible_after=labels_after,
                 )
             )
-        removed += [{**row, "label": label} for label in labels_on(decode_spans(before))]
-        added += [{**row, **more, "label": label} for label in labels_on(decode_spans(after))]
-        changed.append({**row, "spans": after})
-    await session.run_many("remove_visibility", removed)
-    await session.run_many("add_visibility", added)
-    await session.run_many("put_spans", changed)
+        await session.run("put_spans", {**stub, "spans": after})
+        await remove_listing(session, stub)
+        columns = {**stub, **times, "status": status, "assigned_to": assigned_to}
+        await add_listing(session, columns, decode_spans(after))
     return changes

@@ -7,9 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from vigie.core.incident import decode_spans
 from vigie.storage.database import Row, StoreError
-from vigie.storage.visibility import labels_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +18,9 @@ class Table:
     key: tuple[str, ...]
 
 
-VISIBILITY = Table("incident_visibility", ("tenant_id", "label", "last_update_at", "incident_id"))
+VISIBILITY = Table("visibility", ("tenant_id", "visibility_id"))
+VISIBILITY_LABELS = Table("visibility_label", ("tenant_id", "label", "visibility_id"))
+LISTINGS = Table("incident_listing", ("tenant_id", "created_at", "incident_id"))
 INCIDENTS = Table("incident", ("tenant_id", "incident_id"))
 HISTORY = Table("history", ("tenant_id", "incident_id", "entry"))
 INSTALLATION = Table("installation", ("name",))
@@ -42,7 +42,10 @@ TABLES = (
     Table("device_group", ("tenant_id", "group_id")),
     Table("assignment", ("tenant_id", "assignment_id")),
     Table("assignment_device_group", ("tenant_id", "assignment_id", "group_id")),
+    VISIBILITY,
+    VISIBILITY_LABELS,
     INCIDENTS,
+    LISTINGS,
     HISTORY,
     Table("request_done", ("tenant_id", "fingerprint")),
     Table("change", ("tenant_id", "number")),
@@ -52,7 +55,7 @@ TABLES = (
     Table("evidence_incident", ("tenant_id", "evidence_id", "incident_id")),
     Table("evidence_of_incident", ("tenant_id", "incident_id")),
 )
-"""What is copied row by row, each table behind those it refers to. Visibility is derived anew."""
+"""What is copied row by row, each table behind those it refers to."""
 
 COPYING = "copying"
 """The name under which an unfinished copy says of itself that it is one."""
@@ -115,10 +118,7 @@ async def copy(source: RawTables, target: RawTables, on_progress: OnProgress) ->
         if after is not None:
             on_progress(await target.count(table))
         async for rows in source.rows(table, columns, after or ()):
-            batch: list[Rows] = [(table, columns, rows)]
-            if table is INCIDENTS:
-                batch.append((VISIBILITY, *_visibility_rows(columns, rows)))
-            await target.put(batch)
+            await target.put([(table, columns, rows)])
             copied += len(rows)
             on_progress(len(rows))
     return copied
@@ -127,7 +127,7 @@ async def copy(source: RawTables, target: RawTables, on_progress: OnProgress) ->
 async def compare(source: RawTables, target: RawTables, on_progress: OnProgress) -> dict[str, int]:
     """How many rows each table has, the same on both sides and with the same content. Raises StoreError if not."""
     counts = {}
-    for table in (*TABLES, VISIBILITY):
+    for table in TABLES:
         columns = await source.columns(table)
         one, other = [await _sum_of(raw_tables, table, columns) for raw_tables in (source, target)]
         if one != other:
@@ -136,7 +136,7 @@ async def compare(source: RawTables, target: RawTables, on_progress: OnProgress)
                 f"instead of {one[0]} and {one[1]:x}; stop all servers on both, and copy into a new database"
             )
         counts[table.name] = one[0]
-        on_progress(one[0] if table is not VISIBILITY else 0)
+        on_progress(one[0])
     # A change that was made behind the comparison has been answered as done: then the copy must not count.
     await _check_alone(source, target)
     columns = await source.columns(INSTALLATION)
@@ -171,19 +171,6 @@ async def _begin(target: RawTables) -> None:
     if await target.last(TABLES[0]) is not None:
         raise StoreError("there are tenants in the database to copy to; name one that is new")
     await target.put([(INSTALLATION, ("name", "value"), [(COPYING, "under way")])])
-
-
-def _visibility_rows(columns: Sequence[str], incidents: Sequence[Row]) -> tuple[Sequence[str], list[Row]]:
-    """The visibility of incidents: a row for each label of each."""
-    shared = ("tenant_id", "incident_id", "last_update_at", "created_at", "status", "assigned_to")
-    places = [columns.index(name) for name in shared]
-    spans_at = columns.index("spans")
-    rows = [
-        (label, *(row[place] for place in places))
-        for row in incidents
-        for label in labels_on(decode_spans(row[spans_at]))
-    ]
-    return ("label", *shared), rows
 
 
 async def _sum_of(raw_tables: RawTables, table: Table, columns: Sequence[str]) -> tuple[int, int]:

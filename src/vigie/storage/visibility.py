@@ -1,5 +1,7 @@
 """The labels that make incidents visible: those written with each incident, and those that an exposure has."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from vigie.core.access import DeviceGroupLabel, Exposure
@@ -7,7 +9,6 @@ from vigie.core.changes import Labels
 from vigie.core.incident import Spans, visibility_of
 
 OPEN_TO_EVERY_READER = ""
-WHOLE_TENANT = "*"
 EVERY_STUB = ">"
 """The label of every stub, for exposures that see each one, wherever it leads: a setting, which may change."""
 
@@ -20,15 +21,13 @@ def visibility_label(group: DeviceGroupLabel | None) -> str:
 
 
 def labels_on(spans: Spans) -> tuple[str, ...]:
-    """The labels under which an incident is found."""
+    """The labels under which scoped callers find an incident, sorted; any one of them is enough."""
     stub = (EVERY_STUB,) if spans.inherited is not None else ()
-    return (WHOLE_TENANT, *stub, *map(visibility_label, visibility_of(spans)))
+    return tuple(sorted((*stub, *map(visibility_label, visibility_of(spans)))))
 
 
 def labels_of(exposure: Exposure) -> tuple[str, ...]:
-    """The labels under which this exposure finds incidents."""
-    if exposure.whole_tenant:
-        return (WHOLE_TENANT,)
+    """The labels under which an exposure of device groups finds incidents."""
     stubs = (EVERY_STUB,) if exposure.every_stub else ()
     return (
         OPEN_TO_EVERY_READER,
@@ -39,7 +38,12 @@ def labels_of(exposure: Exposure) -> tuple[str, ...]:
 
 def label_set(spans: Spans) -> Labels:
     """The labels under which an incident is found by scoped callers."""
-    return frozenset(labels_on(spans)) - {WHOLE_TENANT}
+    return frozenset(labels_on(spans))
+
+
+def labels_text(labels: Iterable[str]) -> str:
+    """A sorted set of labels as one text, a line each: the migration `incident_listing` makes the same in SQL."""
+    return "\n".join([label.replace("\\", "\\\\").replace("\n", "\\n") for label in labels])
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -17,21 +17,24 @@ from tests.support.stores import store_of_tests
 from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.instants import Instant, format_instant
+from vigie.core.queries import PageRequest
 from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
 from vigie.storage.listing.access_paths import AccessPath
+from vigie.storage.listing.counting import Count
 from vigie.storage.listing.dialect import POSTGRES
 from vigie.storage.listing.planner import Listing
+from vigie.storage.listing.scope import WHOLE, Scope, visible_sets
 from vigie.storage.postgres.scans import beginning
 from vigie.storage.postgres.statement import numbered
+from vigie.storage.visibility import labels_of
 
 T = TypeVar("T")
 
 INDEXES = {
-    LAST_UPDATE: {"visibility_by_last_update"},
-    CREATION: {"visibility_by_creation"},
-    STATUS: {"visibility_by_status"},
-    ASSIGNEE: {"visibility_by_assignee", "visibility_of_unassigned"},
+    CREATION: {"listing_by_creation"},
+    STATUS: {"listing_by_status"},
+    ASSIGNEE: {"listing_by_assignee", "listing_of_unassigned"},
 }
 EXPOSURES = {"the whole tenant": WHOLE_TENANT, "two groups": Exposure(device_groups=frozenset({11, 12}))}
 
@@ -69,9 +72,24 @@ class Filled:
     tenant_id: int
     moments: Mapping[str, Mapping[int, str]]
 
+    def request(self, query: ClientQuery) -> PageRequest:
+        return parse_page_request(urlencode(query.options(self.moments)).encode())
+
     def listing(self, query: ClientQuery, exposure: Exposure) -> Listing:
-        request = parse_page_request(urlencode(query.options(self.moments)).encode())
-        return Listing(self.tenant_id, exposure, request, dialect=POSTGRES)
+        return Listing(self.tenant_id, self.scope(exposure), self.request(query), dialect=POSTGRES)
+
+    def counting(self, query: ClientQuery, exposure: Exposure) -> Count:
+        scope = self.scope(exposure)
+        return Count(self.tenant_id, scope, self.request(query).filter, dialect=POSTGRES)
+
+    def scope(self, exposure: Exposure) -> Scope:
+        if exposure.whole_tenant:
+            return WHOLE
+        labels = labels_of(exposure)
+        statement = visible_sets(self.tenant_id, labels)
+        asked = numbered(statement.text)
+        rows = self.connection.fetch(asked.text, *asked.arguments(statement.values))
+        return Scope(labels=labels, set_ids=tuple(number for (number,) in self.runner.run(_wait(rows))))
 
     def path(self, listing: Listing) -> AccessPath:
         """The path that the database would take."""
@@ -80,7 +98,7 @@ class Filled:
             answer = self.connection.fetchval(asked.text, *asked.arguments(probe.statement.values))
             if self.runner.run(_wait(answer)):
                 return probe.path
-        return AccessPath.IN_ORDER
+        return listing.paths[0]
 
     def nodes(self, statement: Statement) -> list[Node]:
         """The steps of a plan, each before those it is made of."""
@@ -140,10 +158,10 @@ def test_each_branch_is_a_range_of_the_expected_index_in_order(filled: Filled, q
     for scope, exposure in EXPOSURES.items():
         nodes = filled.nodes(filled.listing(query, exposure).page(AccessPath.IN_ORDER))
 
-        branches = readings(nodes, "incident_visibility")
+        branches = readings(nodes, "incident_listing")
         assert branches, scope
         assert {branch["Index Name"] for branch in branches} <= INDEXES[query.index], scope
-        assert all("label = " in branch["Index Cond"] for branch in branches), scope
+        assert all("tenant_id = " in branch["Index Cond"] for branch in branches), scope
         sorts = [node for node in nodes if node["Node Type"] == "Sort"]
         assert not [node for sort in sorts for node in sort["Plans"] if "Relation Name" in node], scope
 
@@ -156,7 +174,7 @@ def test_the_range_of_the_other_time_is_found_first_and_then_sorted(
     if filled.path(listing) is AccessPath.IN_ORDER:
         return
 
-    branches = readings(filled.nodes(listing.page(AccessPath.SORTED_RANGE)), "incident_visibility")
+    branches = readings(filled.nodes(listing.page(AccessPath.SORTED_RANGE)), "incident_listing")
 
     assert {branch["Index Name"] for branch in branches} <= INDEXES[str(query.range_index)]
 
@@ -164,13 +182,13 @@ def test_the_range_of_the_other_time_is_found_first_and_then_sorted(
 @all_queries
 def test_nothing_is_read_from_end_to_end(filled: Filled, query: ClientQuery) -> None:
     for scope, exposure in EXPOSURES.items():
-        listing = filled.listing(query, exposure)
+        listing, counting = filled.listing(query, exposure), filled.counting(query, exposure)
         statements = [
-            listing.page(AccessPath.IN_ORDER),
-            listing.page(AccessPath.SORTED_RANGE),
-            listing.count(),
+            *map(listing.page, listing.paths),
+            *(probe.statement for probe in listing.probes()),
+            counting.statement(),
+            *(statement for probe in counting.probes() for statement in (probe.statement, probe.count)),
         ]
-        statements += [probe.statement for probe in listing.probes()]
 
         kinds = {node["Node Type"] for statement in statements for node in filled.nodes(statement)}
 

@@ -43,7 +43,7 @@ COUNT_VALUES = Statement("SELECT count(*) FROM installation WHERE name = 'a'", {
 _WITHOUT_END: Mapping[str, Any] = {
     f"{call}_per_{time}": 10**6 for call in ("get", "list", "update") for time in ("minute", "hour")
 }
-_LOCK_LISTS = "BEGIN; LOCK TABLE incident_visibility IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT"
+_LOCK_LISTS = "BEGIN; LOCK TABLE incident_listing IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT"
 _LOCKS = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation > 16383"
 _END_WAITING = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 

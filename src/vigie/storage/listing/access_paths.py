@@ -1,8 +1,9 @@
 """The choice of an index for a page, and of the branches in which it is read along that index.
 
-A branch is one range of the index, already in the order of the list. There is one for each label and, where the
-filter leaves few values of a property that the index begins with, for each of those: a page of two statuses is two
-ranges, while a test of the status on every row of the tenant would read rows in vain.
+A branch is one range of an index, already in the order of the list. There is one for each value that the filter
+leaves of a property that the index begins with: a page of two statuses is two ranges, while a test of the status on
+every row of the tenant would read rows in vain. The order of the last update alone is merged from all statuses, and
+where few label sets are visible, from one branch for each of these.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,37 +16,35 @@ from vigie.core.conditions import Comparison, Expression, Operator, Property
 from vigie.core.queries import PageRequest
 from vigie.storage.listing.filter_sql import (
     EVERY_STATUS,
+    Texts,
     bounds_of,
     conditions_of,
     properties_of,
     values_left,
 )
+from vigie.storage.listing.scope import Scope
 
 # SQLite takes no more than 500 terms in a compound SELECT.
 _BRANCHES_MAX = 400
+# To prepare a statement of many branches costs more than to read a page: 32 take 2 ms, 400 take 80.
+_MERGED_SETS_MAX = 32
 
-_LAST_UPDATE_INDEX = "INDEXED BY sqlite_autoindex_incident_visibility_1"  # the primary key
-_CREATION_INDEX = "INDEXED BY visibility_by_creation"
-_STATUS_INDEX = "INDEXED BY visibility_by_status"
-_ASSIGNEE_INDEX = "INDEXED BY visibility_by_assignee"
-_ANY_INDEX = ""
+CREATION_INDEX = "INDEXED BY sqlite_autoindex_incident_listing_1"  # the primary key
+STATUS_INDEX = "INDEXED BY listing_by_status"
+ASSIGNEE_INDEX = "INDEXED BY listing_by_assignee"
+SCOPE_INDEX = "INDEXED BY listing_by_visibility"
 
-_TIME_INDEXES: Mapping[Property | None, str] = {
-    Property.LAST_UPDATE_TIME: _LAST_UPDATE_INDEX,
-    Property.CREATED_TIME: _CREATION_INDEX,
-}
-_VALUE_INDEXES: Mapping[Property, str] = {
-    Property.STATUS: _STATUS_INDEX,
-    Property.ASSIGNED_TO: _ASSIGNEE_INDEX,
-}
 _OTHER_TIMES: Mapping[Property, Property] = {
     Property.LAST_UPDATE_TIME: Property.CREATED_TIME,
     Property.CREATED_TIME: Property.LAST_UPDATE_TIME,
 }
+_VALUE_INDEXES: Mapping[Property, str] = {
+    Property.STATUS: STATUS_INDEX,
+    Property.ASSIGNED_TO: ASSIGNEE_INDEX,
+}
 
-Labels = tuple[str, ...]
 Key = tuple[Comparison, ...]
-"""What is the same in all rows of a branch, beside its label."""
+"""What is the same in all rows of a branch."""
 
 UNASSIGNED = Comparison(Property.ASSIGNED_TO, Operator.EQ, None)
 ASSIGNED = Comparison(Property.ASSIGNED_TO, Operator.NE, None)
@@ -55,26 +54,53 @@ _NO_ROWS: Key = (Comparison(Property.STATUS, Operator.EQ, None),)
 
 
 class AccessPath(Enum):
-    """How a page is found when one time is ordered by and the other is filtered."""
+    """How a page is found where what is visible, or the time that is filtered, is not what is ordered by."""
 
-    IN_ORDER = "along the order, skipping what does not match"
+    IN_ORDER = "along the order in the whole tenant, skipping what does not match"
     SORTED_RANGE = "the whole range of the other time, sorted"
+    BY_SCOPE = "the ranges of the visible label sets, merged where they are few and in order, else sorted"
 
 
-class Branches(msgspec.Struct, frozen=True, kw_only=True):
-    """The labels and the key of each branch, and the index that all of them read.
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """The key of a branch, and its label set where it has one of its own."""
 
-    `searched` are the properties by which rows may be looked up; by the others they are only tested.
+    key: Key = WITHOUT_KEY
+    set_id: int | None = None
+
+
+Walk = tuple[Branch, ...]
+"""Branches that are merged as they are read, so that only as much is read of each as the page takes."""
+
+_ONE_BRANCH: Walk = (Branch(),)
+
+
+class Walks(msgspec.Struct, frozen=True, kw_only=True):
+    """How a page is read: the walks whose first rows it is merged from, and the index that all of them read.
+
+    `searched` are the properties by which rows may be looked up; by the others they are only tested. What is not
+    `in_order` is one range, which has to be sorted.
     """
 
-    keys: tuple[tuple[Labels, Key], ...]
+    walks: tuple[Walk, ...]
     index: str
     searched: tuple[Property, ...]
+    in_order: bool = True
 
 
-def index_on(time: Property) -> str:
-    """The index that has the incidents in the order of a time."""
-    return _TIME_INDEXES[time]
+def paths_of(
+    request: PageRequest, conditions: tuple[Expression, ...], scope: Scope
+) -> tuple[AccessPath, ...]:
+    """The paths that lead to a page. Where there are several, each may be the short one."""
+    time = request.order[0].property
+    if scope.set_ids is not None and not scope.is_whole_tenant:
+        is_all_visible = bounds_of(time, conditions) == conditions
+        if not scope.set_ids or (is_all_visible and _is_merged(request, scope)):
+            return (AccessPath.BY_SCOPE,)
+    if is_sorted_anyhow(request):
+        return (AccessPath.IN_ORDER,)
+    by_range = (AccessPath.SORTED_RANGE,) if other_time(request) else ()
+    by_scope = (AccessPath.BY_SCOPE,) if scope.set_ids else ()
+    return (AccessPath.IN_ORDER, *by_range, *by_scope)
 
 
 def other_time(request: PageRequest) -> Property | None:
@@ -84,12 +110,14 @@ def other_time(request: PageRequest) -> Property | None:
     return other if is_bounded else None
 
 
-def time_of(request: PageRequest, path: AccessPath) -> Property | None:
-    """The time along which rows are read, if they are read along one."""
+def is_sorted_anyhow(request: PageRequest) -> bool:
+    """Whether all that match are sorted, whatever index the database finds them by.
+
+    So it is for the order of a status or an assignee beside a filter on another property.
+    """
     first = request.order[0].property
-    if path is AccessPath.SORTED_RANGE:
-        return _OTHER_TIMES.get(first)
-    return first if first in _TIME_INDEXES else None
+    filtered = properties_of(conditions_of(request.filter, None))
+    return first in _VALUE_INDEXES and not filtered <= {first}
 
 
 def compares_assignees(conditions: tuple[Expression, ...]) -> bool:
@@ -97,43 +125,62 @@ def compares_assignees(conditions: tuple[Expression, ...]) -> bool:
     return bool(bounds_of(Property.ASSIGNED_TO, conditions))
 
 
-def branches_of(
-    request: PageRequest, conditions: tuple[Expression, ...], labels: Labels, path: AccessPath
-) -> Branches:
-    """The branches of a page along a path; `conditions` are those of the filter and of the retention."""
-    time = time_of(request, path)
-    keys, index = _keys(request, conditions, path)
-    if len(keys) * len(labels) > _BRANCHES_MAX:
-        keys, index = [WITHOUT_KEY], _TIME_INDEXES.get(time, _ANY_INDEX)
-    # A scope of more groups than that is one range for all its labels, which has to be sorted.
-    groups = [labels] if len(labels) > _BRANCHES_MAX else [(label,) for label in labels]
-    return Branches(
-        keys=tuple((group, key) for group, key in product(groups, keys)),
-        index=index,
-        searched=_searched(request, time),
+def walks_of(
+    request: PageRequest, conditions: tuple[Expression, ...], scope: Scope, path: AccessPath
+) -> Walks:
+    """The walks of a page along a path; `conditions` are those of the filter and of the retention."""
+    match path:
+        case AccessPath.BY_SCOPE:
+            return _of_scope(request, scope)
+        case AccessPath.SORTED_RANGE:
+            return _of_range(_OTHER_TIMES[request.order[0].property])
+    return _in_order(request, conditions)
+
+
+def _is_merged(request: PageRequest, scope: Scope) -> bool:
+    is_in_order = request.order[0].property is Property.LAST_UPDATE_TIME
+    return is_in_order and scope.set_ids is not None and len(scope.set_ids) <= _MERGED_SETS_MAX
+
+
+def _of_scope(request: PageRequest, scope: Scope) -> Walks:
+    is_merged = _is_merged(request, scope)
+    sets = scope.set_ids if is_merged else None
+    return Walks(
+        walks=(tuple(Branch(set_id=each) for each in sets or ()) or _ONE_BRANCH,),
+        index=SCOPE_INDEX,
+        searched=(Property.LAST_UPDATE_TIME,),
+        in_order=is_merged,
     )
 
 
-def _keys(
-    request: PageRequest, conditions: tuple[Expression, ...], path: AccessPath
-) -> tuple[list[Key], str]:
-    """The pairs of assignee and status, or the statuses, that the filter leaves; else one key for all."""
+def _of_range(time: Property) -> Walks:
+    index = CREATION_INDEX if time is Property.CREATED_TIME else STATUS_INDEX
+    return Walks(walks=(_ONE_BRANCH,), index=index, searched=(time,), in_order=False)
+
+
+def _in_order(request: PageRequest, conditions: tuple[Expression, ...]) -> Walks:
     first = request.order[0].property
-    # Within one status, or one assignee and status, those indexes are in the order of the last update.
-    if path is AccessPath.IN_ORDER and first is Property.LAST_UPDATE_TIME:
-        assignees = values_left(Property.ASSIGNED_TO, conditions)
-        statuses = values_left(Property.STATUS, conditions)
-        if assignees is not None:
-            pairs = product(
-                _equal_to_each(Property.ASSIGNED_TO, assignees),
-                _equal_to_each(Property.STATUS, EVERY_STATUS if statuses is None else statuses),
-            )
-            return list(pairs) or [_NO_ROWS], _ASSIGNEE_INDEX
-        if statuses is not None:
-            return _single_keys(Property.STATUS, statuses), _STATUS_INDEX
-    if _is_served_by_value_index(request):
-        return _keys_in_order(first, conditions), _VALUE_INDEXES[first]
-    return [WITHOUT_KEY], _TIME_INDEXES.get(time_of(request, path), _ANY_INDEX)
+    if is_sorted_anyhow(request):
+        return Walks(walks=(_ONE_BRANCH,), index="", searched=tuple(Property), in_order=False)
+    if first in _VALUE_INDEXES:
+        # One behind the other, and not merged: PostgreSQL would sort what has no value before it merges it.
+        walks = tuple((Branch(key=key),) for key in _keys_in_order(first, conditions))
+        return Walks(walks=walks, index=_VALUE_INDEXES[first], searched=(first,))
+    if first is Property.CREATED_TIME:
+        return Walks(walks=(_ONE_BRANCH,), index=CREATION_INDEX, searched=(first,))
+    keys, index = _keys_of_updates(conditions)
+    return Walks(walks=(tuple(Branch(key=key) for key in keys),), index=index, searched=(first,))
+
+
+def _keys_of_updates(conditions: tuple[Expression, ...]) -> tuple[list[Key], str]:
+    """The pairs of assignee and status, or the statuses: each has an index in the order of the last update."""
+    assignees = values_left(Property.ASSIGNED_TO, conditions)
+    statuses = values_left(Property.STATUS, conditions)
+    of_statuses = list(_equal_to_each(Property.STATUS, EVERY_STATUS if statuses is None else statuses))
+    if assignees is not None and len(assignees) * len(of_statuses) <= _BRANCHES_MAX:
+        pairs = product(_equal_to_each(Property.ASSIGNED_TO, assignees), of_statuses)
+        return list(pairs) or [_NO_ROWS], ASSIGNEE_INDEX
+    return [(each,) for each in of_statuses] or [_NO_ROWS], STATUS_INDEX
 
 
 def _keys_in_order(first: Property, conditions: tuple[Expression, ...]) -> list[Key]:
@@ -142,30 +189,12 @@ def _keys_in_order(first: Property, conditions: tuple[Expression, ...]) -> list[
     Unassigned incidents have a key of their own where assigned ones may follow: PostgreSQL has an index for each.
     """
     values = values_left(first, conditions)
-    if values is not None:
-        return _single_keys(first, values)
+    if values is not None and len(values) <= _BRANCHES_MAX:
+        return [(value,) for value in _equal_to_each(first, values)] or [_NO_ROWS]
     is_split = first is Property.ASSIGNED_TO and not compares_assignees(conditions)
     return [(UNASSIGNED,), (ASSIGNED,)] if is_split else [WITHOUT_KEY]
 
 
-def _searched(request: PageRequest, time: Property | None) -> tuple[Property, ...]:
-    # The index of the order must not be left for another one: then the page would have to be sorted.
-    if _is_served_by_value_index(request):
-        return (request.order[0].property,)
-    return tuple(Property) if time is None else (time,)
-
-
-def _is_served_by_value_index(request: PageRequest) -> bool:
-    """Whether the order is a status's or an assignee's, and nothing else in the filter makes a shorter range."""
-    first = request.order[0].property
-    filtered = properties_of(conditions_of(request.filter, None))
-    return first in _VALUE_INDEXES and filtered <= {first}
-
-
-def _single_keys(property_: Property, values: frozenset[str | None]) -> list[Key]:
-    return [(value,) for value in _equal_to_each(property_, values)] or [_NO_ROWS]
-
-
-def _equal_to_each(property_: Property, values: frozenset[str | None]) -> Iterator[Comparison]:
+def _equal_to_each(property_: Property, values: Texts) -> Iterator[Comparison]:
     for value in sorted(values, key=lambda value: (value is not None, value or "")):
         yield Comparison(property_, Operator.EQ, value)

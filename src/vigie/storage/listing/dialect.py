@@ -5,6 +5,7 @@ the index by name. PostgreSQL cannot be told: what must not be searched by is wr
 order is that of the index.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from vigie.core.conditions import Property
@@ -17,23 +18,36 @@ class Dialect(Protocol):
     join: str
     """How the incidents are joined to their page, so that the page is the outer loop."""
 
+    fence: str
+    """The end of a query in whose rows the conditions of the one around it are not tested earlier."""
+
     def index(self, hint: str) -> str:
         """The index that a statement names, where it can."""
 
     def unindexed(self, property_: Property, column: str) -> str:
         """A column as an expression that no index serves."""
 
+    def unindexed_number(self, column: str) -> str:
+        """A column of numbers as such an expression."""
+
     def directed(self, column: str, term: Order, *, may_be_null: bool = True) -> str:
         """A term of an order: unassigned incidents come before all assigned ones."""
 
     def page_order(self, order: str) -> str:
-        """The order of a join whose outer loop is in this order already."""
+        """The order of what is in this order already."""
+
+    def numbers(self, values: Sequence[int]) -> object:
+        """Numbers as one value of a statement."""
+
+    def is_any_of(self, column: str, numbers: str) -> str:
+        """The condition that a column is among numbers; `numbers` is how the statement names them."""
 
 
 class SqliteDialect:
     """Indexes are named, and the order of the outer loop stays."""
 
     join = "CROSS JOIN"
+    fence = " LIMIT -1"
 
     def index(self, hint: str) -> str:
         """The index that a statement names."""
@@ -41,6 +55,10 @@ class SqliteDialect:
 
     def unindexed(self, _property: Property, column: str) -> str:
         """SQLite takes no index for an expression."""
+        return f"+{column}"
+
+    def unindexed_number(self, column: str) -> str:
+        """As any other."""
         return f"+{column}"
 
     def directed(self, column: str, term: Order, *, may_be_null: bool = True) -> str:  # noqa: ARG002
@@ -51,11 +69,20 @@ class SqliteDialect:
         """Nothing: sorting here again would move whole documents."""
         return ""
 
+    def numbers(self, values: Sequence[int]) -> object:
+        """A list in JSON."""
+        return str(list(values))
+
+    def is_any_of(self, column: str, numbers: str) -> str:
+        """One text, however many numbers there are."""
+        return f"{column} IN (SELECT value FROM json_each({numbers}))"
+
 
 class PostgresDialect:
     """The planner finds the index by itself: by the order of the list, and the columns that are not expressions."""
 
     join = "JOIN"
+    fence = " OFFSET 0"
 
     def index(self, _hint: str) -> str:
         """Nothing: no index can be named."""
@@ -64,7 +91,11 @@ class PostgresDialect:
     def unindexed(self, property_: Property, column: str) -> str:
         """An expression that belongs to no index."""
         is_time = property_ in (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
-        return f"({column} + 0)" if is_time else f"({column} || '')"
+        return self.unindexed_number(column) if is_time else f"({column} || '')"
+
+    def unindexed_number(self, column: str) -> str:
+        """A sum."""
+        return f"({column} + 0)"
 
     def directed(self, column: str, term: Order, *, may_be_null: bool = True) -> str:
         """NULL would come last by itself. Written only where there may be one, for the indexes are without it."""
@@ -76,6 +107,14 @@ class PostgresDialect:
     def page_order(self, order: str) -> str:
         """The order, as none is promised without it; the planner sees that there is nothing left to sort."""
         return f" ORDER BY {order}"
+
+    def numbers(self, values: Sequence[int]) -> object:
+        """A list."""
+        return list(values)
+
+    def is_any_of(self, column: str, numbers: str) -> str:
+        """Any of an array, which an index can be searched by."""
+        return f"{column} = ANY({numbers})"
 
 
 SQLITE: Dialect = SqliteDialect()

@@ -1,4 +1,4 @@
-"""A filter as SQL over the columns of `incident_visibility`: values are bound, and only names of ours are text."""
+"""A filter as SQL over the columns of `incident_listing`: values are bound, and only names of ours are text."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 

@@ -113,6 +113,13 @@ class ConnectionSnapshot:
         async with self._timed():
             return int(await self._connection.fetchval(query.text, *query.arguments(statement.values)))
 
+    async def numbers(self, statement: Statement) -> list[int]:
+        """The one number of each row of a short statement."""
+        query = numbered(statement.text)
+        async with self._timed():
+            rows = await self._connection.fetch(query.text, *query.arguments(statement.values))
+            return [number for (number,) in rows]
+
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, in batches of about 80 KiB; the rows behind them stay in the database."""
         query = numbered(statement.text)

@@ -104,26 +104,50 @@ SELECT 1
  WHERE tenant_id = :tenant_id
  LIMIT 1;
 
--- name: add_visibility!
-INSERT INTO incident_visibility (tenant_id, label, last_update_at, incident_id, created_at, status, assigned_to)
-VALUES (:tenant_id, :label, :last_update_at, :incident_id, :created_at, :status, :assigned_to);
+-- name: add_listing!
+-- What lists read of an incident. Nothing is added while its set of labels has no number.
+INSERT INTO incident_listing (tenant_id, created_at, incident_id, last_update_at, status, assigned_to, visibility_id)
+SELECT :tenant_id, :created_at, :incident_id, :last_update_at, :status, :assigned_to, visibility_id
+  FROM visibility
+ WHERE tenant_id = :tenant_id
+   AND labels = :labels;
 
--- name: move_visibility!
-UPDATE incident_visibility
-   SET last_update_at = :at,
+-- name: move_listing!
+-- What an update may touch.
+UPDATE incident_listing
+   SET last_update_at = :last_update_at,
        status = :status,
        assigned_to = :assigned_to
  WHERE tenant_id = :tenant_id
-   AND label = :label
-   AND last_update_at = :last_update_at
+   AND created_at = (SELECT created_at
+                       FROM incident
+                      WHERE tenant_id = :tenant_id
+                        AND incident_id = :incident_id)
    AND incident_id = :incident_id;
 
--- name: remove_visibility!
-DELETE FROM incident_visibility
+-- name: remove_listing!
+-- Before the incident itself is removed or replaced: it says where its row is.
+DELETE FROM incident_listing
  WHERE tenant_id = :tenant_id
-   AND label = :label
-   AND last_update_at = :last_update_at
+   AND created_at = (SELECT created_at
+                       FROM incident
+                      WHERE tenant_id = :tenant_id
+                        AND incident_id = :incident_id)
    AND incident_id = :incident_id;
+
+-- name: add_visibility!
+-- A number for a set of labels that has none.
+INSERT INTO visibility (tenant_id, visibility_id, labels)
+SELECT :tenant_id, coalesce(max(visibility_id), 0) + 1, :labels
+  FROM visibility
+ WHERE tenant_id = :tenant_id;
+
+-- name: add_visibility_label!
+INSERT INTO visibility_label (tenant_id, label, visibility_id)
+SELECT :tenant_id, :label, visibility_id
+  FROM visibility
+ WHERE tenant_id = :tenant_id
+   AND labels = :labels;
 
 -- name: remove_incident!
 DELETE FROM incident
@@ -142,9 +166,9 @@ SELECT incident_id, document
 -- name: some_incidents_before
 -- Some of the incidents whose last update is before a moment: a few at a time, so that others can write between.
 SELECT incident_id
-  FROM incident_visibility
+  FROM incident_listing
  WHERE tenant_id = :tenant_id
-   AND label = :label
+   AND status IN ('Active', 'InProgress', 'Redirected', 'Resolved')
    AND last_update_at < :before
  LIMIT :count;
 

@@ -149,6 +149,13 @@ class ThreadedSnapshot:
         row = await self._run(lambda: self._connection.execute(statement.text, statement.values).fetchone())
         return int(row[0])
 
+    async def numbers(self, statement: Statement) -> list[int]:
+        """The one number of each row of a short statement, which costs less than to hand it to a thread."""
+        rows = await self._run_here(
+            lambda: self._connection.execute(statement.text, statement.values).fetchall()
+        )
+        return [number for (number,) in rows]
+
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, in batches of about 64 KiB; the rows behind them stay in the database.
 
