@@ -1,4 +1,4 @@
-"""Where evidence was seen, as each exposure may know it."""
+"""Evidence, and the alerts in which it was seen, as each exposure may know them."""
 
 import pytest
 

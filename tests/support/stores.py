@@ -40,6 +40,8 @@ ON_EVERY_STORE = frozenset(
         "storage.test_statements",
         "storage.test_stubs",
         "application.test_evidence",
+        # Transactions that are cut off.
+        "faults.test_projection_kills",
         "application.test_explain",
         "application.transfer.test_importing",
         "core.test_audit",
