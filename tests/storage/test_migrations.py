@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support.database_access import below
@@ -12,6 +13,7 @@ from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.queries import PageRequest
 from vigie.runtime.installation import opened
 from vigie.storage.statements import Migration, migrations
+from vigie.storage.visibility import labels_text
 
 LAPTOPS = Exposure(device_groups=frozenset({11}))
 
@@ -25,14 +27,21 @@ AT = 17_707_963_500_000_000
 # Bytes and labels as the releases of that time wrote them, so that no code of today has a part in them.
 OF_GROUP_11 = "92919320910b910b90"
 OF_GROUP_12 = "92919320910c910c90"
+# Of a name of two lines with a backslash in it, and of number 11; and an incident without alerts.
+OF_AN_ODD_NAME = "92919320920ba5615c0a5c629090"
+WITHOUT_ALERTS = "929090"
 STUB_BEFORE_STEP = "929090"
 STUB_OF_GROUP_11 = "939090910b"
 STUB_OF_GROUP_12 = "939090910c"
+
+ODD_LABEL = "=a\\\n\\b"
 
 Row = tuple[int, str, str, int | None, str, tuple[str, ...]]
 INCIDENTS: tuple[Row, ...] = (
     (1, "Active", ALERT % 11, None, OF_GROUP_11, ("*", "#11")),
     (2, "Active", ALERT % 12, None, OF_GROUP_12, ("*", "#12")),
+    (6, "Active", ALERT % 11, None, OF_AN_ODD_NAME, ("*", "#11", ODD_LABEL)),
+    (7, "Active", "", None, WITHOUT_ALERTS, ("*", "")),
 )
 STUBS_BEFORE_STEP: tuple[Row, ...] = (
     (3, "Redirected", "", 1, STUB_BEFORE_STEP, ("*", "")),
@@ -60,7 +69,11 @@ def without_tables(folder: Path) -> Settings:
 def make_old(settings: Settings, scripts: list[Migration]) -> None:
     """A database of the schema that these scripts make, with incidents and stubs of its release."""
     names = [each.name for each in scripts]
-    has_step, is_renamed = "stubs_inherit" in names, "visibility" in names
+    rows = (*INCIDENTS, *(STUBS if "stubs_inherit" in names else STUBS_BEFORE_STEP))
+    if "incident_listing" in names:
+        listed = listings(rows)
+    else:
+        listed = labels_inserted(rows, f"incident_{'visibility' if 'visibility' in names else 'sight'}")
     if current_kind() == "sqlite":
         mark = f"PRAGMA application_id = {0x56494749}; PRAGMA user_version = {scripts[-1].number};"
     else:
@@ -73,33 +86,48 @@ def make_old(settings: Settings, scripts: list[Migration]) -> None:
             [
                 *(each.script for each in scripts),
                 "INSERT INTO tenant (tenant_id, guid, name) VALUES (7, 'a-guid', 'contoso');",
-                *(
-                    inserted(
-                        row, has_target=has_step, table=f"incident_{'visibility' if is_renamed else 'sight'}"
-                    )
-                    for row in (*INCIDENTS, *(STUBS if has_step else STUBS_BEFORE_STEP))
-                ),
+                *(inserted(row, has_target="stubs_inherit" in names) for row in rows),
+                *listed,
                 mark,
             ]
         )
     )
 
 
-def inserted(row: Row, *, has_target: bool, table: str) -> str:
-    """The statements that add an incident and its labels."""
-    number, status, alerts, target, spans, labels = row
+def inserted(row: Row, *, has_target: bool) -> str:
+    """The statement that adds an incident."""
+    number, status, alerts, target, spans, _ = row
     head = HEAD % (number, status, json.dumps(target))
     name, value = (", redirect_incident_id", f", {json.dumps(target)}") if has_target else ("", "")
-    incident = (
+    return (
         "INSERT INTO incident (tenant_id, incident_id, status, created_at, last_update_at, alerts_at, spans,"
         f" document{name}) VALUES (7, {number}, '{status}', {AT}, {AT}, {len(head)}, {blob(spans)},"
         f" {blob((head + alerts + ']}').encode().hex())}{value});"
     )
-    return incident + "".join(
-        f"INSERT INTO {table} (tenant_id, label, last_update_at, incident_id, created_at, status)"
-        f" VALUES (7, '{label}', {AT}, {number}, {AT}, '{status}');"
-        for label in labels
-    )
+
+
+def labels_inserted(rows: Sequence[Row], table: str) -> Iterator[str]:
+    """The statements that add the labels of incidents, a row each."""
+    for number, status, _, _, _, labels in rows:
+        for label in labels:
+            yield (
+                f"INSERT INTO {table} (tenant_id, label, last_update_at, incident_id, created_at, status)"
+                f" VALUES (7, '{label}', {AT}, {number}, {AT}, '{status}');"
+            )
+
+
+def listings(rows: Sequence[Row]) -> Iterator[str]:
+    """The statements that add the label sets of incidents, and a row for each incident."""
+    for number, status, _, _, _, (_, *labels) in rows:
+        lines = "\n".join(label.replace("\\", "\\\\").replace("\n", "\\n") for label in sorted(labels))
+        # A set for each incident, although some are alike: to readers that is the same.
+        yield f"INSERT INTO visibility VALUES (7, {number}, '{lines}') ON CONFLICT DO NOTHING;"
+        for label in labels:
+            yield f"INSERT INTO visibility_label VALUES (7, '{label}', {number});"
+        yield (
+            "INSERT INTO incident_listing (tenant_id, incident_id, created_at, last_update_at, status,"
+            f" visibility_id) VALUES (7, {number}, {AT}, {AT}, '{status}', {number});"
+        )
 
 
 def blob(digits: str) -> str:
@@ -112,7 +140,7 @@ async def seen_by(settings: Settings, exposure: Exposure) -> tuple[list[int], li
         tenant_id = (await installation.directory.get_tenant("contoso")).tenant_id
         found = [
             number
-            for number in range(1, 6)
+            for number in range(1, 8)
             if await installation.incidents.find_incident(tenant_id, number, exposure)
         ]
         async with installation.incidents.page(tenant_id, exposure, PageRequest()) as page:
@@ -135,5 +163,18 @@ def test_a_database_of_any_earlier_schema_is_brought_up_to_date(tmp_path: Path) 
         make_old(settings, scripts[:count])
         seen[folder.name] = [asyncio.run(seen_by(settings, who)) for who in (LAPTOPS, WHOLE_TENANT)]
 
-    expected = [([1, 3, 5], [1, 3, 5]), ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])]
+    of_laptops, everything = [1, 3, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7]
+    expected = [(of_laptops, of_laptops), (everything, everything)]
     assert seen == dict.fromkeys([each.name for each in scripts[:-1]], expected)
+
+
+def test_label_sets_are_written_as_the_program_writes_them(tmp_path: Path) -> None:
+    scripts = migrations(current_kind())
+    settings = without_tables(tmp_path)
+    make_old(settings, scripts[: [each.name for each in scripts].index("incident_listing")])
+
+    asyncio.run(seen_by(settings, LAPTOPS))
+
+    rows = below(settings.database).rows("SELECT labels FROM visibility ORDER BY visibility_id")
+    sets = [("",), ("#11",), ("#11", ODD_LABEL), ("#12",), ("#11", ">"), ("#12", ">")]
+    assert sorted(labels for (labels,) in rows) == sorted(map(labels_text, sets))

@@ -27,15 +27,17 @@ CREATE TABLE incident_listing (
     PRIMARY KEY (tenant_id, created_at DESC, incident_id)
 ) STRICT, WITHOUT ROWID;
 
--- The labels of each incident in the form of `storage/visibility.py`: sorted, and a line each.
+-- The labels of each incident in the form of `storage/visibility.py`: sorted, and a line each. The empty label alone
+-- would come out as NULL.
 CREATE TEMP TABLE labels_of_incident AS
 SELECT DISTINCT
        tenant_id,
        incident_id,
-       group_concat(replace(replace(label, '\', '\\'), char(10), '\n'), char(10))
-           OVER (PARTITION BY tenant_id, incident_id
-                     ORDER BY label
-                      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS labels
+       coalesce(group_concat(replace(replace(label, '\', '\\'), char(10), '\n'), char(10))
+                    OVER (PARTITION BY tenant_id, incident_id
+                              ORDER BY label
+                               ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
+                '') AS labels
   FROM incident_visibility
  WHERE label <> '*';
 
