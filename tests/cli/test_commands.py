@@ -84,6 +84,10 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "device-group remove": ("laptops", *OF_CONTOSO, "--yes"),
     "token": (*OF_CONTOSO, "--app", "reader"),
     "issuer set": ("https://vigie.example",),
+    "webhook add": ("https://hooks.example/vigie", *OF_CONTOSO),
+    "webhook list": OF_CONTOSO,
+    "webhook retry": ("soar", *OF_CONTOSO),
+    "webhook remove": ("soar", *OF_CONTOSO, "--yes"),
     "keys rotate": (),
     "keys list": (),
     "import": ("incidents.jsonl", *OF_CONTOSO),
@@ -106,6 +110,7 @@ THAT_TAKE_AWAY = (
     "tenant remove",
     "user remove",
     "user remove-password",
+    "webhook remove",
 )
 
 THAT_MAKE_A_STORE = ("init", "serve", "demo", "tenant add", "keys rotate")
@@ -130,6 +135,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done("device-group", "add", "laptops", *OF_CONTOSO, "--id", 11)
         done("user", "grant", UPN, *OF_CONTOSO, "--role", "viewer", "--device-group", "laptops")
         done("user", "set-password", UPN, *OF_CONTOSO, stdin=f"{PASSWORD}\n")
+        done("webhook", "add", "https://soar.example/vigie", "--name", "soar", *OF_CONTOSO)
         done("keys", "rotate")
         Path("incidents.jsonl").write_bytes(INCIDENT)
         asyncio.run(put_incident("contoso"))

@@ -24,6 +24,7 @@ from vigie.observability.metrics import (
     SIGN_IN_STEPS,
     STORE_READS,
     STORE_SECONDS,
+    WEBHOOK_DELIVERIES,
     Form,
     Metrics,
     form_for,
@@ -104,6 +105,8 @@ def everything_counted(metrics: Metrics) -> None:
         metrics.token_requests.count(name)
     for outcome in ISSUER_FETCHES:
         metrics.issuer_fetches.count(outcome)
+    for outcome in WEBHOOK_DELIVERIES:
+        metrics.webhook_deliveries.count(outcome)
     for result in ["hit"] * 5 + ["miss"] * 2:
         metrics.token_cache.count(result)
     for step in (*SIGN_IN_STEPS, "jane@contoso.com"):
@@ -227,7 +230,7 @@ def test_every_label_comes_from_a_closed_set(metrics: Metrics) -> None:
         "quota": {*QUOTAS, OTHER},
         "operation": {*OPERATIONS, OTHER},
         "reason": {*REASONS, OTHER},
-        "outcome": {*OUTCOMES, *ISSUER_FETCHES, OTHER},
+        "outcome": {*OUTCOMES, *ISSUER_FETCHES, *WEBHOOK_DELIVERIES, OTHER},
         "result": {"hit", "miss", "other"},
         "step": {*SIGN_IN_STEPS, OTHER},
         "place": {*STORE_READS, OTHER},
@@ -299,6 +302,7 @@ FAMILIES = {
     "vigie_sign_ins": "counter",
     "vigie_token_requests": "counter",
     "vigie_issuer_fetches": "counter",
+    "vigie_webhook_deliveries": "counter",
     "vigie_store_reads": "counter",
     "vigie_connections_refused": "counter",
     "process_virtual_memory_bytes": "gauge",

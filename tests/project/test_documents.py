@@ -25,7 +25,14 @@ from vigie.cli.command_table import COMMANDS
 from vigie.config.sources import every_setting
 from vigie.http.protocol import Reason
 from vigie.http.response_budget import ALL_BYTES_MAX, CALLER_BYTES_MAX
-from vigie.observability.metrics import ISSUER_FETCHES, SIGN_IN_STEPS, STORE_READS, TOKEN_LOOKUPS, Metrics
+from vigie.observability.metrics import (
+    ISSUER_FETCHES,
+    SIGN_IN_STEPS,
+    STORE_READS,
+    TOKEN_LOOKUPS,
+    WEBHOOK_DELIVERIES,
+    Metrics,
+)
 from vigie.storage.database import LARGE_ROW_BYTES
 from vigie.storage.postgres.scans import SCANS_MAX
 from vigie.storage.sqlite.database import SCAN_READERS, SNAPSHOTS_MAX
@@ -512,6 +519,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
         ("vigie_sign_ins_total", SIGN_IN_STEPS),
         ("vigie_store_reads_total", STORE_READS),
         ("vigie_issuer_fetches_total", ISSUER_FETCHES),
+        ("vigie_webhook_deliveries_total", WEBHOOK_DELIVERIES),
     ],
 )
 def test_the_values_of_a_label_are_those_that_are_documented(metric: str, values: tuple[str, ...]) -> None:

@@ -37,6 +37,7 @@ from vigie.config.settings import (
     Settings,
     TlsSettings,
     UpdateSettings,
+    WebhookSettings,
 )
 from vigie.core.access import CallerKind
 from vigie.core.api_resource import ApiResource
@@ -151,6 +152,7 @@ def settings_in(folder: Path, **sections: Any) -> Settings:
         updates=sections.get("updates", UpdateSettings()),
         incidents=sections.get("incidents", IncidentsSettings()),
         retention=sections.get("retention", RetentionSettings()),
+        webhooks=sections.get("webhooks", WebhookSettings()),
         logging=sections.get("logging", LoggingSettings(level="error")),
         metrics=sections.get("metrics", MetricsSettings()),
     )

@@ -48,6 +48,7 @@ ON_EVERY_STORE = frozenset(
         "core.test_letter_case",
         "observability.test_metrics",
         "runtime.test_background_tasks",
+        "runtime.test_webhooks",
         # Who sees what is decided in SQL.
         "api.test_access_table",
         "api.test_fast_path",

@@ -32,6 +32,10 @@ async def backup(
         size_bytes = back_up(settings.database.path, file)
         if not settings.keys.secret_file:
             print_status(f"the backup does not contain the signing keys: back up {installation.key_file} too")
+            if installation.webhook_key_file.exists():
+                print_status(
+                    f"nor the key to the secrets of webhooks: back up {installation.webhook_key_file} too"
+                )
     emit_fields(common, {"file": str(file), "bytes": size_bytes})
 
 
@@ -48,6 +52,7 @@ async def copy(
 ) -> None:
     """Copy a database between SQLite and PostgreSQL, then compare both. No server may use either."""
     from vigie.cli.progress import copy_progress
+    from vigie.runtime.installation import WEBHOOK_KEY_FILE_NAME
     from vigie.storage import transfer
 
     source_option = "--from" if source else "--database"
@@ -66,6 +71,11 @@ async def copy(
         print_status(
             "the signing keys are in a file and were not copied: tokens issued so far are not accepted by the copy"
         )
+        if counts["webhook"]:
+            print_status(
+                "the signing secrets of webhooks are encrypted with a file beside the database, "
+                f"{WEBHOOK_KEY_FILE_NAME}: put it beside the copy, or add the webhooks again"
+            )
     print_status("to use the copy, set [database] url to it")
     emit_fields(common, {"copied": copied, **counts})
 

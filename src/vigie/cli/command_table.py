@@ -18,7 +18,7 @@ GROUPS = {
     SET_UP: ("init", "serve", "demo", "migrate", "config", "--install-completion"),
     DIRECTORY: ("tenant", "app", "role", "user", "device-group"),
     DATA: ("import", "export", "generate", "incident", "evidence", "history", "explain"),
-    OPERATIONS: ("status", "backup", "copy", "token", "keys", "issuer"),
+    OPERATIONS: ("status", "backup", "copy", "token", "keys", "issuer", "webhook"),
 }
 """The first words of the commands, by the group of the help that they stand in, in the order of the help."""
 
@@ -33,6 +33,7 @@ FAMILIES = {
     "evidence": "Find where evidence was seen.",
     "keys": "Manage the keys that sign tokens.",
     "issuer": "Manage the issuer of tokens.",
+    "webhook": "Manage webhooks: URLs that are told what changes.",
 }
 """The first words that several commands share, with their sentences of help."""
 
@@ -323,6 +324,30 @@ COMMANDS = (
         "vigie.cli.issuer:set_issuer",
         "Set the issuer of tokens to the URL that clients use.",
         "vigie issuer set https://vigie.example",
+    ),
+    Command(
+        "webhook add",
+        "vigie.cli.webhooks:add_webhook",
+        "Add a webhook and print its signing secret once.",
+        "vigie webhook add https://soar.example/vigie --tenant contoso --severity High",
+    ),
+    Command(
+        "webhook list",
+        "vigie.cli.webhooks:list_webhooks",
+        "List the webhooks of a tenant and how far their deliveries have come.",
+        "vigie webhook list --tenant contoso",
+    ),
+    Command(
+        "webhook retry",
+        "vigie.cli.webhooks:retry_webhook",
+        "Deliver to a webhook again at once, also to one that was given up.",
+        "vigie webhook retry soar.example --tenant contoso",
+    ),
+    Command(
+        "webhook remove",
+        "vigie.cli.webhooks:remove_webhook",
+        "Remove a webhook.",
+        "vigie webhook remove soar.example --tenant contoso",
     ),
 )
 

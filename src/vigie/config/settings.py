@@ -346,6 +346,30 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
     ] = 30
 
 
+class WebhookSettings(Section, frozen=True, kw_only=True):
+    """The delivery of changes to webhooks."""
+
+    private_addresses: Annotated[
+        validators.Networks,
+        "Private addresses that a webhook added with --allow-private may lead to; empty: none.",
+    ] = ()
+    ca_file: Annotated[
+        validators.File, "Certificate authorities for receivers, in PEM, in addition to the system's."
+    ] = ""
+    timeout_seconds: Annotated[validators.DeliverySeconds, "Time limit for one delivery."] = 15
+    give_up_hours: Annotated[
+        validators.GiveUpHours, "Hours of failed deliveries after which a webhook is given up."
+    ] = 72
+    poll_seconds: Annotated[
+        validators.PollSeconds, "Interval at which each server looks for changes to deliver."
+    ] = 1.0
+
+    @property
+    def private_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`private_addresses` as networks; a single address is a network of one."""
+        return tuple(ip_network(text) for text in self.private_addresses)
+
+
 class LoggingSettings(Section, frozen=True, kw_only=True):
     """The log."""
 
@@ -386,6 +410,7 @@ class Settings(Section, frozen=True, kw_only=True):
     updates: UpdateSettings = UpdateSettings()
     incidents: IncidentsSettings = IncidentsSettings()
     retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
     imports: ImportSettings = msgspec.field(name="import", default=ImportSettings())

@@ -8,6 +8,8 @@ from enum import Enum
 from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
+from vigie.core.webhooks import Outcome
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 
@@ -18,6 +20,7 @@ TOKEN_LOOKUPS = ("hit", "miss")
 SIGN_IN_STEPS = ("signed_in", "refused", "busy", "allowed", "denied")
 ISSUER_FETCHES = ("fetched", "failed")
 STORE_READS = ("primary", "standby")
+WEBHOOK_DELIVERIES = tuple(outcome.value for outcome in Outcome)
 
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STORE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *REQUEST_SECONDS)
@@ -116,6 +119,7 @@ class Metrics:
         self.sign_ins = Counts(SIGN_IN_STEPS)
         self.issuer_fetches = Counts(ISSUER_FETCHES)
         self.store_reads = Counts(STORE_READS)
+        self.webhook_deliveries = Counts(WEBHOOK_DELIVERIES)
 
     def declare_routes(self, api: str, routes: Iterable[str]) -> None:
         """Measure these templates of an API by their names from now on: before the first request."""
@@ -220,6 +224,12 @@ class Metrics:
         yield "vigie_token_requests_total", "Tokens asked for.", "outcome", self.token_requests.items()
         yield "vigie_issuer_fetches_total", "Keys of other issuers.", "outcome", self.issuer_fetches.items()
         yield "vigie_store_reads_total", "Reads of incidents.", "place", self.store_reads.items()
+        yield (
+            "vigie_webhook_deliveries_total",
+            "Attempts at deliveries.",
+            "outcome",
+            self.webhook_deliveries.items(),
+        )
         yield (
             "vigie_connections_refused_total",
             "Connections closed on a limit.",

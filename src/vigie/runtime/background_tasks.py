@@ -1,4 +1,4 @@
-"""The background tasks of a server: changes noticed, old incidents removed, projections, certificates renewed."""
+"""The background tasks of a server: changes noticed and followed, old incidents removed, certificates renewed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +16,7 @@ from vigie.runtime.container import Components
 from vigie.runtime.installation import Installation
 from vigie.runtime.projections import project_evidence
 from vigie.runtime.retention import remove_expired, remove_old_changes
+from vigie.runtime.webhooks import deliver_webhooks
 
 if TYPE_CHECKING:
     from vigie.identity.federation.tokens import FederatedTokens
@@ -37,6 +38,9 @@ async def background_tasks(
         asyncio.create_task(remove_expired(installation, components.incident_service, clock)),
         asyncio.create_task(remove_old_changes(installation, clock)),
         asyncio.create_task(project_evidence(installation)),
+        asyncio.create_task(
+            deliver_webhooks(installation, components.metrics.webhook_deliveries.count, clock)
+        ),
     ]
     if components.lag_monitor:
         tasks.append(asyncio.create_task(components.lag_monitor.run()))

@@ -10,7 +10,13 @@ from vigie.application.evidence import EvidenceService
 from vigie.application.incidents import IncidentService
 from vigie.config.settings import DatabaseSettings, Settings, SettingsError
 from vigie.core.api_resource import ApiResource
-from vigie.identity.keys.key_encryption import HOW_TO_MAKE_A_SECRET, key_encryption_by
+from vigie.identity.keys.key_encryption import (
+    HOW_TO_MAKE_A_SECRET,
+    WEBHOOK_SECRETS,
+    KeyEncryption,
+    key_encryption_beside,
+    key_encryption_by,
+)
 from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeyStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
 from vigie.runtime.resources import RESOURCES
@@ -24,8 +30,10 @@ from vigie.storage.signing_key_repository import SigningKeyRepository
 from vigie.storage.sqlite.database import open_sqlite
 from vigie.storage.sqlite.file import check_whole
 from vigie.storage.transfer import COPYING
+from vigie.storage.webhooks import WebhookStore
 
 KEY_FILE_NAME = "signing-keys.json"
+WEBHOOK_KEY_FILE_NAME = "webhook-secrets.key"
 
 # One second is enough for a few hundred megabytes; a start does not wait for more.
 _CHECK_SECONDS_MAX = 1.0
@@ -41,6 +49,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     incidents: IncidentStore
     change_feed: ChangeFeed
     evidence_projection: EvidenceProjection
+    webhooks: WebhookStore
     sign_ins: SignInStore
 
     def keys(self) -> KeyStore:
@@ -57,6 +66,20 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
             )
         return FileKeyStore(self.key_file)
 
+    def webhook_encryption(self, *, create: bool) -> KeyEncryption:
+        """The encryption of webhooks' secrets: as that of the signing keys, else with a file beside the database.
+
+        With `create`, a missing file is made. Raises SettingsError, KeyFileError or UntrustedFile.
+        """
+        if secret_file := self.settings.keys.secret_file:
+            return key_encryption_by(Path(secret_file), WEBHOOK_SECRETS)
+        if self.settings.database.is_shared:
+            raise SettingsError(
+                "[keys] secret_file is not set: PostgreSQL stores the secrets of webhooks encrypted with a secret "
+                f"that all servers share; create one: {HOW_TO_MAKE_A_SECRET}"
+            )
+        return key_encryption_beside(self.webhook_key_file, WEBHOOK_SECRETS, create=create)
+
     def check_whole(self) -> None:
         """Raise StoreError if the SQLite file is damaged, as far as a check of a second can tell."""
         if not self.settings.database.is_shared:
@@ -66,6 +89,11 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     def key_file(self) -> Path:
         """The file of the signing keys, unless they are in the database."""
         return self.settings.database.folder / KEY_FILE_NAME
+
+    @property
+    def webhook_key_file(self) -> Path:
+        """The file with the key to the secrets of webhooks, unless `[keys] secret_file` encrypts them."""
+        return self.settings.database.folder / WEBHOOK_KEY_FILE_NAME
 
     def incident_service(self) -> IncidentService:
         """The use cases of incidents, with the retention of the settings."""
@@ -121,6 +149,7 @@ async def opened(
             incidents=incidents,
             change_feed=change_feed,
             evidence_projection=EvidenceProjection(database, incidents, change_feed),
+            webhooks=WebhookStore(database),
             sign_ins=SignInStore(database),
         )
     finally:

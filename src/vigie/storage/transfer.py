@@ -54,6 +54,7 @@ TABLES = (
     Table("evidence", ("tenant_id", "evidence_id")),
     Table("evidence_incident", ("tenant_id", "evidence_id", "incident_id")),
     Table("evidence_of_incident", ("tenant_id", "incident_id")),
+    Table("webhook", ("tenant_id", "webhook_id")),
 )
 """What is copied row by row, each table behind those it refers to."""
 

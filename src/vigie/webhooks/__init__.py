@@ -1,0 +1,1 @@
+"""Deliveries of webhooks: signed as Standard Webhooks has it, and sent to addresses that may be connected to."""
