@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vigie.cli.output import CommandFailed, one_line, write_json
+from vigie.cli.start import loading
 from vigie.synthetic.sample_clients import SAMPLE_CLIENTS
 
 if TYPE_CHECKING:
@@ -95,20 +96,22 @@ def _plain_option(name: str, value: str) -> tuple[str, object] | None:
 
 def serve_until_stopped(options: ServeOptions) -> None:
     """Run the server until SIGTERM or Ctrl-C; requests in progress are finished."""
-    # The only command that runs long enough to be worth another event loop.
-    import uvloop
+    with loading():
+        # The only command that runs long enough to be worth another event loop.
+        import uvloop
 
-    from vigie.config.sources import load_settings
+        from vigie.config.sources import load_settings
 
     settings = load_settings(file=options.config, environ=os.environ, overrides=options.overrides)
     uvloop.run(_serve(settings, options))
 
 
 async def _serve(settings: "Settings", options: ServeOptions) -> None:
-    from vigie import __version__
-    from vigie.observability.event_log import log, logging_to_stderr
-    from vigie.runtime import server
-    from vigie.runtime.installation import opened
+    with loading():
+        from vigie import __version__
+        from vigie.observability.event_log import log, logging_to_stderr
+        from vigie.runtime import server
+        from vigie.runtime.installation import opened
 
     with logging_to_stderr(settings.logging.level, settings.logging.format) as writer:
         with server.bound(settings) as listeners:
