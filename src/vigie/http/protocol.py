@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 from uuid import uuid4
@@ -64,8 +64,6 @@ _ANSWERS = {
 }
 
 
-_JOINED_BELOW_BYTES = 2 * 1024
-
 OnRefused = Callable[[str], None]
 """Counts a connection closed on its caller, under the reason."""
 
@@ -83,26 +81,6 @@ def is_disconnected(send: object) -> bool:
     if not isinstance(cycle, RequestResponseCycle) or not cycle.transport.is_closing():
         return False
     cycle.disconnected = True
-    return True
-
-
-def write_chunk(send: object, pieces: Sequence[bytes]) -> bool:
-    """Write pieces of a body as one chunk, as they are where that is cheaper: `send` would copy each of them twice.
-
-    False leaves it to `send`: the client has yet to take what came before, or the answer has no chunks.
-    """
-    cycle = getattr(send, "__self__", None)
-    if not isinstance(cycle, RequestResponseCycle) or not cycle.chunked_encoding:
-        return False
-    if cycle.flow.write_paused or cycle.disconnected or cycle.transport.is_closing():
-        return False
-    size = sum(map(len, pieces))
-    chunk = [b"%x\r\n" % size, *pieces, b"\r\n"]
-    # TLS makes a record of each piece, and to hand over a small one costs more than to copy it.
-    if size < _JOINED_BELOW_BYTES * len(pieces) or cycle.transport.get_extra_info("sslcontext") is not None:
-        cycle.transport.write(b"".join(chunk))
-    else:
-        cycle.transport.writelines(chunk)
     return True
 
 

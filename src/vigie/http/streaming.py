@@ -9,8 +9,8 @@ from tempfile import SpooledTemporaryFile
 from time import perf_counter
 from typing import Any
 
+from vigie.http.chunk_writer import ChunkWriter
 from vigie.http.exchange import ClientGone, Exchange, chosen_coding
-from vigie.http.protocol import write_chunk
 
 SLOWEST_BYTES_PER_SECOND = 64 * 1024
 
@@ -20,6 +20,10 @@ _GZIP_WINDOW = 31
 _COMPRESSION_LEVEL = 4
 # glibc returns fresh pages for every larger write, which costs four times the CPU.
 _PART_BYTES = 80 * 1024
+# A write costs as much as to copy tens of kilobytes.
+_WRITTEN_FROM_BYTES = 1024
+# Most answers are sent before, and need no task that looks after their client.
+_WATCHED_AFTER_SECONDS = 0.005
 _SPOOLED_IN_MEMORY_BYTES = 1024 * 1024
 
 
@@ -40,6 +44,9 @@ class StreamedAnswer:
         self._grace_seconds = grace_seconds
         self._waited_seconds = 0.0
         self._sent_bytes = 0
+        self._chunks = ChunkWriter(exchange.send)
+        self.rest: list[bytes] = []
+        """What is left to send with the end of the answer."""
 
     async def send(self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]) -> None:
         """Send batches of pieces as they come. The answer begins with the first: what fails before can be refused.
@@ -54,11 +61,13 @@ class StreamedAnswer:
             await self._send_at_once(headers, batches)
             return
         first = await anext(batches)
-        await self._exchange.begin(200, headers)
-        if self._exchange.method != "HEAD":
-            await self._send_batch(first)
-            async for batch in batches:
-                await self._send_batch(batch)
+        if self._exchange.method == "HEAD":
+            await self._exchange.begin(200, headers)
+            return
+        await self._chunks.begin(self._exchange.begin(200, headers))
+        await self._send_batch(first)
+        async for batch in batches:
+            await self._send_batch(batch)
 
     async def _send_at_once(self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]) -> None:
         """For HTTP/1.0, which knows no chunks: a body that just broke off could be taken for a whole one."""
@@ -72,12 +81,24 @@ class StreamedAnswer:
                 await self._send_batch([part])
 
     async def _send_batch(self, batch: Pieces) -> None:
+        if self.rest:
+            batch, self.rest = [*self.rest, *batch], []
+        size = sum(map(len, batch))
+        if size < _WRITTEN_FROM_BYTES and self._sent_bytes and self._chunks.is_ready:
+            self.rest = list(batch)
+        elif self._chunks.write(batch, size):
+            self._sent_bytes += size
+        else:
+            await self._send_parts(batch)
+
+    async def _send_parts(self, batch: Pieces) -> None:
         for part in _parts(batch):
-            if not write_chunk(self._exchange.send, part):
+            size = sum(map(len, part))
+            if not self._chunks.write(part, size):
                 await self._wait_for(
                     {"type": "http.response.body", "body": b"".join(part), "more_body": True}
                 )
-            self._sent_bytes += sum(map(len, part))
+            self._sent_bytes += size
 
     async def _wait_for(self, message: dict[str, Any]) -> None:
         saved_seconds = self._sent_bytes / SLOWEST_BYTES_PER_SECOND - self._waited_seconds
@@ -96,9 +117,10 @@ async def streaming(exchange: Exchange, *, grace_seconds: float) -> AsyncIterato
 
     What the block holds is thus let go of before the client hears the end. Raises ClientGone.
     """
+    answer = StreamedAnswer(exchange, grace_seconds)
     async with _while_connected(exchange):
-        yield StreamedAnswer(exchange, grace_seconds)
-    await exchange.send({"type": "http.response.body", "body": b""})
+        yield answer
+    await exchange.send({"type": "http.response.body", "body": b"".join(answer.rest)})
 
 
 def _parts(batch: Pieces) -> Iterator[Pieces]:
@@ -137,7 +159,7 @@ async def _compressed(batches: AsyncIterator[Pieces], coding: str) -> AsyncItera
 async def _while_connected(exchange: Exchange) -> AsyncIterator[None]:
     """Stop what the block does as soon as the client is gone. Raises ClientGone then."""
     working = asyncio.current_task()
-    watching = asyncio.create_task(_until_gone(exchange))
+    watching: asyncio.Task[None] | None = None
     has_stopped = is_over = False
 
     def stop(_: asyncio.Task[None]) -> None:
@@ -145,7 +167,12 @@ async def _while_connected(exchange: Exchange) -> AsyncIterator[None]:
         if working is not None and not is_over:
             has_stopped = working.cancel()
 
-    watching.add_done_callback(stop)
+    def watch() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(_until_gone(exchange))
+        watching.add_done_callback(stop)
+
+    watch_later = asyncio.get_running_loop().call_later(_WATCHED_AFTER_SECONDS, watch)
     try:
         yield
     except asyncio.CancelledError:
@@ -154,7 +181,9 @@ async def _while_connected(exchange: Exchange) -> AsyncIterator[None]:
         raise ClientGone from None
     finally:
         is_over = True
-        watching.cancel()
+        watch_later.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 async def _until_gone(exchange: Exchange) -> None:
