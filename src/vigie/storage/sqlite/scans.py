@@ -90,6 +90,9 @@ class Scans:
         self._look_later()
 
     async def _wait(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
         try:
             async with asyncio.timeout(self._seconds_max):
                 await self._free.acquire()
@@ -151,9 +154,7 @@ class ThreadedSnapshot:
 
     async def numbers(self, statement: Statement) -> list[int]:
         """The one number of each row of a short statement, which costs less than to hand it to a thread."""
-        rows = await self._run_here(
-            lambda: self._connection.execute(statement.text, statement.values).fetchall()
-        )
+        rows = self._run_here(lambda: self._connection.execute(statement.text, statement.values).fetchall())
         return [number for (number,) in rows]
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
@@ -170,22 +171,30 @@ class ThreadedSnapshot:
             # One at first, so that the answer begins before more is read.
             return [rows.batch()]
 
-        batches = await self._run_for(rows, begin)
-        while batches[-1] or rows.is_interrupted:
-            for batch in filter(None, batches):
-                yield batch
-            batches = await self._run_for(rows, rows.next_batches)
-        for batch in batches[:-1]:
-            yield batch
+        step = begin
+        while True:
+            batches = await self._run_for(rows, step)
+            for batch in batches:
+                if batch:
+                    yield batch
+            if rows.are_read:
+                return
+            step = rows.next_batches
+            if rows.is_on_loop:
+                # The tasks that are ready go before the next batch.
+                await asyncio.sleep(0)
 
     async def _run_for(self, rows: "_Rows", step: Callable[[], T]) -> T:
-        return await (self._run_here(step) if rows.is_on_loop else self._run(step))
+        return self._run_here(step) if rows.is_on_loop else await self._run(step)
 
-    async def _run_here(self, step: Callable[[], T]) -> T:
-        """Run a step on the loop's thread, after the tasks that are ready have run."""
-        await asyncio.sleep(0)
-        with self._within_time():
+    def _run_here(self, step: Callable[[], T]) -> T:
+        """Run a step on the loop's thread."""
+        self._check_not_stopped()
+        try:
             return self._timed(step)
+        except sqlite3.DatabaseError:
+            with self._within_time():
+                raise
 
     async def _run(self, step: Callable[[], T]) -> T:
         """Run a step on a thread. A cancellation stops the step, and waits until it has ended."""
@@ -242,7 +251,7 @@ async def _settled(running: asyncio.Future[Any]) -> None:
 
 
 class _Rows:
-    """The rows of one statement that are still to come, in batches; an empty one is the end.
+    """The rows of one statement that are still to come, in batches.
 
     On the loop a large row is fetched and left for a thread to go on with. The document stands first in a row.
     """
@@ -252,35 +261,32 @@ class _Rows:
         self._read = read
         self._left: Row | None = None
         self.is_on_loop = is_on_loop
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether a large row was met: what is empty now is not the end."""
-        return self._left is not None
+        self.are_read = False
 
     def next_batches(self) -> list[list[bytes]]:
-        """One on the loop; on a thread as many as are handed over at once, the last of them empty at the end."""
+        """One on the loop; on a thread as many as are handed over at once."""
         if self.is_on_loop:
             return [self.batch()]
         batches: list[list[bytes]] = []
         size = 0
-        while size < _HANDED_BYTES and (not batches or batches[-1]):
+        while size < _HANDED_BYTES and not self.are_read:
             batches.append(self.batch())
             size += sum(map(len, batches[-1]))
         return batches
 
     def batch(self) -> list[bytes]:
-        """The next rows, as `read` has made them."""
+        """The next rows, as `read` has made them; fewer than fit when there are no more, or a large row is met."""
         batch: list[bytes] = []
         size = 0
         for row in self._rows():
             if self.is_on_loop and len(row[0]) >= LARGE_ROW_BYTES:
                 self._left, self.is_on_loop = row, False
-                break
+                return batch
             batch.append(piece := self._read(row))
             size += len(piece)
             if size >= _BATCH_BYTES:
-                break
+                return batch
+        self.are_read = True
         return batch
 
     def _rows(self) -> Iterator[Row]:
