@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.builders import a_device, an_alert, an_audit_context, an_incident, to_json
+from tests.support.builders import Document, an_alert, an_audit_context, an_incident, to_json
 from tests.support.house import House
 from tests.support.store_changes import updating
 from vigie.application.change_feed import told_to
@@ -40,8 +40,9 @@ class Feed:
         )
 
     def update(self, number: int, update: Update) -> None:
-        change = updating(update, an_audit_context())
-        self.run(self.installation.incidents.change_incident(self.tenant_id, number, change))
+        context = an_audit_context()
+        change = updating(number, update, context.at)
+        self.run(self.installation.incidents.change(self.tenant_id, context, change))
 
     def remove(self, number: int) -> None:
         self.run(self.installation.incidents.remove_incident(self.tenant_id, number, an_audit_context()))
@@ -59,8 +60,8 @@ def feed(house: House) -> Feed:
     return Feed(house)
 
 
-def an_incident_of(number: int, *groups: str | None, **changes: object) -> dict[str, object]:
-    alerts = [an_alert(devices=[a_device(group)] if group else []) for group in groups]
+def an_incident_of(number: int, *groups: str, **changes: object) -> Document:
+    alerts = [an_alert(group) for group in groups]
     return an_incident(incidentId=number, alerts=alerts, **changes)
 
 
@@ -98,11 +99,11 @@ def test_a_change_that_is_undone_has_no_number(feed: Feed) -> None:
     feed.put(an_incident_of(1))
 
     async def change(transaction: IncidentTransaction) -> None:
-        await updating(Update(status=Status.RESOLVED), an_audit_context())(transaction)
+        await updating(1, Update(status=Status.RESOLVED), an_audit_context().at)(transaction)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        feed.run(feed.installation.incidents.change_incident(feed.tenant_id, 1, change))
+        feed.run(feed.installation.incidents.change(feed.tenant_id, an_audit_context(), change))
     feed.update(1, Update(status=Status.RESOLVED))
 
     assert kinds(feed.changes()) == [(1, "created", 1), (2, "updated", 1)]
@@ -120,14 +121,10 @@ def test_changes_of_several_writers_are_numbered_without_a_gap(feed: Feed) -> No
     feed.put(*(an_incident_of(number) for number in range(1, 41)))
 
     async def all_at_once() -> None:
+        context = an_audit_context()
+        changes = [updating(number, Update(status=Status.RESOLVED), context.at) for number in range(1, 41)]
         incidents = feed.installation.incidents
-        changes = [updating(Update(status=Status.RESOLVED), an_audit_context()) for _ in range(40)]
-        await asyncio.gather(
-            *(
-                incidents.change_incident(feed.tenant_id, number, change)
-                for number, change in enumerate(changes, start=1)
-            )
-        )
+        await asyncio.gather(*(incidents.change(feed.tenant_id, context, change) for change in changes))
 
     feed.run(all_at_once())
 
@@ -149,9 +146,15 @@ def test_what_comes_into_view_is_created_and_what_leaves_it_removed(feed: Feed) 
     feed.put(an_incident_of(1, "servers"))
     feed.remove(1)
 
-    assert feed.told(WHOLE_TENANT) == [("created", 1), ("updated", 1), ("removed", 1)]
+    assert feed.told(WHOLE_TENANT) == [
+        ("created", 1),
+        ("updated", 1),
+        ("alertAdded", 1),
+        ("removed", 1),
+        ("removed", 1),
+    ]
     assert feed.told(LAPTOPS) == [("created", 1), ("removed", 1)]
-    assert feed.told(SERVERS) == [("created", 1), ("removed", 1)]
+    assert feed.told(SERVERS) == [("created", 1), ("alertAdded", 1), ("removed", 1)]
 
 
 def test_nothing_is_told_of_those_who_changed_what_leaves_a_view(feed: Feed) -> None:
@@ -166,18 +169,26 @@ def test_nothing_is_told_of_those_who_changed_what_leaves_a_view(feed: Feed) -> 
 
 def test_a_stub_follows_its_target(feed: Feed) -> None:
     stub = an_incident(incidentId=2, alerts=[], status="Redirected", redirectIncidentId=1)
-    feed.put(an_incident_of(1, "laptops"), stub)
-    feed.put(an_incident_of(1, "laptops", "servers"))
+    target = an_incident_of(1, "laptops")
+    feed.put(target, stub)
+    feed.put({**target, "alerts": [*target["alerts"], an_alert("servers")]})
     feed.remove(1)
 
     assert feed.told(WHOLE_TENANT, after=2) == [
         ("visibilityChanged", 2),
         ("updated", 1),
+        ("alertAdded", 1),
         ("visibilityChanged", 2),
         ("removed", 1),
     ]
     assert feed.told(LAPTOPS, after=2) == [("updated", 1), ("removed", 2), ("removed", 1)]
-    assert feed.told(SERVERS, after=2) == [("created", 2), ("created", 1), ("removed", 2), ("removed", 1)]
+    assert feed.told(SERVERS, after=2) == [
+        ("created", 2),
+        ("created", 1),
+        ("alertAdded", 1),
+        ("removed", 2),
+        ("removed", 1),
+    ]
     assert feed.told(Exposure(every_stub=True)) == [("created", 2)]
 
 

@@ -51,8 +51,10 @@ class Store:
                 )
             case "update":
                 number, update, at = what
-                change = updating(update, an_audit_context(at=at))
-                self._house.running.run(self._incidents.change_incident(self._tenant_id, number, change))
+                change = updating(number, update, at)
+                self._house.running.run(
+                    self._incidents.change(self._tenant_id, an_audit_context(at=at), change)
+                )
             case "remove":
                 self._house.running.run(
                     self._incidents.remove_incident(self._tenant_id, what, an_audit_context())

@@ -151,7 +151,7 @@ def answers_of(
     installation = house.running.installation
 
     def visible(row: Row) -> bytes:
-        document, alerts_at, spans = row
+        document, alerts_at, spans, _ = row
         return visible_document(document, alerts_at, spans, exposure) or b"null"
 
     async def ask() -> Answered:

@@ -88,6 +88,7 @@ def make_old(settings: Settings, scripts: list[Migration]) -> None:
                 "INSERT INTO tenant (tenant_id, guid, name) VALUES (7, 'a-guid', 'contoso');",
                 *(inserted(row, has_target="stubs_inherit" in names) for row in rows),
                 *listed,
+                *(alerts_inserted(rows) if "alerts" in names else []),
                 mark,
             ]
         )
@@ -104,6 +105,17 @@ def inserted(row: Row, *, has_target: bool) -> str:
         f" document{name}) VALUES (7, {number}, '{status}', {AT}, {AT}, {len(head)}, {blob(spans)},"
         f" {blob((head + alerts + ']}').encode().hex())}{value});"
     )
+
+
+def alerts_inserted(rows: Sequence[Row]) -> Iterator[str]:
+    """The statements that add the row of each alert, as the step of that migration and its end do."""
+    for number, _, alerts, _, _, _ in rows:
+        if alerts:
+            yield (
+                "INSERT INTO alert (tenant_id, incident_id, place, copy, origin, native)"
+                f" VALUES (7, {number}, 0, 0, 'defender', {blob(alerts.encode().hex())});"
+            )
+    yield "DROP TABLE alerts_to_add;"
 
 
 def labels_inserted(rows: Sequence[Row], table: str) -> Iterator[str]:
@@ -162,6 +174,10 @@ def test_a_database_of_any_earlier_schema_is_brought_up_to_date(tmp_path: Path) 
         settings = without_tables(folder)
         make_old(settings, scripts[:count])
         seen[folder.name] = [asyncio.run(seen_by(settings, who)) for who in (LAPTOPS, WHOLE_TENANT)]
+        alerts = below(settings.database).rows(
+            "SELECT incident_id, place, native FROM alert ORDER BY incident_id"
+        )
+        assert alerts == [(number, 0, alert.encode()) for number, _, alert, *_ in INCIDENTS if alert]
 
     of_laptops, everything = [1, 3, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7]
     expected = [(of_laptops, of_laptops), (everything, everything)]

@@ -16,8 +16,8 @@ from vigie.core.replication import ReplicationPosition
 from vigie.core.update import IdempotencyKey, Update
 from vigie.documents.defender.shapes import merged_into, status_of
 from vigie.documents.defender.updating import updated
-from vigie.storage.changes import IncidentRow
 from vigie.storage.database import Row
+from vigie.storage.incident_row import IncidentRow
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.incidents import IncidentStore, Page
 
@@ -114,7 +114,7 @@ class IncidentService:
 
         async def change(transaction: IncidentTransaction) -> bytes | None:
             at = audit_context.at
-            row = await transaction.find()
+            row = await transaction.find(incident_id)
             if row is None or not self._may_know(row, exposure, at):
                 return None
             if idempotency_key is None or await transaction.note_request(
@@ -124,7 +124,7 @@ class IncidentService:
                 row = await _updated(transaction, row, incident_id, update, audit_context, author=caller.name)
             return row.visible_to(exposure)
 
-        document = await self._incidents.change_incident(caller.tenant_id, incident_id, change)
+        document = await self._incidents.change(caller.tenant_id, audit_context, change)
         if document is None:
             raise IncidentNotFound(incident_id, detail=_NOT_FOUND_DETAIL)
         return document
@@ -159,4 +159,4 @@ async def _updated(
         )
     at = await transaction.moment_after(audit_context.at)
     after = replace(before, head=updated(before.head, update, at=at, author=author))
-    return await transaction.put_head(row, before, after, audit_context, at)
+    return await transaction.put_head(incident_id, row, before, after, at)

@@ -135,6 +135,15 @@ _BEGIN_ANEW = (
 )
 
 
+class AlertNotFound(Refusal):
+    """No such alert, or none that this caller may know about: the answers are alike."""
+
+    def __init__(self, alert_id: str) -> None:
+        super().__init__(
+            f"Alert {user_text(alert_id[:100])} was not found", detail="missing, or hidden from the caller"
+        )
+
+
 class ChangesGone(Refusal):
     """Changes that were asked for and are not kept any more: the consumer came too late, and has to begin anew.
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vigie.core.access import DeviceGroupLabel
+from vigie.core.alert import Origin, StoredAlert
 from vigie.core.directory import DeviceGroup
 from vigie.core.enums import Status
 from vigie.core.instants import Instant, parse_instant
@@ -23,8 +24,8 @@ LATEST_TIME = parse_instant("9999-01-01T00:00:00Z")
 class AlertSpan(msgspec.Struct, frozen=True, array_like=True):
     """One alert's bytes in the document, and the device groups that decide who may see them.
 
-    `own` are the groups of its devices; `named` those of the devices that its entities name, wherever in the
-    incident those devices stand.
+    `own` are the groups of its devices, and the one that its source gave it; `named` those of the devices that its
+    entities name, wherever in the incident those devices stand.
     """
 
     length: int
@@ -45,9 +46,9 @@ class Spans(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StoredIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident as the database has it: what is filtered and ordered on, the document, the spans.
+    """An incident as the database has it: what is filtered and ordered on, its alerts, the answer, the spans.
 
-    `document` is JSON; its first alert, if any, starts at byte `alerts_at`.
+    `document` is the answer, JSON; its first alert, if any, starts at byte `alerts_at`.
     `device_groups` are those its devices say they are in. `redirect_incident_id` is the target of a stub.
     """
 
@@ -60,8 +61,10 @@ class StoredIncident(msgspec.Struct, frozen=True, kw_only=True):
     document: bytes
     alerts_at: int
     spans: bytes
+    alerts: tuple[StoredAlert, ...]
     device_groups: frozenset[DeviceGroup]
     redirect_incident_id: int | None = None
+    origin: Origin = Origin.DEFENDER
 
 
 def visibility_of(spans: Spans) -> frozenset[DeviceGroupLabel | None]:

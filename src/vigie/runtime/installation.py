@@ -1,8 +1,10 @@
 """An opened installation: the database, the directory and the signing keys that the settings name."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
@@ -25,6 +27,7 @@ from vigie.storage.database import Database, StoreError
 from vigie.storage.directory.store import DirectoryStore
 from vigie.storage.evidence_projection import EvidenceProjection
 from vigie.storage.incidents import IncidentStore
+from vigie.storage.migration_steps.progress import Progress
 from vigie.storage.sign_ins import SignInStore
 from vigie.storage.signing_key_repository import SigningKeyRepository
 from vigie.storage.sqlite.database import open_sqlite
@@ -37,6 +40,7 @@ WEBHOOK_KEY_FILE_NAME = "webhook-secrets.key"
 
 # One second is enough for a few hundred megabytes; a start does not wait for more.
 _CHECK_SECONDS_MAX = 1.0
+_REPORT_SECONDS = 2.0
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +162,7 @@ async def opened(
 
 async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
     if not settings.is_shared:
-        return open_sqlite(settings.path, create=create)
+        return open_sqlite(settings.path, create=create, on_progress=_MigrationReport())
     # Here, because asyncpg is optional.
     try:
         from vigie.storage.postgres.connection import check_files
@@ -167,7 +171,23 @@ async def _open(settings: DatabaseSettings, *, create: bool) -> Database:
         raise StoreError("PostgreSQL needs asyncpg: `pip install '.[postgres]'` in Vigie's source") from error
     for url in (settings.url, *settings.replicas):
         check_files(url)
-    return await open_postgres(settings.url, create=create)
+    return await open_postgres(settings.url, create=create, on_progress=_MigrationReport())
+
+
+class _MigrationReport:
+    """Says on stderr how far the database has been brought up to date, now and then."""
+
+    def __init__(self) -> None:
+        self._said_at = monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if monotonic() - self._said_at < _REPORT_SECONDS:
+            return
+        self._said_at = monotonic()
+        sys.stderr.write(
+            f"bringing the database up to date: {progress.done:,} of {progress.total:,} incidents; "
+            "it may be stopped, and goes on from there\n"
+        )
 
 
 def public_url_of(settings: Settings, port: int | None = None) -> str:

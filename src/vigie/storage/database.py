@@ -63,6 +63,9 @@ class Snapshot(Protocol):
     async def numbers(self, statement: Statement) -> list[int]:
         """The one number of each row of a statement that is short."""
 
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row of a named statement. For results that are known to be short."""
+
     def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, a few at a time."""
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from asyncio import Future
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import TypeVar
 
+from vigie.core.access import WHOLE_TENANT as EXPOSED_TO_ALL
 from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.audit import AuditContext, HistoryEntry
 from vigie.core.errors import StoreUnavailable
@@ -16,11 +17,13 @@ from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.core.replication import ReplicationPosition
 from vigie.documents import lossless
+from vigie.documents.defender.alerts import alert_id_of
 from vigie.documents.defender.redaction import visible_document
-from vigie.storage.changes import IncidentWriter, key_of
+from vigie.storage.alert_rows import assembled_from
 from vigie.storage.corruption import DAMAGED, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.directory.known_device_groups import DeviceGroupsOfTenant
+from vigie.storage.incident_row import IncidentRow, key_of
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.counting import Count
@@ -29,6 +32,7 @@ from vigie.storage.listing.scope import read_scope
 
 _EXPORT_PAGE_COUNT = 20
 _REMOVAL_COUNT = 200
+_READS_MAX = 5
 
 T = TypeVar("T")
 
@@ -83,7 +87,7 @@ class IncidentStore:
         An incident last updated before `retained_since` is past its retention, and gone. It is read as of now, or
         from a replica that has come as far as `min_position`.
         """
-        row = await self._database.find_incident(tenant_id, incident_id, min_position=min_position)
+        row = await self._find_row(tenant_id, incident_id, min_position)
         if row is None:
             return None
         document, alerts_at, spans, last_update_at = row
@@ -93,10 +97,49 @@ class IncidentStore:
             return visible(document, alerts_at, spans, exposure)
         return await asyncio.to_thread(visible, document, alerts_at, spans, exposure)
 
+    async def find_alert(
+        self, tenant_id: int, alert_id: str, exposure: Exposure, *, retained_since: Instant | None = None
+    ) -> bytes | None:
+        """What this exposure may know of the first alert of an id, as JSON; None for nothing.
+
+        It is decided from the incident that the alert is in, as reading that is.
+        """
+        homes = await self._database.rows("homes_of_alert", {"tenant_id": tenant_id, "alert_id": alert_id})
+        for (incident_id,) in homes:
+            row = await self._find_row(tenant_id, incident_id)
+            if row is None or (retained_since is not None and row[3] < retained_since):
+                continue
+            for _, alert in IncidentRow(*row).alerts_visible_to(exposure):
+                if alert_id_of(alert) == alert_id:
+                    return alert
+        return None
+
+    async def put_answers(self, tenant_id: int, audit_context: AuditContext, count: int) -> int:
+        """Put some of the answers back that are absent, and say how many those were."""
+
+        async def change(transaction: IncidentTransaction) -> int:
+            return await transaction.put_some_answers(count)
+
+        return await self.change(tenant_id, audit_context, change)
+
     async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
         """The device groups of which any one makes an incident visible; None among them: every reader sees it."""
-        row = await self._database.find_incident(tenant_id, incident_id)
+        row = await self._find_row(tenant_id, incident_id)
         return visibility_of(decode_spans(row[2])) if row else frozenset()
+
+    async def _find_row(
+        self, tenant_id: int, incident_id: int, min_position: ReplicationPosition | None = None
+    ) -> Row | None:
+        """The row that `find_incident` reads, with its answer assembled where that is absent."""
+        for _ in range(_READS_MAX):
+            row = await self._database.find_incident(tenant_id, incident_id, min_position=min_position)
+            if row is None or row[0]:
+                return row
+            # As of now, and so no older than the row. The answer may have been put back meanwhile: then once more.
+            parts = await self._database.rows("parts_of_incident", key_of(tenant_id, incident_id))
+            if (found := await _assembled(parts)) is not None:
+                return found
+        raise StoreUnavailable("an incident changed again and again while it was read")
 
     def submit_lookup(self, tenant_id: int, incident_id: int) -> Future[Row | None] | None:
         """Request the row that `try_visible` takes; None where it need not be waited for."""
@@ -111,7 +154,8 @@ class IncidentStore:
         document, alerts_at, spans, last_update_at = row
         if retained_since is not None and last_update_at < retained_since:
             return None
-        if len(document) >= LARGE_ROW_BYTES:
+        # A large one takes too long here, and an answer that is absent has to be assembled.
+        if not 0 < len(document) < LARGE_ROW_BYTES:
             return None
         try:
             return visible_document(document, alerts_at, spans, exposure)
@@ -135,43 +179,44 @@ class IncidentStore:
 
         async def change(session: Session) -> PutCount:
             total = PutCount()
-            writer = IncidentWriter(session, tenant_id, audit_context)
+            transaction = IncidentTransaction(session, tenant_id, audit_context)
             groups = await DeviceGroupsOfTenant.load(session, tenant_id)
             for incident in incidents:
-                existed = await writer.put(incident)
+                existed = await transaction.put(incident)
                 total += (count := PutCount(replaced=1) if existed else PutCount(added=1))
                 await groups.meet(incident.device_groups)
                 if on_put is not None:
                     on_put(count)
-            await writer.finish()
+            await transaction.finish()
             return total
 
         is_retryable = isinstance(incidents, Sequence) and on_put is None
         return await self._database.write(change, is_retryable=is_retryable)
 
-    async def change_incident(
-        self, tenant_id: int, incident_id: int, change: Callable[[IncidentTransaction], Awaitable[T]]
+    async def change(
+        self,
+        tenant_id: int,
+        audit_context: AuditContext,
+        change: Callable[[IncidentTransaction], Awaitable[T]],
     ) -> T:
-        """Run a change of one incident in a transaction, and return once it is durable.
+        """Run a change of incidents in a transaction, and return once it is durable.
 
         It awaits nothing but its transaction. What it raises undoes it and comes out here.
         """
 
         async def run(session: Session) -> T:
-            return await change(IncidentTransaction(session, tenant_id, incident_id))
+            transaction = IncidentTransaction(session, tenant_id, audit_context)
+            result = await change(transaction)
+            await transaction.finish()
+            return result
 
         return await self._database.write(run)
 
     async def remove_incident(self, tenant_id: int, incident_id: int, audit_context: AuditContext) -> bool:
         """Remove one incident; False when there was none."""
-
-        async def change(session: Session) -> bool:
-            writer = IncidentWriter(session, tenant_id, audit_context)
-            was_there = await writer.remove(incident_id)
-            await writer.finish()
-            return was_there
-
-        return await self._database.write(change)
+        return await self.change(
+            tenant_id, audit_context, lambda transaction: transaction.remove(incident_id)
+        )
 
     async def remove_incidents_before(
         self, tenant_id: int, before: Instant, audit_context: AuditContext
@@ -182,9 +227,9 @@ class IncidentStore:
 
         async def change(session: Session) -> int:
             rows = await session.rows("some_incidents_before", values)
-            writer = IncidentWriter(session, tenant_id, audit_context)
-            removed_count = sum([await writer.remove(incident_id) for (incident_id,) in rows])
-            await writer.finish()
+            transaction = IncidentTransaction(session, tenant_id, audit_context)
+            removed_count = sum([await transaction.remove(incident_id) for (incident_id,) in rows])
+            await transaction.finish()
             return removed_count
 
         while removed := await self._database.write(change):
@@ -197,8 +242,9 @@ class IncidentStore:
         while rows := await self._database.rows(
             "incidents_after", {"tenant_id": tenant_id, "after": after, "count": _EXPORT_PAGE_COUNT}
         ):
-            for after, document in rows:  # noqa: B007  the next page starts behind the last row
-                yield document
+            for after, document in rows:
+                if whole := document or await self.find_incident(tenant_id, after, EXPOSED_TO_ALL):
+                    yield whole
 
     async def history(self, tenant_id: int, incident_id: int) -> list[HistoryEntry]:
         """All that has happened to an incident, oldest first, also after it is gone."""
@@ -253,22 +299,53 @@ class IncidentStore:
     ) -> AsyncIterator[Page]:
         dialect = self._database.dialect
 
-        def visible_of(row: Row) -> bytes:
-            document, alerts_at, spans = row
-            left = visible(document, alerts_at, spans, exposure)
-            if left is None:
-                raise RuntimeError("a label names an incident that the exposure does not know about")
-            return left
-
         async with self._database.snapshot(min_position=min_position) as snapshot:
             scope = await read_scope(snapshot, tenant_id, exposure)
             listing = Listing(tenant_id, scope, request, retained_since, dialect=dialect)
             counting = Count(tenant_id, scope, request.filter, retained_since, dialect=dialect)
             count = await _count(snapshot, counting) if request.count else None
             path = await _shortest_path(snapshot, listing)
-            read = itemgetter(0) if exposure.whole_tenant else visible_of
-            batches = snapshot.batches(listing.page(path), read)
+            answers = _Answers(snapshot, tenant_id, exposure)
+            batches = answers.completed(snapshot.batches(listing.page(path), answers.visible))
             yield Page(count=count, batches=batches if min_position is None else await _begun(batches))
+
+
+class _Answers:
+    """What an exposure sees of the rows of a page; answers that are absent are assembled in the page's own view."""
+
+    def __init__(self, snapshot: Snapshot, tenant_id: int, exposure: Exposure) -> None:
+        self._snapshot = snapshot
+        self._tenant_id = tenant_id
+        self._exposure = exposure
+        # Filled by the thread that reads, and emptied from the other end by the loop.
+        self._absent: deque[int] = deque()
+
+    def visible(self, row: Row) -> bytes:
+        """What is visible of a row; nothing, for now, where its answer is absent."""
+        document, alerts_at, spans, incident_id = row
+        if not document:
+            self._absent.append(incident_id)
+            return b""
+        return document if self._exposure.whole_tenant else self._known(document, alerts_at, spans)
+
+    async def completed(self, batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
+        """The same batches, with the answers that were absent."""
+        async for batch in batches:
+            yield batch if all(batch) else [each or await self._next_absent() for each in batch]
+
+    async def _next_absent(self) -> bytes:
+        key = key_of(self._tenant_id, self._absent.popleft())
+        found = await _assembled(await self._snapshot.rows("parts_of_incident", key))
+        if found is None:
+            raise RuntimeError("an incident has neither an answer nor what one is assembled from")
+        document, alerts_at, spans, _ = found
+        return self._known(document, alerts_at, spans)
+
+    def _known(self, document: bytes, alerts_at: int, spans: bytes) -> bytes:
+        left = visible(document, alerts_at, spans, self._exposure)
+        if left is None:
+            raise RuntimeError("a label names an incident that the exposure does not know about")
+        return left
 
 
 async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
@@ -282,6 +359,13 @@ async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[byte
             yield batch
 
     return all_of_them()
+
+
+async def _assembled(parts: list[Row]) -> Row | None:
+    size_bytes = sum(len(text or b"") for _, text, *_ in parts)
+    if size_bytes < LARGE_ROW_BYTES:
+        return assembled_from(parts)
+    return await asyncio.to_thread(assembled_from, parts)
 
 
 async def _shortest_path(snapshot: Snapshot, listing: Listing) -> AccessPath:

@@ -22,6 +22,7 @@ VISIBILITY = Table("visibility", ("tenant_id", "visibility_id"))
 VISIBILITY_LABELS = Table("visibility_label", ("tenant_id", "label", "visibility_id"))
 LISTINGS = Table("incident_listing", ("tenant_id", "created_at", "incident_id"))
 INCIDENTS = Table("incident", ("tenant_id", "incident_id"))
+ALERTS = Table("alert", ("tenant_id", "incident_id", "place"))
 HISTORY = Table("history", ("tenant_id", "incident_id", "entry"))
 INSTALLATION = Table("installation", ("name",))
 
@@ -46,6 +47,7 @@ TABLES = (
     VISIBILITY_LABELS,
     INCIDENTS,
     LISTINGS,
+    ALERTS,
     HISTORY,
     Table("request_done", ("tenant_id", "fingerprint")),
     Table("change", ("tenant_id", "number")),

@@ -88,10 +88,9 @@ def an_incident_of(number: int, *groups: str | None, **changes: object) -> dict[
 
 
 def update(house: House, number: int, actor: str = "someone", at: Instant = NOON) -> None:
-    change = updating(Update(status=Status.RESOLVED), AuditContext(actor=actor, request_id="r1", at=at))
-    house.running.run(
-        house.running.installation.incidents.change_incident(house.tenant.tenant_id, number, change)
-    )
+    change = updating(number, Update(status=Status.RESOLVED), at)
+    context = AuditContext(actor=actor, request_id="r1", at=at)
+    house.running.run(house.running.installation.incidents.change(house.tenant.tenant_id, context, change))
 
 
 def record(house: House, *changes: NewChange, at: Instant = NOON) -> None:
@@ -208,7 +207,8 @@ def test_what_comes_into_view_is_created_and_what_leaves_it_removed(home: House)
     home.takes(an_incident_of(1, "servers"))
     left = reader.read()
 
-    assert [(each["kind"], each["actor"]) for each in came + left] == [("created", ""), ("removed", "")]
+    heard = [(each["kind"], each["actor"]) for each in came + left]
+    assert heard == [("created", ""), ("alertAdded", "tests"), ("removed", "")]
 
 
 def test_a_hidden_alert_of_a_visible_incident_is_not_heard_of(home: House) -> None:

@@ -1,11 +1,12 @@
 """A Defender incident document read: what it must have, and the form in which it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from vigie.core.access import UNGROUPED_DEVICES, DeviceGroupLabel
+from vigie.core.alert import StoredAlert, deciding_groups
 from vigie.core.directory import DeviceGroup, name_after
 from vigie.core.incident import (
     INCIDENT_ID_MAX,
@@ -19,12 +20,15 @@ from vigie.core.incident import (
 from vigie.core.instants import Instant, parse_instant
 from vigie.documents import lossless
 from vigie.documents.decode_errors import in_words_of_json
+from vigie.documents.defender.alerts import keep_alert
 from vigie.documents.defender.enum_spellings import STATUSES
 from vigie.documents.defender.shapes import (
     AlertShape,
     DeviceShape,
     EntityShape,
     IncidentShape,
+    decode_alert_shape,
+    decode_shape,
     devices_of,
     entities_of,
     is_stub,
@@ -62,6 +66,7 @@ def keep_document(incident: Any) -> StoredIncident:
     document, alerts_at = encode_document(incident, alerts)
     severity = incident.get("severity")
     stub = is_stub(incident)
+    spans = _spans(shape, [len(alert) for alert in alerts], inherited=() if stub else None)
     return StoredIncident(
         incident_id=shape.incidentId,
         status=STATUSES.members[shape.status],
@@ -71,10 +76,49 @@ def keep_document(incident: Any) -> StoredIncident:
         last_update_at=_before_the_end(_instant(shape.lastUpdateTime, "$.lastUpdateTime")),
         document=document,
         alerts_at=alerts_at,
-        spans=encode_spans(_spans(shape, [len(alert) for alert in alerts], inherited=() if stub else None)),
+        spans=encode_spans(spans),
+        alerts=tuple(map(_kept_alert, incident["alerts"], alerts, spans.alerts)),
         device_groups=frozenset(_group(device) for device in devices_of(shape)),
         redirect_incident_id=_target_of(incident) if stub else None,
     )
+
+
+def keep_single_alert(text: bytes) -> StoredAlert:
+    """Take an alert by itself from its JSON text. Raises NotAnIncident with the place and the reason."""
+    try:
+        alert = lossless.decode(text)
+    except lossless.NotJson as error:
+        raise NotAnIncident(str(error)) from error
+    native = lossless.encode(alert)
+    try:
+        shape = decode_alert_shape(native)
+    except msgspec.ValidationError as error:
+        complaint = in_words_of_json(str(error))
+        raise NotAnIncident(complaint.reason, _with_places(complaint.path or "$", alert)) from error
+    groups_by_device = _groups_by_device(shape.devices or ())
+    span = AlertSpan(len(native), _labels(shape.devices), _named(shape, groups_by_device))
+    return _kept_alert(alert, native, span)
+
+
+def assemble(
+    head: bytes, alerts: Sequence[tuple[bytes, DeviceGroupLabel | None]]
+) -> tuple[bytes, int, bytes]:
+    """The answer of an incident: its document, where its first alert starts, and its spans.
+
+    `alerts` are the texts of its alerts in their order, each with the group that its source gave it.
+    """
+    texts = [text for text, _ in alerts]
+    document, alerts_at = encode_document(lossless.decode_unchecked(head), texts)
+    spans = _spans(decode_shape(document), [len(text) for text in texts], inherited=None)
+    decided = tuple(
+        msgspec.structs.replace(span, own=sorted_labels(deciding_groups(span.own, source)))
+        for span, (_, source) in zip(spans.alerts, alerts, strict=True)
+    )
+    return document, alerts_at, encode_spans(msgspec.structs.replace(spans, alerts=decided))
+
+
+def _kept_alert(alert: Mapping[str, Any], native: bytes, span: AlertSpan) -> StoredAlert:
+    return keep_alert(alert, native, own_groups=span.own, named_groups=span.named)
 
 
 def _shape_of(incident: Any) -> IncidentShape:
@@ -124,10 +168,7 @@ def _before_the_end(last_update_at: Instant) -> Instant:
 def _spans(
     shape: IncidentShape, lengths: list[int], *, inherited: tuple[DeviceGroupLabel, ...] | None
 ) -> Spans:
-    groups_by_device: dict[str, set[DeviceGroupLabel]] = {}
-    for device in devices_of(shape):
-        if device.mdatpDeviceId:
-            groups_by_device.setdefault(device.mdatpDeviceId.lower(), set()).add(label_of(device))
+    groups_by_device = _groups_by_device(devices_of(shape))
     alerts = tuple(
         AlertSpan(length, _labels(alert.devices), _named(alert, groups_by_device))
         for length, alert in zip(lengths, shape.alerts, strict=True)
@@ -135,6 +176,14 @@ def _spans(
     return Spans(
         alerts, sorted_labels({*_labels(shape.devices), *_named(shape, groups_by_device)}), inherited
     )
+
+
+def _groups_by_device(devices: Iterable[DeviceShape]) -> dict[str, set[DeviceGroupLabel]]:
+    groups: dict[str, set[DeviceGroupLabel]] = {}
+    for device in devices:
+        if device.mdatpDeviceId:
+            groups.setdefault(device.mdatpDeviceId.lower(), set()).add(label_of(device))
+    return groups
 
 
 def _labels(devices: list[DeviceShape] | None) -> tuple[DeviceGroupLabel, ...]:

@@ -5,7 +5,7 @@ Two ways that give the same bytes: `redact` filters the parsed incident and is t
 The rules: docs/divergences.md, "Exposure".
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from vigie.documents.defender.shapes import (
     is_stub,
     label_of,
 )
+from vigie.documents.splitting import encode_document, split_document
 
 _Groups = frozenset[DeviceGroupLabel]
 
@@ -37,6 +38,16 @@ def visible_document(document: bytes, alerts_at: int, spans: bytes, exposure: Ex
     if slices is None:
         return _parsed(document, alerts_at, decode_spans(spans), exposure)
     return b"".join([document[each] for each in slices]) or None
+
+
+def visible_alerts(
+    document: bytes, alerts_at: int, spans: bytes, exposure: Exposure
+) -> list[tuple[int, bytes]]:
+    """The alerts of a stored document that this exposure lets a caller know about, each with its place from 0."""
+    known = decode_spans(spans)
+    if exposure.whole_tenant:
+        return list(enumerate(_texts(document, alerts_at, known)))
+    return list(_visible_alerts(document, alerts_at, known, exposure.device_groups))
 
 
 def redact(
@@ -69,21 +80,36 @@ def is_device_visible(device: Mapping[str, Any], groups: _Groups) -> bool:
 
 def _parsed(document: bytes, alerts_at: int, spans: Spans, exposure: Exposure) -> bytes | None:
     groups = exposure.device_groups
-    if not groups.issuperset(spans.outside):
-        left = redact(lossless.decode(document), exposure, spans.inherited or ())
-        return None if left is None else lossless.encode(left)
+    alerts = [text for _, text in _visible_alerts(document, alerts_at, spans, groups)]
+    if spans.alerts and not alerts:
+        return None
+    if groups.issuperset(spans.outside):
+        end = alerts_at + sum(span.length + 1 for span in spans.alerts) - bool(spans.alerts)
+        return b"".join((document[:alerts_at], b",".join(alerts), document[end:]))
     hidden = hidden_device_ids(decode_shape(document), groups)
-    alerts: list[bytes] = []
+    head = split_document(document, alerts_at, spans).head
+    return encode_document(_without(head, groups, hidden), alerts)[0]
+
+
+def _visible_alerts(
+    document: bytes, alerts_at: int, spans: Spans, groups: _Groups
+) -> Iterator[tuple[int, bytes]]:
+    hidden: frozenset[str] | None = None
+    texts = _texts(document, alerts_at, spans)
+    for place, (span, text) in enumerate(zip(spans.alerts, texts, strict=True)):
+        if is_whole(span, groups):
+            yield place, text
+        elif is_in_part(span, groups):
+            # Of the whole incident: a device may be out of scope in another alert.
+            hidden = hidden_device_ids(decode_shape(document), groups) if hidden is None else hidden
+            yield place, lossless.encode(_without(lossless.decode(text), groups, hidden))
+
+
+def _texts(document: bytes, alerts_at: int, spans: Spans) -> Iterator[bytes]:
     start = alerts_at
     for span in spans.alerts:
-        end = start + span.length
-        if is_whole(span, groups):
-            alerts.append(document[start:end])
-        elif is_in_part(span, groups):
-            alert = lossless.decode(document[start:end])
-            alerts.append(lossless.encode(_without(alert, groups, hidden)))
-        start = end + 1
-    return b"".join((document[:alerts_at], b",".join(alerts), document[start - 1 :]))
+        yield document[start : start + span.length]
+        start += span.length + 1
 
 
 def _is_visible(alert: Mapping[str, Any], groups: _Groups) -> bool:

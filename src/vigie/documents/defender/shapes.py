@@ -50,6 +50,7 @@ class IncidentShape(AlertShape, frozen=True, kw_only=True):
 
 
 decode_shape = msgspec.json.Decoder(IncidentShape).decode
+decode_alert_shape = msgspec.json.Decoder(AlertShape).decode
 
 
 def is_stub(incident: Mapping[str, Any]) -> bool:

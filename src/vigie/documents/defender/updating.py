@@ -32,12 +32,17 @@ def updated(head: Mapping[str, Any], update: Update, *, at: Instant, author: str
     if update.tags is not None:
         changes["tags"] = list(update.tags)
     if update.comment is not None:
-        comment = {"comment": update.comment, "createdBy": author, "createdTime": format_instant(at)}
-        changes["comments"] = _with_room([*_comments(head), comment])
+        changes["comments"] = with_comment(head, update.comment, at=at, author=author)
     return _merged(head, changes)
 
 
-def _with_room(comments: list[Any]) -> list[Any]:
+def with_comment(head: Mapping[str, Any], comment: str, *, at: Instant, author: str) -> list[Any]:
+    """The comments of an incident and one more. Raises InvalidBody when they are too many."""
+    added = {"comment": comment, "createdBy": author, "createdTime": format_instant(at)}
+    return with_room([*_comments(head), added])
+
+
+def with_room(comments: list[Any]) -> list[Any]:
     """The comments, if they are not too many. Raises InvalidBody."""
     if len(comments) > COMMENTS_COUNT_MAX:
         raise InvalidBody(f"An incident may have at most {COMMENTS_COUNT_MAX} comments.")

@@ -67,7 +67,7 @@ class Listing:
                 yield PlanProbe(path=path, statement=self._fits(path, rows))
 
     def page(self, path: AccessPath | None = None) -> Statement:
-        """The incidents of the page as document, alerts_at and spans, along the first path unless one is named.
+        """The incidents of the page as document, alerts_at, spans and number, along a path, or the first one.
 
         When the caller left the size to us there is one more, if there is one, to tell that there is.
         """
@@ -77,8 +77,8 @@ class Listing:
         page = rows.page(self._size, self._query.request.skip)
         # The page is found in `incident_listing` alone: documents are read for its rows and for no others.
         return Statement(
-            f"SELECT incident.document, incident.alerts_at, incident.spans FROM ({page}) AS page"
-            f" {self._query.dialect.join} incident"
+            f"SELECT incident.document, incident.alerts_at, incident.spans, incident.incident_id"
+            f" FROM ({page}) AS page {self._query.dialect.join} incident"
             f" ON incident.tenant_id = {rows.tenant} AND incident.incident_id = page.incident_id"
             f"{rows.page_order()}",
             bound.values,

@@ -10,6 +10,7 @@ import asyncpg
 from vigie.core.replication import ReplicationPosition, replication_position_of
 from vigie.storage.database import Change, Lookup, Observer, OnLost, Row, Values, ignore_loss, unobserved
 from vigie.storage.listing.dialect import POSTGRES
+from vigie.storage.migration_steps import OnProgress, ignore_progress
 from vigie.storage.postgres.batched_lookup import BatchedLookup
 from vigie.storage.postgres.connection import open_pool
 from vigie.storage.postgres.read_pool import READERS_MAX, ReadPool
@@ -113,12 +114,14 @@ def _no_answer(*_values: object) -> Row | None:
     return None
 
 
-async def open_postgres(url: str, *, create: bool) -> PostgresDatabase:
+async def open_postgres(
+    url: str, *, create: bool, on_progress: OnProgress = ignore_progress
+) -> PostgresDatabase:
     """Open a database, brought up to this version. Raises StoreError, saying what to do.
 
     With `create`, an empty database is set up; without, that is an error.
     """
-    await migrate(url, create=create)
+    await migrate(url, create=create, on_progress=on_progress)
     readers, scanners = (
         await open_pool(url, connections_max=READERS_MAX),
         await open_pool(url, connections_max=SCANS_MAX),

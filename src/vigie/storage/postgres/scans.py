@@ -8,8 +8,9 @@ from time import perf_counter
 import asyncpg
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement
+from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement, Values
 from vigie.storage.postgres.failures import is_connection_lost, unavailable_when_it_fails
+from vigie.storage.postgres.session import PostgresSession
 from vigie.storage.postgres.statement import numbered, received
 
 SCANS_MAX = 12
@@ -119,6 +120,11 @@ class ConnectionSnapshot:
         async with self._timed():
             rows = await self._connection.fetch(query.text, *query.arguments(statement.values))
             return [number for (number,) in rows]
+
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row of a named statement."""
+        async with self._timed():
+            return await PostgresSession(self._connection).rows(statement, values)
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, in batches of about 80 KiB; the rows behind them stay in the database."""

@@ -3,7 +3,8 @@
 import asyncpg
 
 from vigie.storage.database import StoreError
-from vigie.storage.migration_steps import STEPS
+from vigie.storage.migration_steps import STEPS, UNFINISHED, OnProgress, ignore_progress
+from vigie.storage.migration_steps.progress import Progress
 from vigie.storage.postgres.connection import connect, shown
 from vigie.storage.postgres.failures import reason_of
 from vigie.storage.postgres.session import PostgresSession
@@ -19,10 +20,11 @@ _VERSION_MIN = 15
 _SCHEMA_TABLE = "CREATE TABLE vigie_schema (version bigint NOT NULL)"
 
 
-async def migrate(url: str, *, create: bool) -> None:
+async def migrate(url: str, *, create: bool, on_progress: OnProgress = ignore_progress) -> None:
     """Bring the database up to this version. Raises StoreError, saying what to do.
 
-    With `create`, an empty database is set up; without, that is an error.
+    With `create`, an empty database is set up; without, that is an error. What takes long is done in parts, each
+    durable: broken off, it goes on from there when the database is opened again.
     """
     connection = await connect(url)
     try:
@@ -33,8 +35,8 @@ async def migrate(url: str, *, create: bool) -> None:
             raise StoreError(
                 f"the database {shown(url)} is empty; `vigie init` or `vigie tenant add` sets it up"
             )
-        if version < newest:
-            await _apply_migrations(connection, url)
+        if version < newest or await _find_unfinished(connection):
+            await _apply_migrations(connection, url, on_progress)
     except asyncpg.PostgresError as error:
         raise StoreError(f"the database {shown(url)} cannot be used: {reason_of(error)}") from error
     finally:
@@ -73,17 +75,51 @@ async def _find_version(connection: asyncpg.Connection, url: str) -> int:
     return version
 
 
-async def _apply_migrations(connection: asyncpg.Connection, url: str) -> None:
-    """Apply what is missing in one transaction; of several servers that start at once one does the work."""
-    async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_SPACE}, {_SCHEMA_LOCK})")
-        version = await _find_version(connection, url)
-        if version == 0:
-            await connection.execute(_SCHEMA_TABLE)
-            await connection.execute("INSERT INTO vigie_schema (version) VALUES (0)")
-        for migration in migrations("postgres"):
-            if migration.number > version:
-                await connection.execute(migration.script)
-                if step := STEPS.get(migration.name):
-                    await step(PostgresSession(connection, step_statements(migration.name)))
-                await connection.execute(f"UPDATE vigie_schema SET version = {migration.number}")
+async def _apply_migrations(connection: asyncpg.Connection, url: str, on_progress: OnProgress) -> None:
+    """Apply what is missing; of several servers that start at once each finds what the others have done."""
+    is_complete = False
+    while not is_complete:
+        # Each in a transaction of its own, so that a step may take several.
+        async with connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_SPACE}, {_SCHEMA_LOCK})")
+            name = await _find_unfinished(connection) or await _apply_next(connection, url)
+            is_complete = name is None
+            progress = await _take_step(connection, name) if name else None
+        if progress is not None:
+            on_progress(progress)
+
+
+async def _apply_next(connection: asyncpg.Connection, url: str) -> str | None:
+    """Run the script of the next migration; its name, None when nothing is missing."""
+    version = await _find_version(connection, url)
+    missing = next((each for each in migrations("postgres") if each.number > version), None)
+    if missing is None:
+        return None
+    if version == 0:
+        await connection.execute(_SCHEMA_TABLE)
+        await connection.execute("INSERT INTO vigie_schema (version) VALUES (0)")
+    await connection.execute(missing.script)
+    await connection.execute(f"UPDATE vigie_schema SET version = {missing.number}")
+    return missing.name
+
+
+async def _take_step(connection: asyncpg.Connection, name: str) -> Progress | None:
+    """Do a part of a migration's step, and note whether more is left."""
+    step = STEPS.get(name)
+    if step is None:
+        return None
+    progress = await step(PostgresSession(connection, step_statements(name)))
+    await connection.execute("DELETE FROM installation WHERE name = $1", UNFINISHED)
+    if progress is not None:
+        await connection.execute("INSERT INTO installation (name, value) VALUES ($1, $2)", UNFINISHED, name)
+    return progress
+
+
+async def _find_unfinished(connection: asyncpg.Connection) -> str | None:
+    """The migration whose step is not done yet."""
+    if not await connection.fetchval("SELECT to_regclass('installation')"):
+        return None
+    found: str | None = await connection.fetchval(
+        "SELECT value FROM installation WHERE name = $1", UNFINISHED
+    )
+    return found

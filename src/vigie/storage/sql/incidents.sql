@@ -15,9 +15,9 @@ SELECT last_update_at
 
 -- name: put_incident!
 -- One incident per number: writing it again replaces it.
-INSERT INTO incident (tenant_id, incident_id, status, severity, assigned_to, created_at, last_update_at,
+INSERT INTO incident (tenant_id, incident_id, origin, status, severity, assigned_to, created_at, last_update_at,
                       alerts_at, spans, document, redirect_incident_id)
-VALUES (:tenant_id, :incident_id, :status, :severity, :assigned_to, :created_at, :last_update_at,
+VALUES (:tenant_id, :incident_id, :origin, :status, :severity, :assigned_to, :created_at, :last_update_at,
         :alerts_at, :spans, :document, :redirect_incident_id)
     ON CONFLICT (tenant_id, incident_id) DO UPDATE
    SET status = excluded.status,
@@ -28,16 +28,20 @@ VALUES (:tenant_id, :incident_id, :status, :severity, :assigned_to, :created_at,
        alerts_at = excluded.alerts_at,
        spans = excluded.spans,
        document = excluded.document,
-       redirect_incident_id = excluded.redirect_incident_id;
+       redirect_incident_id = excluded.redirect_incident_id,
+       origin = excluded.origin,
+       head = NULL;
 
 -- name: update_incident!
--- What an update may touch; the alerts and their spans stay.
+-- What an update may touch; the alerts stay. The answer is there from now on, if it was not.
 UPDATE incident
    SET status = :status,
        assigned_to = :assigned_to,
        last_update_at = :last_update_at,
        alerts_at = :alerts_at,
-       document = :document
+       spans = :spans,
+       document = :document,
+       head = NULL
  WHERE tenant_id = :tenant_id
    AND incident_id = :incident_id;
 

@@ -21,6 +21,7 @@ from vigie.storage.database import (
     unobserved,
 )
 from vigie.storage.listing.dialect import SQLITE
+from vigie.storage.migration_steps import OnProgress, ignore_progress
 from vigie.storage.sqlite.connection import SqliteSession, by_place, connect
 from vigie.storage.sqlite.failures import unavailable_when_it_fails
 from vigie.storage.sqlite.file import (
@@ -183,7 +184,7 @@ class SqliteDatabase:
             self._reader.execute("ROLLBACK")
 
 
-def open_sqlite(path: Path, *, create: bool) -> SqliteDatabase:
+def open_sqlite(path: Path, *, create: bool, on_progress: OnProgress = ignore_progress) -> SqliteDatabase:
     """Open the database at a path, brought up to this version. Raises StoreError, saying what to do.
 
     With `create`, a database is made where there is none; without, that is an error.
@@ -198,7 +199,7 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteDatabase:
                 )
             make_file(path)
         check_is_ours(path)
-        is_read_only = not migrate(path)
+        is_read_only = not migrate(path, on_progress)
         return SqliteDatabase(path, is_read_only=is_read_only)
     except sqlite3.DatabaseError as error:
         raise StoreError(_explain(path, error)) from error

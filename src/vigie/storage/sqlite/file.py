@@ -10,9 +10,10 @@ from pathlib import Path
 from vigie.core.errors import StoreUnavailable
 from vigie.files.trust import check_private
 from vigie.storage.database import OnLost, StoreError
-from vigie.storage.migration_steps import STEPS
+from vigie.storage.migration_steps import STEPS, UNFINISHED, OnProgress
+from vigie.storage.migration_steps.progress import Progress
 from vigie.storage.sqlite.connection import SqliteSession, connect, finish
-from vigie.storage.statements import migrations, step_statements
+from vigie.storage.statements import Migration, migrations, step_statements
 
 APPLICATION_ID = 0x56494749
 """`VIGI`, in the header of every database file, so that another program's file is never taken for one."""
@@ -123,21 +124,25 @@ def check_is_ours(path: Path) -> None:
             check_private(path.with_name(f"{path.name}{end}"))
 
 
-def migrate(path: Path) -> bool:
-    """Bring the file up to this version; False when it cannot be written and is up to date all the same."""
+def migrate(path: Path, on_progress: OnProgress) -> bool:
+    """Bring the file up to this version; False when it cannot be written and is up to date all the same.
+
+    What takes long is done in parts, each durable: broken off, it goes on from there when the file is opened again.
+    """
     can_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     connection = connect(path, is_read_only=not can_write)
     try:
         _check_identity(connection, path)
         newest = migrations()[-1].number
         version = _check_version(connection, path, newest)
-        if version < newest and not can_write:
+        is_behind = version < newest or _unfinished(connection) is not None
+        if is_behind and not can_write:
             raise StoreError(f"the database at {path} is of an older version and cannot be written")
         if can_write:
             # Not only of a new one: a backup that is put back is one whole file, without a log beside it.
             connection.execute("PRAGMA journal_mode = WAL")
-        if version < newest:
-            _apply_migrations(connection, path, newest)
+        if is_behind:
+            _apply_migrations(connection, path, newest, on_progress)
         return can_write
     finally:
         connection.close()
@@ -163,19 +168,52 @@ def _check_version(connection: sqlite3.Connection, path: Path, newest: int) -> i
     return version
 
 
-def _apply_migrations(connection: sqlite3.Connection, path: Path, newest: int) -> None:
-    """Apply what is missing in one transaction; of several processes that start at once one does the work."""
-    connection.execute("BEGIN IMMEDIATE")
-    version = _check_version(connection, path, newest)
-    for migration in migrations():
-        if migration.number > version:
-            for statement in _split(migration.script):
-                connection.execute(statement)
-            if step := STEPS.get(migration.name):
-                finish(step(SqliteSession(connection, step_statements(migration.name))))
-            connection.execute(f"PRAGMA user_version = {migration.number}")
+def _apply_migrations(
+    connection: sqlite3.Connection, path: Path, newest: int, on_progress: OnProgress
+) -> None:
+    """Apply what is missing; of several processes that start at once each finds what the others have done."""
+    while True:
+        # Each in a transaction of its own, so that a step may take several.
+        connection.execute("BEGIN IMMEDIATE")
+        version = _check_version(connection, path, newest)
+        if (name := _unfinished(connection)) is None:
+            missing = next((each for each in migrations() if each.number > version), None)
+            if missing is None:
+                connection.execute("COMMIT")
+                return
+            _run_script(connection, missing)
+            name = missing.name
+        progress = _take_step(connection, name)
+        connection.execute("COMMIT")
+        if progress is not None:
+            on_progress(progress)
+
+
+def _run_script(connection: sqlite3.Connection, migration: Migration) -> None:
+    for statement in _split(migration.script):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {migration.number}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute("COMMIT")
+
+
+def _take_step(connection: sqlite3.Connection, name: str) -> Progress | None:
+    """Do a part of a migration's step, and note whether more is left."""
+    step = STEPS.get(name)
+    if step is None:
+        return None
+    progress = finish(step(SqliteSession(connection, step_statements(name))))
+    connection.execute("DELETE FROM installation WHERE name = ?", (UNFINISHED,))
+    if progress is not None:
+        connection.execute("INSERT INTO installation (name, value) VALUES (?, ?)", (UNFINISHED, name))
+    return progress
+
+
+def _unfinished(connection: sqlite3.Connection) -> str | None:
+    """The migration whose step is not done yet."""
+    if not connection.execute("PRAGMA user_version").fetchone()[0]:
+        return None
+    row = connection.execute("SELECT value FROM installation WHERE name = ?", (UNFINISHED,)).fetchone()
+    return row and str(row[0])
 
 
 def _split(script: str) -> Iterator[str]:

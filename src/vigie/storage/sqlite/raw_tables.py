@@ -12,7 +12,7 @@ from vigie.storage.sqlite.connection import connect
 from vigie.storage.transfer import COPYING, INSTALLATION, OTHERS_SECONDS_MAX, Rows, Table, in_use
 
 _ROWS_AT_ONCE = 200
-_NOT_COPIED = {"incident_key", "history_key"}
+_NOT_COPIED = {"incident_key", "alert_key", "history_key"}
 
 
 class SqliteRawTables:

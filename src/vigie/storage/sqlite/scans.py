@@ -10,8 +10,9 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement
+from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement, Values
 from vigie.storage.sqlite.failures import unavailable_when_it_fails
+from vigie.storage.statements import statements
 
 T = TypeVar("T")
 
@@ -156,6 +157,11 @@ class ThreadedSnapshot:
         """The one number of each row of a short statement, which costs less than to hand it to a thread."""
         rows = self._run_here(lambda: self._connection.execute(statement.text, statement.values).fetchall())
         return [number for (number,) in rows]
+
+    async def rows(self, statement: str, values: Values) -> list[Row]:
+        """Every row of a named statement."""
+        text = statements()[statement]
+        return await self._run(lambda: self._connection.execute(text, values).fetchall())
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, in batches of about 64 KiB; the rows behind them stay in the database.

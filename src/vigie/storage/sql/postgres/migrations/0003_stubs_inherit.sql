@@ -1,5 +1,5 @@
 -- A stub is visible as the incident that it leads to. The step of this name in
--- `storage/migration_steps.py` fills the column.
+-- `storage/migration_steps/` fills the column.
 ALTER TABLE incident ADD COLUMN redirect_incident_id bigint;
 
 CREATE INDEX incident_by_target

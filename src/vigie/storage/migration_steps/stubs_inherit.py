@@ -1,11 +1,6 @@
-"""Steps of migrations that SQL alone cannot do, run in the transaction of the script whose name they bear.
+"""Schema 5: stubs become visible as the incidents that they lead to."""
 
-A step stands on its own. Its statements, in `sql/migration_steps/`, are written for the schema of its script, and
-it reads and writes the forms of that time itself: what the program stores today may change, and an old database
-must still be brought to what the next script expects.
-"""
-
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -119,6 +114,3 @@ async def _rows(session: Session, statement: str) -> AsyncIterator[dict[str, Any
         for row in rows:
             yield dict(zip(_COLUMNS, row, strict=True))
         last = {"tenant_id": rows[-1][0], "incident_id": rows[-1][1]}
-
-
-STEPS: Mapping[str, Callable[[Session], Coroutine[Any, Any, None]]] = {"stubs_inherit": stubs_inherit}

@@ -1,0 +1,76 @@
+"""The rows of alerts, and the answers that are assembled from them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from vigie.core.access import DeviceGroupLabel
+from vigie.core.alert import StoredAlert
+from vigie.core.changes import Labels
+from vigie.documents.defender.reading import assemble
+from vigie.storage.corruption import unavailable_when_damaged
+from vigie.storage.database import Row, Session, Values
+from vigie.storage.visibility import visibility_label
+
+_encode = msgspec.msgpack.encode
+_decode_source: Any = msgspec.msgpack.Decoder(DeviceGroupLabel).decode
+
+_HEAD_PLACE = -1
+
+
+async def add_alerts(
+    session: Session, key: Values, alerts: Iterable[StoredAlert], *, first_place: int = 0
+) -> None:
+    """Add the rows of alerts to an incident, from a place on."""
+    rows = [
+        {**key, "place": place, **_columns(alert)} for place, alert in enumerate(alerts, start=first_place)
+    ]
+    if rows:
+        await session.run_many("add_alert", rows)
+
+
+def labels_of_alert(alert: StoredAlert) -> Labels:
+    """The labels under which an alert is visible to scoped callers."""
+    return frozenset(map(visibility_label, alert.visible_by))
+
+
+def assembled_from(parts: Sequence[Row]) -> Row | None:
+    """The row of `find_incident` with the answer made of `parts_of_incident`; None where that is there, or nothing.
+
+    Raises StoreUnavailable for rows that are damaged.
+    """
+    if not parts or parts[0][0] != _HEAD_PLACE or parts[0][1] is None:
+        return None
+    (_, head, _, last_update_at), *alerts = parts
+    with unavailable_when_damaged():
+        answer = assemble(head, [(text, _source_of(source)) for _, text, source, _ in alerts])
+    return *answer, last_update_at
+
+
+def _source_of(stored: bytes | None) -> DeviceGroupLabel | None:
+    label: DeviceGroupLabel | None = None if stored is None else _decode_source(stored)
+    return label
+
+
+def _columns(alert: StoredAlert) -> dict[str, object]:
+    return {
+        "alert_id": alert.alert_id,
+        "origin": alert.origin.value,
+        "created_at": alert.created_at,
+        "last_update_at": alert.last_update_at,
+        "first_activity_at": alert.first_activity_at,
+        "last_activity_at": alert.last_activity_at,
+        "resolved_at": alert.resolved_at,
+        "status": alert.status,
+        "severity": alert.severity,
+        "classification": alert.classification,
+        "determination": alert.determination,
+        "service_source": alert.service_source,
+        "assigned_to": alert.assigned_to,
+        "provider_alert_id": alert.provider_alert_id,
+        "own_groups": _encode(alert.own_groups) if alert.own_groups else None,
+        "named_groups": _encode(alert.named_groups) if alert.named_groups else None,
+        "source_group": None if alert.source_group is None else _encode(alert.source_group),
+        "native": alert.native,
+    }
