@@ -79,8 +79,9 @@ class ProjectedTenant:
 
     def update(self, number: int, update: Update) -> None:
         """Update one, if it is there."""
-        change = updating(update, an_audit_context())
-        self.run(self.installation.incidents.change_incident(self.tenant_id, number, change))
+        context = an_audit_context()
+        change = updating(number, update, context.at)
+        self.run(self.installation.incidents.change(self.tenant_id, context, change))
 
     def remove(self, number: int) -> None:
         """Remove one, if it is there."""

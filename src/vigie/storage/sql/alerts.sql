@@ -1,5 +1,5 @@
 -- name: add_alert!
--- An id that another alert has, in data from elsewhere, gets the next copy number; a NULL gets 0.
+-- An id that another alert has, in data of another system, gets the next copy number; a NULL gets 0.
 INSERT INTO alert (tenant_id, incident_id, place, alert_id, copy, origin, created_at, last_update_at,
                    first_activity_at, last_activity_at, resolved_at, status, severity, classification, determination,
                    service_source, assigned_to, provider_alert_id, own_groups, named_groups, source_group, native)
