@@ -27,6 +27,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "server.head_seconds": 1,
     "server.body_seconds": 3600,
     "server.write_seconds": 60,
+    "server.change_streams_max": 1,
     "server.anonymous_answers_per_second": 1,
     "server.fast_path": False,
     "tls.mode": "auto",
@@ -74,6 +75,7 @@ ANOTHER_VALUE: dict[str, object] = {
     "quotas.update_per_hour": 20_000,
     "quotas.changes_per_minute": 1,
     "quotas.changes_per_hour": 1_000_000,
+    "quotas.change_streams": 1,
     "quotas.store": "valkeys://vigie:a%20b@valkey.example:6380/3",
     "quotas.password_file": "/etc/vigie/valkey-password",
     "quotas.ca_file": "/etc/vigie/valkey-ca.pem",
@@ -204,6 +206,7 @@ ONE_STEP_BESIDE: Mapping[str, Sequence[object]] = {
     "quotas.update_per_hour": [0],
     "quotas.changes_per_minute": [0],
     "quotas.changes_per_hour": [0],
+    "quotas.change_streams": [0],
     "quotas.store": [
         "",
         "Memory",

@@ -56,6 +56,7 @@ ON_EVERY_STORE = frozenset(
         "api.defender.test_list_route",
         "api.defender.test_pollers",
         "api.defender.test_update_route",
+        "api.vigie.test_change_stream",
         "api.vigie.test_changes",
         # Codes, sessions, assertions and attempts are rows that are used once, or counted.
         "identity.test_authenticator",

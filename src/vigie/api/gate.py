@@ -99,6 +99,18 @@ class Gate:
             raise QuotaExceeded(quota, spent)
         return caller, self._access.read(caller), spent
 
+    async def recheck(self, exchange: Exchange, now: Instant) -> tuple[Caller, Exposure]:
+        """The caller of an admitted request that is still answered, and the exposure of now; nothing is counted.
+
+        Raises as `admit` does, but for the quota.
+        """
+        token = _token(exchange.scope)
+        known = self._authenticator.recall(key_of(token), now)
+        known = known or await self._authenticator.find_caller(token, now)
+        if not self._is_open_to(known):
+            raise _wrong_audience(known.claims)
+        return known.caller, self._access.read(known.caller)
+
     @asynccontextmanager
     async def admit_change(self, exchange: Exchange, quota: Quota) -> AsyncIterator[tuple[Caller, Exposure]]:
         """The caller of a change, as `admit` finds it. The block makes the change; nobody is told within it."""

@@ -42,6 +42,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     head_seconds: Annotated[validators.Seconds, "Time limit for the head of a request."] = 10
     body_seconds: Annotated[validators.Seconds, "Time limit for the body of a request."] = 30
     write_seconds: Annotated[validators.Seconds, "Time limit for a client to read a response."] = 30
+    change_streams_max: Annotated[
+        validators.Count, "Maximum number of open change streams; further ones are rejected."
+    ] = 500
     anonymous_answers_per_second: Annotated[
         validators.Count,
         "Answers of a kind to unauthenticated clients in a second, a quarter as many pages; more are delayed.",
@@ -264,6 +267,7 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
     changes_per_hour: Annotated[validators.Count, "Requests for the change feed, per caller and hour."] = (
         20_000
     )
+    change_streams: Annotated[validators.Count, "Open change streams, per caller."] = 10
     store: Annotated[
         validators.QuotaStore,
         "Where calls are counted: in the memory of each process, or in a Valkey or Redis that all share.",

@@ -168,6 +168,14 @@ class ViewChanged(Refusal):
         )
 
 
+class TooManyStreams(Refusal):
+    """One more stream than a caller may have open."""
+
+    def __init__(self, count_max: int, *, retry_after_seconds: int = 10) -> None:
+        super().__init__(f"The caller has {count_max} streams open, and may not have more. Close one first.")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class RouteNotFound(Refusal):
     """A path that nothing answers at."""
 

@@ -84,7 +84,7 @@ class ApiProfile(msgspec.Struct, frozen=True, kw_only=True):
     `access` is None for an API that answers everyone alike. `match` finds the direct routes, by the path as it
     came. `fast_path` makes connections that answer one of the routes by themselves. Routes at `unserved` paths
     are known to the metrics and not answered. Paths under `root` that nothing answers at are refused with the
-    errors of this API; empty: it has no root of its own.
+    errors of this API; empty: it has no root of its own. `on_shutdown` ends answers that would never end.
     """
 
     name: str
@@ -97,6 +97,7 @@ class ApiProfile(msgspec.Struct, frozen=True, kw_only=True):
     fast_path: ProtocolFactory | None = None
     openapi: OpenApiPart | None = None
     unserved: frozenset[str] = frozenset()
+    on_shutdown: Callable[[], None] | None = None
 
 
 def require_distinct(profiles: Iterable[ApiProfile]) -> None:

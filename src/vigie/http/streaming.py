@@ -60,6 +60,15 @@ class StreamedAnswer:
         if self._exchange.scope["http_version"] == "1.0" and self._exchange.method != "HEAD":
             await self._send_at_once(headers, batches)
             return
+        await self.send_as_it_comes(headers, batches)
+
+    async def send_as_it_comes(
+        self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]
+    ) -> None:
+        """Send batches that a client waits for one by one: nothing is compressed, or held back for HTTP/1.0.
+
+        The answer begins with the first batch.
+        """
         first = await anext(batches)
         if self._exchange.method == "HEAD":
             await self._exchange.begin(200, headers)

@@ -15,9 +15,12 @@ from vigie.api.oauth import endpoints as oauth
 from vigie.api.oauth.error_responses import TOKEN_ERRORS, TokenErrorRenderer, oauth_error_text
 from vigie.api.operations import handlers as operations
 from vigie.api.vigie import handlers as own
+from vigie.api.vigie.change_stream import ChangeStreamer, OpenStreams
 from vigie.api.vigie.cursors import CursorSealer
+from vigie.api.vigie.places import Places
 from vigie.application.change_feed import ChangeReader
 from vigie.application.incidents import IncidentService
+from vigie.application.latest_changes import LatestChanges
 from vigie.config.settings import QuotaSettings
 from vigie.core.access import require_read, require_write
 from vigie.core.errors import StoreUnavailable
@@ -141,18 +144,26 @@ def _defender_quotas(settings: QuotaSettings) -> defender.DefenderQuotas:
 def vigie_api(context: ApiContext) -> ApiProfile:
     """Vigie's own API: the change feed, for the readers of the incidents API."""
     settings = context.installation.settings
-    quota = minute_and_hour(
-        "changes",
-        per_minute=settings.quotas.changes_per_minute,
-        per_hour=settings.quotas.changes_per_hour,
-    )
+    quota = _changes_quota(settings.quotas)
     access = _incidents_access(context)
-    handlers = own.ChangeHandlers(
-        context.gate(access),
-        ChangeReader(context.installation.change_feed),
+    gate, changes = context.gate(access), ChangeReader(context.installation.change_feed)
+    places = Places(
         CursorSealer(CursorKeyRepository(context.installation.database).find_or_put),
-        quota,
         retention_ticks=settings.retention.change_days * TICKS_PER_DAY,
+    )
+    latest = LatestChanges(changes)
+    streams = OpenStreams(
+        per_caller_max=settings.quotas.change_streams, count_max=settings.server.change_streams_max
+    )
+    context.metrics.gauge("vigie_change_streams", "Open change streams.", lambda: streams.count)
+    handlers = own.ChangeHandlers(
+        gate,
+        changes,
+        places,
+        ChangeStreamer(gate, changes, latest, places, clock=context.clock),
+        streams,
+        quota,
+        write_seconds=settings.server.write_seconds,
     )
     return ApiProfile(
         name=own.API_NAME,
@@ -162,6 +173,13 @@ def vigie_api(context: ApiContext) -> ApiProfile:
         access=access,
         quotas=(quota,),
         openapi=own.OPENAPI,
+        on_shutdown=latest.close,
+    )
+
+
+def _changes_quota(settings: QuotaSettings) -> Quota:
+    return minute_and_hour(
+        "changes", per_minute=settings.changes_per_minute, per_hour=settings.changes_per_hour
     )
 
 

@@ -43,6 +43,7 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
 
     app: Dispatcher
     connection_protocol: ProtocolFactory
+    on_shutdown: tuple[Callable[[], None], ...]
     metrics: Metrics
     metrics_cache: MetricsCache
     incident_service: IncidentService
@@ -92,6 +93,7 @@ async def build_components(
     return Components(
         app=_dispatcher(profiles, context),
         connection_protocol=_connection_protocol(profiles),
+        on_shutdown=tuple(each.on_shutdown for each in profiles if each.on_shutdown),
         metrics=metrics,
         metrics_cache=context.metrics_cache,
         incident_service=context.incident_service,

@@ -158,13 +158,20 @@ def _secured(installation: Installation, url: str) -> "Secured | None":
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: it would end the process by the signal it was stopped with.
 
-    Where a `tls_listener` is given, connections come through that, over TLS.
+    Where a `tls_listener` is given, connections come through that, over TLS. `on_shutdown` is called when it begins
+    to wait for requests in progress.
     """
 
-    def __init__(self, config: uvicorn.Config, tls_listener: "TlsListener | None" = None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        tls_listener: "TlsListener | None" = None,
+        on_shutdown: Iterable[Callable[[], None]] = (),
+    ) -> None:
         super().__init__(config)
         self.has_started = asyncio.Event()
         self._tls_listener = tls_listener
+        self._on_shutdown = tuple(on_shutdown)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -177,6 +184,11 @@ class _Server(uvicorn.Server):
             self._tls_listener.open(sockets[0], self._new_protocol, self.config.backlog)
             self.servers.append(self._tls_listener)  # type: ignore[arg-type]  # it has what is asked of it
         self.has_started.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for end_answers in self._on_shutdown:
+            end_answers()
+        await super().shutdown(sockets)
 
     def _new_protocol(self) -> "Spoken":
         return self.config.http_protocol_class(  # type: ignore[call-arg,return-value]  # as uvicorn calls ours
@@ -198,9 +210,8 @@ def _main_server(
     protocol = components.connection_protocol(limits, on_refused)
     protocol.connections_open.on_answered = partial(_record_answer, access_log)
     config = _config(components.app, http=protocol, timeout_graceful_shutdown=server.drain_seconds)
-    return _Server(
-        config, _build_tls_listener(secured, server.write_seconds, on_refused) if secured else None
-    )
+    tls_listener = _build_tls_listener(secured, server.write_seconds, on_refused) if secured else None
+    return _Server(config, tls_listener, components.on_shutdown)
 
 
 def _record_answer(

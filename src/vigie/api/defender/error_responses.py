@@ -28,6 +28,7 @@ from vigie.core.errors import (
     RouteNotFound,
     StoreUnavailable,
     TokenPermissionMissing,
+    TooManyStreams,
     ViewChanged,
     WrongAudience,
 )
@@ -78,6 +79,7 @@ ERROR_RESPONSES: Mapping[type[Refusal], ErrorResponse] = {
     QuotaExceeded: ErrorResponse(
         status=429, code="429", message=error_messages.quota_exceeded, headers=retry_after
     ),
+    TooManyStreams: ErrorResponse(status=429, code="429", headers=retry_after),
     QuotaStoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
     StoreUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),
     IssuerUnavailable: ErrorResponse(status=503, code="ServiceUnavailable", headers=retry_after),

@@ -1,21 +1,21 @@
 """Handlers of Vigie's own API: the change feed. docs/api/changes.md describes it."""
 
-from typing import Any
+from contextlib import aclosing
 
 import msgspec
-from msgspec import Struct
 
 from vigie.api.gate import Gate
-from vigie.api.vigie.change_query import LATEST, OLDEST, ChangeQuery, SealedText, parse_change_query
-from vigie.api.vigie.cursors import CursorSealer, digest_of
+from vigie.api.vigie.change_query import LATEST, OLDEST, ChangeQuery, parse_change_query
+from vigie.api.vigie.change_stream import EVENT_STREAM, ChangeStreamer, OpenStreams
+from vigie.api.vigie.places import Places, Reader
+from vigie.api.vigie.shown_changes import shown
 from vigie.application.change_feed import ChangeReader, ToldChanges
-from vigie.core.access import Caller, Exposure
-from vigie.core.changes import Change
-from vigie.core.errors import ChangesGone, InvalidInput, ViewChanged
-from vigie.core.instants import TICKS_PER_SECOND, Instant, format_instant
+from vigie.core.errors import InvalidInput
+from vigie.core.instants import Instant
 from vigie.core.quotas import Quota
 from vigie.http.exchange import SAFETY_HEADERS, Exchange, chosen_coding, compressed
 from vigie.http.profile import OpenApiPart, Route
+from vigie.http.streaming import streaming
 
 API_NAME = "vigie"
 ROOT = "/api/vigie"
@@ -25,96 +25,94 @@ OPENAPI = OpenApiPart(
     package="vigie.api.vigie", sample_queries={CHANGES_ROUTE: {"after": "latest", "limit": "100"}}
 )
 
-JSON_TYPE = (b"content-type", b"application/json; charset=utf-8")
 COMMON_HEADERS = (
     *SAFETY_HEADERS,
     (b"cache-control", b"no-store"),
     (b"vary", b"Accept, Accept-Encoding"),
 )
+JSON_HEADERS = ((b"content-type", b"application/json; charset=utf-8"), *COMMON_HEADERS)
+# The last one is for nginx, which would wait for more before it sends.
+STREAM_HEADERS = (
+    (b"content-type", EVENT_STREAM.encode()),
+    *COMMON_HEADERS,
+    (b"x-accel-buffering", b"no"),
+)
 
 _COMPRESSED_FROM_BYTES = 256
-# An import writes for as long as it takes, and all its changes have the moment at which it began.
-_GONE_EARLIER_TICKS = 3_600 * TICKS_PER_SECOND
-
-
-class Reader(Struct, frozen=True, kw_only=True):
-    """Who reads the feed, and as far as what."""
-
-    caller: Caller
-    exposure: Exposure
-
-    @property
-    def gets_numbers(self) -> bool:
-        """Numbers say how many changes there were; a reader of the whole tenant is told all of them anyway."""
-        return self.exposure.whole_tenant
 
 
 class ChangeHandlers:
-    """Answers the change feed. `retention_ticks` is how long changes are kept; 0: for ever."""
+    """Answers the change feed, as JSON or as a stream of events."""
 
     def __init__(
         self,
         gate: Gate,
         changes: ChangeReader,
-        cursors: CursorSealer,
+        places: Places,
+        streamer: ChangeStreamer,
+        open_streams: OpenStreams,
         quota: Quota,
         *,
-        retention_ticks: int,
+        write_seconds: float,
     ) -> None:
         self._gate = gate
         self._changes = changes
-        self._cursors = cursors
+        self._places = places
+        self._streamer = streamer
+        self._open_streams = open_streams
         self._quota = quota
-        self._retention_ticks = retention_ticks
+        self._write_seconds = write_seconds
 
     async def changes(self, exchange: Exchange) -> None:
         """Answer `/api/vigie/changes`."""
         # Read from the primary alone, and so as of now: what the position of a caller is for.
         caller, exposure, _ = await self._gate.admit(exchange, self._quota)
         reader = Reader(caller=caller, exposure=exposure)
-        query = parse_change_query(exchange.scope["query_string"])
-        await self._cursors.load()
-        told = await self._first_changes(reader, query, exchange.at)
-        await _answer_json(
-            exchange,
-            {
-                "value": [shown(change, reader) for change in told.changes],
-                "next": self._place(reader, told.position, exchange.at),
-            },
+        is_stream = _wants_stream(exchange.header(b"accept"))
+        query = parse_change_query(
+            exchange.scope["query_string"], exchange.header(b"last-event-id") if is_stream else None
         )
+        await self._places.load()
+        if is_stream:
+            await self._stream(exchange, reader, query)
+        else:
+            await self._answer(exchange, reader, query)
+
+    async def _answer(self, exchange: Exchange, reader: Reader, query: ChangeQuery) -> None:
+        told = await self._first_changes(reader, query, exchange.at)
+        answer = {
+            "value": [shown(change, reader) for change in told.changes],
+            "next": self._places.at(reader, told.position, exchange.at),
+        }
+        headers = [*JSON_HEADERS]
+        body = msgspec.json.encode(answer)
+        coding = chosen_coding(exchange.header(b"accept-encoding"))
+        if coding is not None and len(body) >= _COMPRESSED_FROM_BYTES:
+            body = await compressed(body, coding)
+            headers.append((b"content-encoding", coding.encode()))
+        await exchange.answer(200, headers, body)
+
+    async def _stream(self, exchange: Exchange, reader: Reader, query: ChangeQuery) -> None:
+        if exchange.scope["http_version"] == "1.0":
+            raise InvalidInput(
+                "A stream of events needs HTTP/1.1; in nginx, set proxy_http_version 1.1 for this location."
+            )
+        with self._open_streams.opened(reader.caller):
+            # Before the answer begins: what is wrong with the place can still be said.
+            told = await self._first_changes(reader, query, exchange.at)
+            batches = self._streamer.batches(exchange, reader, told)
+            async with (
+                aclosing(batches),
+                streaming(exchange, grace_seconds=self._write_seconds) as answer,
+            ):
+                await answer.send_as_it_comes([*STREAM_HEADERS], batches)
 
     async def _first_changes(self, reader: Reader, query: ChangeQuery, now: Instant) -> ToldChanges:
         tenant_id = reader.caller.tenant_id
         if query.after == LATEST:
             return ToldChanges(changes=(), position=await self._changes.latest(tenant_id))
-        position = None if query.after == OLDEST else self._position(reader, query.after, now)
+        position = None if query.after == OLDEST else self._places.position_of(reader, query.after, now)
         return await self._changes.changes_after(tenant_id, reader.exposure, position, query.limit)
-
-    def _position(self, reader: Reader, after: int | SealedText | str, now: Instant) -> int:
-        """The place that a reader names. Raises InvalidInput, ChangesGone, ViewChanged."""
-        if not isinstance(after, SealedText):
-            # As the reader of the whole tenant it may have been, it was told what it cannot know any more.
-            if not reader.gets_numbers:
-                raise ViewChanged
-            return int(after)
-        cursor = self._cursors.unseal(reader.caller, after.text)
-        if cursor is None:
-            raise InvalidInput(
-                "after is no cursor of this caller; send the `next` of an earlier answer to the same caller, or "
-                "begin with after=latest."
-            )
-        if cursor.exposure != digest_of(reader.exposure):
-            raise ViewChanged
-        # By its age, and before anything behind it is removed: that would say that there was something.
-        if self._retention_ticks and cursor.at < now - self._retention_ticks + _GONE_EARLIER_TICKS:
-            raise ChangesGone(cursor.position)
-        return cursor.position
-
-    def _place(self, reader: Reader, position: int, now: Instant) -> int | str:
-        """How a reader names a place: by its number, or by a cursor."""
-        if reader.gets_numbers:
-            return position
-        return self._cursors.seal(reader.caller, reader.exposure, position, now)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -123,23 +121,13 @@ ROUTES: tuple[Route, ...] = (
 """Every route of the API."""
 
 
-def shown(change: Change, reader: Reader) -> dict[str, Any]:
-    """A change as its reader is told it."""
-    number = {"number": change.number} if reader.gets_numbers else {}
-    return number | {
-        "at": format_instant(change.at),
-        "kind": change.kind.value,
-        "incidentId": change.incident_id,
-        "alertId": change.alert_id,
-        "actor": change.actor,
-    }
+def _wants_stream(accept: str | None) -> bool:
+    """Whether a client lists the type of event streams, with any weight but 0."""
+    for part in (accept or "").split(","):
+        name, *parameters = (each.strip().lower() for each in part.split(";"))
+        if name == EVENT_STREAM:
+            return not any(each.replace(" ", "") in _REFUSED_WEIGHTS for each in parameters)
+    return False
 
 
-async def _answer_json(exchange: Exchange, value: object) -> None:
-    headers = [JSON_TYPE, *COMMON_HEADERS]
-    body = msgspec.json.encode(value)
-    coding = chosen_coding(exchange.header(b"accept-encoding"))
-    if coding is not None and len(body) >= _COMPRESSED_FROM_BYTES:
-        body = await compressed(body, coding)
-        headers.append((b"content-encoding", coding.encode()))
-    await exchange.answer(200, headers, body)
+_REFUSED_WEIGHTS = ("q=0", "q=0.0", "q=0.00", "q=0.000")
