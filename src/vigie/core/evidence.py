@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -35,10 +36,9 @@ class Evidence(NamedTuple):
 
 def evidence_of(kind: EvidenceKind, text: object) -> Evidence | None:
     """The evidence that a text names, as documents spell it; None for what is no text, or has nothing in it."""
-    if not isinstance(text, str) or not (stripped := text.strip()):
+    if not isinstance(text, str):
         return None
-    value = _NORMALISERS[kind](stripped)
-    return Evidence(kind, _bounded(value)) if value else None
+    return (_remembered if len(text) <= _REMEMBERED_LENGTH_MAX else _evidence_of)(kind, text)
 
 
 def host_in(url: object) -> Evidence | None:
@@ -59,6 +59,16 @@ def spellings_of(text: str, kind: EvidenceKind | None) -> list[Evidence]:
     kinds = EvidenceKind if kind is None else (kind,)
     meant = dict.fromkeys(evidence_of(each, spelling) for each in kinds for spelling in texts)
     return [each for each in meant if each is not None]
+
+
+def _evidence_of(kind: EvidenceKind, text: str) -> Evidence | None:
+    value = _NORMALISERS[kind](text.strip())
+    return Evidence(kind, _bounded(value)) if value else None
+
+
+# The alerts of an incident name the same things again and again. So many take less than a megabyte.
+_remembered = lru_cache(maxsize=2_048)(_evidence_of)
+_REMEMBERED_LENGTH_MAX = 128
 
 
 # One spelling for each kind. Each takes any text and raises nothing: what is not of the kind stays a text.
@@ -126,7 +136,8 @@ _ALGORITHM = re.compile(r"(?:md5|sha-?1|sha-?256)[:=]\s*")
 
 
 def _file_hash(text: str) -> str:
-    return _ALGORITHM.sub("", text.casefold(), count=1)
+    digest = text.casefold()
+    return digest if digest.isalnum() else _ALGORITHM.sub("", digest, count=1)
 
 
 _HIVES: Mapping[str, str] = {

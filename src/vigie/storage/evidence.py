@@ -1,7 +1,8 @@
 """The rows of evidence: which values are in which incidents, written in slices and found by a digest."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from functools import lru_cache
 
 import msgspec
 
@@ -17,9 +18,10 @@ Places = tuple[int | None, ...]
 """The places of the alerts that name a value, in their order; None for the incident's own keys."""
 
 
+@lru_cache(maxsize=2_048)
 def evidence_id_of(evidence: Evidence) -> int:
     """The id of a value: 64 bits of a digest. The value is compared too, as two may have the same."""
-    text = f"{evidence.kind.value}\0{evidence.value}".encode("utf-8", "surrogatepass")
+    text = f"{evidence.kind}\0{evidence.value}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
 
 
@@ -51,6 +53,7 @@ _decode = msgspec.msgpack.Decoder(dict[int, Places]).decode
 class _Rows(msgspec.Struct):
     """The rows that a transaction has to write."""
 
+    values: dict[int, Values] = {}
     added: list[Values] = []
     removed: list[Values] = []
     put: list[Values] = []
@@ -72,12 +75,12 @@ async def replace_evidence(
     rows = _Rows()
     is_complete = True
     for incident_id, after in incidents:
-        key = {"tenant_id": tenant_id, "incident_id": incident_id}
-        is_complete = await _collect(session, key, after, rows, count_max)
+        room = count_max - rows.count
+        is_complete = await _collect(session, tenant_id, incident_id, after, rows, room)
         if not is_complete:
             break
     await session.run_many("remove_incident_with_evidence", rows.removed)
-    await session.run_many("add_evidence", rows.added)
+    await session.run_many("add_evidence", [rows.values[each] for each in sorted(rows.values)])
     await session.run_many("add_incident_with_evidence", rows.added)
     await session.run_many("remove_unseen_evidence", rows.removed)
     await session.run_many("put_evidence_of_incident", rows.put)
@@ -86,29 +89,34 @@ async def replace_evidence(
 
 
 async def _collect(
-    session: Session, key: Mapping[str, int], after: EvidenceOfIncident, rows: _Rows, count_max: int
+    session: Session, tenant_id: int, incident_id: int, after: EvidenceOfIncident, rows: _Rows, room: int
 ) -> bool:
     """Add the rows of one incident to the others, as many as there is room for; whether these are all."""
+    key = {"tenant_id": tenant_id, "incident_id": incident_id}
     found = await session.row("evidence_of_incident", key)
     with unavailable_when_damaged():
         before = _decode(found[0]) if found else {}
-    room = count_max - rows.count
     removed = [each for each in before if each not in after.places][:room]
     added = [each for each in after.places if each not in before][: room - len(removed)]
-    rows.removed += [{**key, "evidence_id": each} for each in removed]
+    kept = _kept(before, after.places, {*removed}, added)
     for each in added:
         kind, value = after.values[each]
-        rows.added.append({**key, "evidence_id": each, "kind": kind.value, "value": value})
-    left = {each: places for each, places in before.items() if each not in removed}
-    left |= {each: after.places[each] for each in (*before, *added) if each in after.places}
-    is_complete = left.keys() == after.places.keys()
-    kept = dict(sorted(left.items()))
-    if not kept:
-        if before:
-            rows.emptied.append(key)
-    elif kept != before:
-        rows.put.append({**key, "evidence": _encode(kept)})
-    return is_complete
+        rows.values[each] = {"tenant_id": tenant_id, "evidence_id": each, "kind": kind, "value": value}
+    rows.added += [{**key, "evidence_id": each} for each in added]
+    rows.removed += [{**key, "evidence_id": each} for each in removed]
+    if kept:
+        rows.put += [{**key, "evidence": _encode(kept)}] if kept != before else []
+    elif before:
+        rows.emptied.append(key)
+    return kept == after.places
+
+
+def _kept(
+    before: Mapping[int, Places], after: Mapping[int, Places], removed: Set[int], added: Iterable[int]
+) -> dict[int, Places]:
+    """What an incident has once some values were removed and some added, in the order of the ids."""
+    ids = sorted((*(each for each in before if each not in removed), *added))
+    return {each: after.get(each, before.get(each, ())) for each in ids}
 
 
 async def incidents_with(database: Database, tenant_id: int, evidence: Evidence) -> AsyncIterator[int]:

@@ -25,7 +25,14 @@ class NamedEvidence(NamedTuple):
 
 
 Fields = Mapping[str, Any]
-_Reader = Callable[[Fields], Evidence | None]
+
+
+class _Reading(NamedTuple):
+    """How one device or entity is read: keys that are evidence as they are, and evidence made of several."""
+
+    keys: tuple[tuple[EvidenceKind, str], ...] = ()
+    composed: tuple[Callable[[Fields], Evidence | None], ...] = ()
+
 
 _decode = msgspec.json.Decoder().decode
 
@@ -50,16 +57,19 @@ def evidence_in(document: bytes) -> Iterator[NamedEvidence]:
 def _evidence_of(holder: Fields) -> Iterable[Evidence]:
     """What an alert, or an incident outside its alerts, names: each once, in their order."""
     found: dict[Evidence, None] = {}
-    for fields, readers in _holders(holder):
-        for read in readers:
-            if (evidence := read(fields)) is not None:
+    for fields, reading in _holders(holder):
+        for kind, key in reading.keys:
+            if (value := fields.get(key)) and (evidence := evidence_of(kind, value)):
+                found[evidence] = None
+        for read in reading.composed:
+            if evidence := read(fields):
                 found[evidence] = None
         if len(found) >= ALERT_EVIDENCE_MAX:
             break
     return islice(found, ALERT_EVIDENCE_MAX)
 
 
-def _holders(holder: Fields) -> Iterator[tuple[Fields, tuple[_Reader, ...]]]:
+def _holders(holder: Fields) -> Iterator[tuple[Fields, _Reading]]:
     """Each device and entity, with what reads it; entities in a device too, where one page of the docs has them."""
     entities = _list_in(holder, "entities")
     for device in _list_in(holder, "devices"):
@@ -81,14 +91,7 @@ def _text(fields: Fields, key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-# What is read of one device or entity
-
-
-def _key(kind: EvidenceKind, key: str) -> _Reader:
-    def read(fields: Fields) -> Evidence | None:
-        return evidence_of(kind, fields.get(key))
-
-    return read
+# Evidence that is made of several keys
 
 
 def _logon_name(fields: Fields) -> Evidence | None:
@@ -121,46 +124,42 @@ def _registry_value(fields: Fields) -> Evidence | None:
     return evidence_of(EvidenceKind.REGISTRY, f"{key.value}\\{name}") if key and name else None
 
 
-_DEVICE = (_key(EvidenceKind.DEVICE, "deviceId"),)
-_ACCOUNT = (
-    _key(EvidenceKind.ACCOUNT, "userSid"),
-    _logon_name,
-    _key(EvidenceKind.ACCOUNT, "userPrincipalName"),
-    _key(EvidenceKind.ACCOUNT, "aadUserId"),
-)
-_HASHES = tuple(_key(EvidenceKind.FILE_HASH, key) for key in ("sha1", "sha256", "md5"))
-_ADDRESS = (_key(EvidenceKind.ADDRESS, "ipAddress"),)
-_URL = (_key(EvidenceKind.URL, "url"), _host_of_url)
-_MAILBOX = (_key(EvidenceKind.MAILBOX, "mailboxAddress"), _key(EvidenceKind.MAILBOX, "userPrincipalName"))
-_MAIL = (
-    _key(EvidenceKind.MAILBOX, "sender"),
-    _key(EvidenceKind.MAILBOX, "recipient"),
-    _key(EvidenceKind.MAILBOX, "userPrincipalName"),
-    _key(EvidenceKind.ADDRESS, "senderIp"),
-)
-_PROCESS = (*_HASHES, _image, _key(EvidenceKind.PROCESS, "processCommandLine"), *_ACCOUNT)
+# What is read of one device or entity
 
-_OF_DEVICE = (
-    _key(EvidenceKind.DEVICE, "mdatpDeviceId"),
-    _key(EvidenceKind.DEVICE, "aadDeviceId"),
-    _key(EvidenceKind.DEVICE, "deviceDnsName"),
+_DEVICE = ((EvidenceKind.DEVICE, "deviceId"),)
+_ACCOUNT = tuple((EvidenceKind.ACCOUNT, key) for key in ("userSid", "userPrincipalName", "aadUserId"))
+_HASHES = tuple((EvidenceKind.FILE_HASH, key) for key in ("sha1", "sha256", "md5"))
+_ADDRESS = ((EvidenceKind.ADDRESS, "ipAddress"),)
+_URL = ((EvidenceKind.URL, "url"),)
+_MAILBOX = tuple((EvidenceKind.MAILBOX, key) for key in ("mailboxAddress", "userPrincipalName"))
+_MAIL = (
+    *((EvidenceKind.MAILBOX, key) for key in ("sender", "recipient", "userPrincipalName")),
+    (EvidenceKind.ADDRESS, "senderIp"),
+    *_DEVICE,
 )
-_OF_TYPE: Mapping[str, tuple[_Reader, ...]] = {
-    "user": (*_ACCOUNT, *_DEVICE),
-    "ip": (*_ADDRESS, *_DEVICE),
-    "url": (*_URL, *_DEVICE),
-    "file": (*_HASHES, *_DEVICE),
-    "process": (*_PROCESS, *_DEVICE),
-    "mailbox": (*_MAILBOX, *_ACCOUNT, *_DEVICE),
-    "mailmessage": (*_MAIL, *_DEVICE),
-    "mailcluster": _DEVICE,
-    "registry": (_registry_key, _registry_value, *_DEVICE),
-    "securitygroup": _DEVICE,
-    "dns": (_key(EvidenceKind.HOST, "dnsDomainName"), *_ADDRESS, *_DEVICE),
-    "filehash": (*_HASHES, _key(EvidenceKind.FILE_HASH, "value"), *_DEVICE),
-    "submissionmail": (*_MAIL, *_DEVICE),
+_COMMAND_LINE = ((EvidenceKind.PROCESS, "processCommandLine"),)
+
+_OF_DEVICE = _Reading(
+    tuple((EvidenceKind.DEVICE, key) for key in ("mdatpDeviceId", "aadDeviceId", "deviceDnsName"))
+)
+_OF_TYPE: Mapping[str, _Reading] = {
+    "user": _Reading((*_ACCOUNT, *_DEVICE), (_logon_name,)),
+    "ip": _Reading((*_ADDRESS, *_DEVICE)),
+    "url": _Reading((*_URL, *_DEVICE), (_host_of_url,)),
+    "file": _Reading((*_HASHES, *_DEVICE)),
+    "process": _Reading((*_HASHES, *_COMMAND_LINE, *_ACCOUNT, *_DEVICE), (_image, _logon_name)),
+    "mailbox": _Reading((*_MAILBOX, *_ACCOUNT, *_DEVICE), (_logon_name,)),
+    "mailmessage": _Reading(_MAIL),
+    "mailcluster": _Reading(_DEVICE),
+    "registry": _Reading(_DEVICE, (_registry_key, _registry_value)),
+    "securitygroup": _Reading(_DEVICE),
+    "dns": _Reading(((EvidenceKind.HOST, "dnsDomainName"), *_ADDRESS, *_DEVICE)),
+    "filehash": _Reading((*_HASHES, (EvidenceKind.FILE_HASH, "value"), *_DEVICE)),
+    "submissionmail": _Reading(_MAIL),
 }
 """What is read of an entity, by its type in lower case: docs/api/incident-document.md, "Entity"."""
 
-_OF_OTHER_TYPES = (*_ACCOUNT, *_HASHES, *_ADDRESS, *_URL, _MAILBOX[0], *_DEVICE)
+_OF_OTHER_TYPES = _Reading(
+    (*_ACCOUNT, *_HASHES, *_ADDRESS, *_URL, *_MAILBOX[:1], *_DEVICE), (_logon_name, _host_of_url)
+)
 """Of a type that is not known: the keys that mean the same in every type that has them."""
