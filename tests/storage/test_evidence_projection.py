@@ -19,8 +19,8 @@ from vigie.runtime.installation import Installation, opened
 from vigie.storage.evidence_projection import Backlog
 
 END_OF_TIME = Instant(10**18)
-NOT_SO_LARGE = 1_500
-"""More values than one transaction writes."""
+LARGE = (2_600, 6_000)
+"""More values than one transaction writes, and than two."""
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_more_incidents_than_a_page_are_all_found(tenant: ProjectedTenant) -> No
     assert incidents_with(tenant, "aa") == list(range(250, 0, -1))
 
 
-@pytest.mark.parametrize("many", [NOT_SO_LARGE, 2_500])
+@pytest.mark.parametrize("many", LARGE)
 def test_a_large_incident_is_written_in_slices(tenant: ProjectedTenant, many: int) -> None:
     addresses = [
         {"entityType": "Ip", "ipAddress": f"10.{place >> 8}.{place & 255}.1"} for place in range(many)

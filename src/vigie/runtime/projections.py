@@ -10,7 +10,7 @@ from vigie.runtime.installation import Installation
 _EVERY_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 60.0
 
-_IDLE_SHARE, _BUSY_SHARE = 0.5, 0.2
+_IDLE_SHARE, _BUSY_SHARE = 0.9, 0.1
 """The share of time that a projection takes: less while a tenant is changed, by an import or by people."""
 _STEP_SECONDS_MAX = 1.0
 

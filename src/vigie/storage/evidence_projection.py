@@ -29,9 +29,9 @@ _BUILD_FROM, _BUILT = "evidence: build from", "evidence: built"
 """While all is made from nothing: the number from which the feed is followed then, and the incident reached."""
 
 _CHANGES_COUNT = 200
-_INCIDENTS_COUNT = 40
-_VALUES_MAX = 1_000
-"""How many values one transaction writes at most: a few milliseconds, for which people's changes may wait."""
+_INCIDENTS_COUNT = 100
+_VALUES_MAX = 2_500
+"""How many values one transaction writes at most: some ten milliseconds, for which people's changes may wait."""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
