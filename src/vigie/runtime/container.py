@@ -138,7 +138,7 @@ def _federated_tokens(installation: Installation, own_issuer: str, metrics: Metr
     # Here, because a server that trusts no other issuer does without the HTTP client and the kinds of their keys.
     from vigie.runtime.federation import build_federated_tokens
 
-    return build_federated_tokens(installation, own_issuer, metrics)
+    return build_federated_tokens(installation, own_issuer, metrics, steady_clock=steady_now)
 
 
 def _api_context(

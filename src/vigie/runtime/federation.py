@@ -1,20 +1,22 @@
 """The tokens of other issuers, built from the settings; loaded only where `[[identity.issuers]]` names one."""
 
+from collections.abc import Callable
 from functools import partial
 
 from vigie.config.settings import SettingsError
-from vigie.core.instants import TICKS_PER_SECOND
+from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.identity.federation.http_client import fetch
 from vigie.identity.federation.jwks_cache import Fetched, JwksCache
 from vigie.identity.federation.tokens import FederatedTokens
 from vigie.identity.federation.trusted_issuers import TrustedIssuer
 from vigie.observability.event_log import log
 from vigie.observability.metrics import Metrics
-from vigie.runtime.clock import steady_now
 from vigie.runtime.installation import Installation
 
 
-def build_federated_tokens(installation: Installation, own_issuer: str, metrics: Metrics) -> FederatedTokens:
+def build_federated_tokens(
+    installation: Installation, own_issuer: str, metrics: Metrics, *, steady_clock: Callable[[], Instant]
+) -> FederatedTokens:
     """The trusted issuers of the settings. Raises SettingsError where one of them is this installation itself."""
 
     def on_fetched(fetched: Fetched) -> None:
@@ -29,7 +31,7 @@ def build_federated_tokens(installation: Installation, own_issuer: str, metrics:
             issuer.url,
             issuer.discovery_url,
             fetch=partial(fetch, ca=issuer.ca),
-            steady_clock=steady_now,
+            steady_clock=steady_clock,
             on_fetched=on_fetched,
         )
 
