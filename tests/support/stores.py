@@ -42,6 +42,7 @@ ON_EVERY_STORE = frozenset(
         "application.test_evidence",
         # Transactions that are cut off.
         "faults.test_projection_kills",
+        "application.test_alerts",
         "application.test_explain",
         "application.transfer.test_importing",
         "core.test_audit",

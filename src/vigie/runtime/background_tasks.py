@@ -12,6 +12,7 @@ from vigie.files.trust import UntrustedFile
 from vigie.identity.keys.key_ring import KeyRing
 from vigie.identity.keys.key_store import LiveKeys
 from vigie.observability.event_log import log
+from vigie.runtime.answers import put_answers_back
 from vigie.runtime.container import Components
 from vigie.runtime.installation import Installation
 from vigie.runtime.projections import project_evidence
@@ -37,6 +38,7 @@ async def background_tasks(
         asyncio.create_task(_watch(settings.identity.revocation_seconds / 2, components)),
         asyncio.create_task(remove_expired(installation, components.incident_service, clock)),
         asyncio.create_task(remove_old_changes(installation, clock)),
+        asyncio.create_task(put_answers_back(installation)),
         asyncio.create_task(project_evidence(installation)),
         asyncio.create_task(
             deliver_webhooks(installation, components.metrics.webhook_deliveries.count, clock)

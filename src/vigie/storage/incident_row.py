@@ -61,3 +61,11 @@ async def find_row(session: Session, key: Values) -> IncidentRow | None:
     if row is not None and not row[0]:
         row = assembled_from(await session.rows("parts_of_incident", key))
     return None if row is None else IncidentRow(*row)
+
+
+async def put_answer(session: Session, key: Values) -> None:
+    """Put the answer of an incident back, if it is absent."""
+    row = assembled_from(await session.rows("parts_of_incident", key))
+    if row is not None:
+        document, alerts_at, spans, _ = row
+        await session.run("put_answer", {**key, "document": document, "alerts_at": alerts_at, "spans": spans})

@@ -30,11 +30,11 @@ from vigie.documents.defender.shapes import assignee_of, status_of
 from vigie.documents.differences import added, differences, removed, replaced
 from vigie.documents.splitting import SplitDocument, join_document
 from vigie.storage import change_feed
-from vigie.storage.alert_rows import add_alerts, assembled_from, labels_of_alert
+from vigie.storage.alert_rows import add_alerts, labels_of_alert
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session, Values
 from vigie.storage.incident_holder import IncidentHolder, find_holder
-from vigie.storage.incident_row import IncidentRow, find_row, key_of
+from vigie.storage.incident_row import IncidentRow, find_row, key_of, put_answer
 from vigie.storage.listing_rows import add_listing, move_listing, remove_listing
 from vigie.storage.stubs import propagate_visibility, with_inherited_visibility
 from vigie.storage.visibility import label_set, visibility_label
@@ -244,25 +244,6 @@ class IncidentTransaction:
         await self._put_stub(before, stub)
         await self._flatten(source.incident_id, target.incident_id)
 
-    async def put_answer(self, incident_id: int) -> None:
-        """Put the answer of an incident back, if it is absent."""
-        key = key_of(self._tenant_id, incident_id)
-        row = assembled_from(await self._session.rows("parts_of_incident", key))
-        if row is not None:
-            document, alerts_at, spans, _ = row
-            await self._session.run(
-                "put_answer", {**key, "document": document, "alerts_at": alerts_at, "spans": spans}
-            )
-
-    async def put_some_answers(self, count: int) -> int:
-        """Put some of the answers back that are absent, and say how many those were."""
-        rows = await self._session.rows(
-            "incidents_without_answer", {"tenant_id": self._tenant_id, "count": count}
-        )
-        for (incident_id,) in rows:
-            await self.put_answer(incident_id)
-        return len(rows)
-
     async def _take(
         self, places: Collection[int], source: IncidentHolder, target_id: int
     ) -> list[tuple[bytes, AlertSpan]]:
@@ -329,7 +310,7 @@ class IncidentTransaction:
         await self._move_listing(holder, spans, at)
         self._latest = max(self._latest, at)
         if holder.is_small:
-            await self.put_answer(holder.incident_id)
+            await put_answer(self._session, key)
         return label_set(spans)
 
     async def _move_listing(self, holder: IncidentHolder, spans: Spans, at: Instant) -> None:

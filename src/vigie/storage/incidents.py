@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from vigie.core.access import WHOLE_TENANT as EXPOSED_TO_ALL
@@ -23,7 +24,7 @@ from vigie.storage.alert_rows import assembled_from
 from vigie.storage.corruption import DAMAGED, visible
 from vigie.storage.database import LARGE_ROW_BYTES, Database, ReplicaFailed, Row, Session, Snapshot
 from vigie.storage.directory.known_device_groups import DeviceGroupsOfTenant
-from vigie.storage.incident_row import IncidentRow, key_of
+from vigie.storage.incident_row import IncidentRow, key_of, put_answer
 from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.counting import Count
@@ -114,13 +115,13 @@ class IncidentStore:
                     return alert
         return None
 
-    async def put_answers(self, tenant_id: int, audit_context: AuditContext, count: int) -> int:
-        """Put some of the answers back that are absent, and say how many those were."""
-
-        async def change(transaction: IncidentTransaction) -> int:
-            return await transaction.put_some_answers(count)
-
-        return await self.change(tenant_id, audit_context, change)
+    async def put_next_answer(self, tenant_id: int) -> bool:
+        """Put back an answer that is absent; False when none is."""
+        rows = await self._database.rows("incidents_without_answer", {"tenant_id": tenant_id, "count": 1})
+        for (incident_id,) in rows:
+            key = key_of(tenant_id, incident_id)
+            await self._database.write(partial(put_answer, key=key))
+        return bool(rows)
 
     async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
         """The device groups of which any one makes an incident visible; None among them: every reader sees it."""
