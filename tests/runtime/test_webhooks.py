@@ -1,5 +1,9 @@
 """Webhooks, from a change of an incident to a receiver over HTTP, on the real server and every store."""
 
+import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -22,8 +26,10 @@ from tests.support.webhook_receiver import WebhookReceiver, a_webhook_receiver, 
 from vigie.application.webhooks import add_webhook
 from vigie.config.settings import RetentionSettings, WebhookSettings
 from vigie.core.changes import ChangeKind
+from vigie.core.errors import StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.webhooks import Webhook, WebhookProgress, WebhookState
+from vigie.observability.event_log import logging_to_stderr
 from vigie.storage.webhooks import Lease, WebhookStore
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -371,6 +377,90 @@ def test_a_secret_that_does_not_open_is_said_and_nothing_goes_out_unsigned(tmp_p
 
     assert reason.startswith("its signing secret was encrypted with another key")
     assert it.receiver.got == []
+
+
+# What is logged and counted
+
+
+def test_failures_are_logged_once_and_all_attempts_are_counted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    with watched(tmp_path, clock=clock, settings=replaced(QUICK, give_up_hours=1)) as it, logged():
+        it.receiver.answers(500)
+        it.changes()
+        until(it.is_failing)
+        clock.forward(seconds=10)
+        until(lambda: it.is_failing(2))
+        it.receiver.answers(204)
+        clock.forward(seconds=60)
+        until(lambda: it.progress.position == 1)
+        it.receiver.answers(410)
+        it.changes()
+        until(lambda: it.progress.state is WebhookState.GIVEN_UP)
+        metrics = it.house.running.request("GET", "/metrics").body.decode()
+
+    counted = dict(re.findall(r'vigie_webhook_deliveries_total{outcome="(\w+)"} (\d+)', metrics))
+    assert counted == {"delivered": "1", "rejected": "3", "unreachable": "0", "not_sent": "0", "other": "0"}
+    events = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"webhook_' in line]
+    told = [(each["event"], each.get("failures"), each.get("reason")) for each in events]
+    assert told == [
+        ("webhook_failing", None, "answered 500"),
+        ("webhook_recovered", 2, None),
+        ("webhook_given_up", 1, "answered 410: it wants no deliveries any more"),
+    ]
+    assert {each["webhook"] for each in events} == {it.webhook.webhook_id}
+    assert it.receiver.url.split("/")[2] not in str(events)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Let the events of the server come out on stderr."""
+    with logging_to_stderr("info", "json"):
+        yield
+
+
+def test_a_database_that_is_away_delays_deliveries_and_ends_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watched(tmp_path) as it:
+        fails, due = [StoreUnavailable("away")] * 3, WebhookStore.due
+
+        async def sometimes_away(store: WebhookStore, now: Instant, count: int) -> list[tuple[int, str]]:
+            if fails:
+                raise fails.pop()
+            return await due(store, now, count)
+
+        monkeypatch.setattr(WebhookStore, "due", sometimes_away)
+        it.changes()
+        it.receiver.waits_for(1)
+
+    assert fails == []
+
+
+def test_a_server_without_webhooks_loads_no_http_client(tmp_path: Path) -> None:
+    code = f"""
+import asyncio, sys
+from contextlib import suppress
+from pathlib import Path
+from vigie.config.settings import DatabaseSettings, Settings, WebhookSettings
+from vigie.runtime.clock import now
+from vigie.runtime.installation import opened
+from vigie.runtime.webhooks import deliver_webhooks
+
+async def run():
+    database = DatabaseSettings(url="sqlite:///{tmp_path}/vigie.sqlite3")
+    settings = Settings(database=database, webhooks=WebhookSettings(poll_seconds=0.05))
+    async with opened(settings, create=True) as installation:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(deliver_webhooks(installation, print, now), 0.3)
+
+asyncio.run(run())
+print(*sorted({{"httpx2", "vigie.webhooks", "vigie.application.webhook_delivery"}} & set(sys.modules)))
+"""
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert completed.stdout == "\n"
 
 
 # Several servers, and restarts

@@ -43,6 +43,7 @@ ON_EVERY_STORE = frozenset(
         # Transactions that are cut off.
         "faults.test_projection_kills",
         "application.test_alerts",
+        "faults.test_webhook_kills",
         "application.test_explain",
         "application.transfer.test_importing",
         "core.test_audit",

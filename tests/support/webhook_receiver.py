@@ -1,6 +1,7 @@
 """A receiver of webhooks on the loopback: what it got, and what it answers."""
 
 import json
+import socket
 import ssl
 import threading
 import time
@@ -103,6 +104,7 @@ def a_webhook_receiver(
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         def handle_error(self, *_: object) -> None:
             """Clients that go away are what some tests are about."""
@@ -113,7 +115,8 @@ def a_webhook_receiver(
         context.load_cert_chain(*tls)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     scheme = "http" if tls is None else "https"
-    receiver.url = f"{scheme}://{name or host}:{server.server_port}/hook"
+    shown = f"[{host}]" if ":" in host else host
+    receiver.url = f"{scheme}://{name or shown}:{server.server_port}/hook"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -312,6 +312,14 @@ def test_another_address_of_the_name_is_tried_when_one_does_not_answer(receiver:
     assert result.outcome is Outcome.DELIVERED
 
 
+def test_an_ipv6_address_may_be_a_receiver() -> None:
+    with a_webhook_receiver(host="::1") as receiver:
+        (result,) = post(receiver.url)
+
+    assert result.outcome is Outcome.DELIVERED
+    assert receiver.got[0].headers["host"] == receiver.url.split("/")[2]
+
+
 def test_proxies_of_the_environment_are_not_used(
     receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

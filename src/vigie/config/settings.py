@@ -373,6 +373,16 @@ class WebhookSettings(Section, frozen=True, kw_only=True):
         """`private_addresses` as networks; a single address is a network of one."""
         return tuple(ip_network(text) for text in self.private_addresses)
 
+    def check(self) -> None:
+        """Raise SettingsError for a file that cannot be read."""
+        try:
+            if self.ca_file:
+                check_public(Path(self.ca_file))
+        except OSError as error:
+            raise SettingsError(
+                f"[webhooks] ca_file = {self.ca_file}: cannot be read: {error.strerror}"
+            ) from error
+
 
 class LoggingSettings(Section, frozen=True, kw_only=True):
     """The log."""
@@ -425,6 +435,7 @@ class Settings(Section, frozen=True, kw_only=True):
         self.quotas.check()
         self.database.check(self.quotas)
         self.identity.check()
+        self.webhooks.check()
 
     @property
     def certificates_folder(self) -> Path:

@@ -69,6 +69,8 @@ def listed(what: str, store: str) -> Any:
 
 def test_a_store_moves_to_postgres_and_back_without_loss(url: str) -> None:
     filled(IN_A_FILE)
+    webhook = ("webhook", "add", "https://soar.example/vigie", "--tenant", "Contoso", "--kind", "created")
+    done(*webhook, "--database", IN_A_FILE)
     done("keys", "rotate", "--database", IN_A_FILE)
 
     there = done("copy", "--from", IN_A_FILE, "--to", url)
@@ -78,7 +80,7 @@ def test_a_store_moves_to_postgres_and_back_without_loss(url: str) -> None:
     assert (there["incident"], there["history"], there["tenant"]) == (29, 31, 1)
     for store in (url, "sqlite:///back.sqlite3"):
         assert exported(store) == exported(IN_A_FILE)
-        for what in ("app", "user", "device-group"):
+        for what in ("app", "user", "device-group", "webhook"):
             assert listed(what, store) == listed(what, IN_A_FILE)
 
 
