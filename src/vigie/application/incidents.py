@@ -11,7 +11,6 @@ from vigie.core.enums import Status
 from vigie.core.errors import DisallowedOperation, IncidentNotFound, PermissionMissing
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.queries import PageRequest
-from vigie.core.redaction import is_visible
 from vigie.core.replication import ReplicationPosition
 from vigie.core.update import IdempotencyKey, Update
 from vigie.documents.defender.shapes import merged_into, status_of
@@ -133,12 +132,12 @@ class IncidentService:
         """Whether the exposure knows about an incident, and its retention has not ended."""
         retained_since = self.retained_since(now)
         is_retained = retained_since is None or row.last_update_at >= retained_since
-        return is_retained and is_visible(row.known_spans(), exposure)
+        return is_retained and row.is_visible_to(exposure)
 
 
 def _require_manageable(row: IncidentRow, caller: Caller, exposure: Exposure) -> None:
     """Raise PermissionMissing for an incident that the caller may see, but not change."""
-    if caller.manages is None or not is_visible(row.known_spans(), overlap(exposure, caller.manages)):
+    if caller.manages is None or not row.is_visible_to(overlap(exposure, caller.manages)):
         raise PermissionMissing("The user may see this incident, but not manage it.")
 
 

@@ -39,10 +39,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
 
     Of a list that only grew (comments do) what was `added` is enough: else every entry would hold all of it.
     """
-    keys = [
-        key for key in {**before, **after} if not _same(before.get(key, _ABSENT), after.get(key, _ABSENT))
+    # What is the same object needs no look: nearly all that an update has left as it was.
+    pairs = [
+        (key, one, other)
+        for key in {**before, **after}
+        if (one := before.get(key, _ABSENT)) is not (other := after.get(key, _ABSENT))
     ]
-    return {key: _difference(before.get(key, _ABSENT), after.get(key, _ABSENT)) for key in keys}
+    return {key: _difference(one, other) for key, one, other in pairs if not _same(one, other)}
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -6,8 +6,6 @@ duplicate keys through.
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -31,11 +29,13 @@ class NotJson(ValueError):
 
 def decode(text: bytes) -> Any:
     """The value of a JSON text. Raises NotJson for what is broken, ambiguous or nested too deeply to keep."""
-    with _refusing(text):
+    try:
         value = _decode(text)
         # Only a text that is not written as we would write it can hold a key twice: encoding drops the first.
         if encode(value) != text:
             _check_keys(text)
+    except _BROKEN as error:
+        raise _not_json(text, error) from error
     return value
 
 
@@ -44,14 +44,18 @@ def decode_unchecked(text: bytes) -> Any:
 
     It is owed, by `check_keys`, where the encoded value is not the text again.
     """
-    with _refusing(text):
+    try:
         return _decode(text)
+    except _BROKEN as error:
+        raise _not_json(text, error) from error
 
 
 def check_keys(text: bytes) -> None:
     """See that no key stands twice in one object. Raises NotJson."""
-    with _refusing(text):
+    try:
         _check_keys(text)
+    except _BROKEN as error:
+        raise _not_json(text, error) from error
 
 
 def _decode(text: bytes) -> Any:
@@ -76,18 +80,18 @@ def _check_keys(text: bytes) -> None:
     json.loads(text, object_pairs_hook=_distinct, parse_float=str, parse_int=str)
 
 
-@contextmanager
-def _refusing(text: bytes) -> Iterator[None]:
-    try:
-        yield
-    except msgspec.DecodeError as error:
-        raise NotJson(_explain(text, error)) from error
-    except UnicodeDecodeError as error:
-        raise NotJson(f"text that is not UTF-8: {error.reason}") from error
-    except RecursionError as error:
-        raise NotJson("objects or arrays nested too deeply") from error
-    except InvalidOperation as error:
-        raise NotJson("a number too large to keep") from error
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
+
+
+def _not_json(text: bytes, error: Exception) -> NotJson:
+    match error:
+        case msgspec.DecodeError():
+            return NotJson(_explain(text, error))
+        case UnicodeDecodeError():
+            return NotJson(f"text that is not UTF-8: {error.reason}")
+        case RecursionError():
+            return NotJson("objects or arrays nested too deeply")
+    return NotJson("a number too large to keep")
 
 
 def _explain(text: bytes, error: msgspec.DecodeError) -> str:

@@ -1,7 +1,7 @@
 """Damaged rows: bytes in the database that are not what was stored. Reading one is an outage, not an answer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 import msgspec
 
@@ -14,13 +14,24 @@ DAMAGED = (msgspec.DecodeError, NotJson, UnicodeDecodeError)
 """The errors of reading a row that something else has overwritten."""
 
 
-@contextmanager
-def unavailable_when_damaged() -> Iterator[None]:
+class _UnavailableWhenDamaged:
+    # Every update enters it several times, and a generator would cost more than what it guards.
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, DAMAGED):
+            raise StoreUnavailable(f"an incident in the database is damaged: {error}") from error
+
+
+_UNAVAILABLE_WHEN_DAMAGED = _UnavailableWhenDamaged()
+
+
+def unavailable_when_damaged() -> AbstractContextManager[None]:
     """A row that cannot be read back is a refusal."""
-    try:
-        yield
-    except DAMAGED as error:
-        raise StoreUnavailable(f"an incident in the database is damaged: {error}") from error
+    return _UNAVAILABLE_WHEN_DAMAGED
 
 
 def visible(document: bytes, alerts_at: int, spans: bytes, exposure: Exposure) -> bytes | None:

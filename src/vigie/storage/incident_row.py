@@ -6,6 +6,7 @@ from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.changes import Labels
 from vigie.core.incident import Spans, decode_spans
 from vigie.core.instants import Instant
+from vigie.core.redaction import is_visible
 from vigie.documents.defender.redaction import visible_alerts
 from vigie.documents.splitting import SplitDocument, split_document
 from vigie.storage.alert_rows import assembled_from
@@ -26,6 +27,10 @@ class IncidentRow(NamedTuple):
         """The spans. Raises StoreUnavailable if they are damaged."""
         with unavailable_when_damaged():
             return decode_spans(self.spans)
+
+    def is_visible_to(self, exposure: Exposure) -> bool:
+        """Whether an exposure knows about it at all. Raises StoreUnavailable if the spans are damaged."""
+        return exposure.whole_tenant or is_visible(self.known_spans(), exposure)
 
     def labels(self) -> Labels:
         """The labels under which scoped callers find it. Raises StoreUnavailable if the spans are damaged."""

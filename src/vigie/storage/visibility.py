@@ -1,6 +1,7 @@
 """The labels that make incidents visible: those written with each incident, and those that an exposure has."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -22,8 +23,7 @@ def visibility_label(group: DeviceGroupLabel | None) -> str:
 
 def labels_on(spans: Spans) -> tuple[str, ...]:
     """The labels under which scoped callers find an incident, sorted; any one of them is enough."""
-    stub = (EVERY_STUB,) if spans.inherited is not None else ()
-    return tuple(sorted((*stub, *map(visibility_label, visibility_of(spans)))))
+    return tuple(sorted(label_set(spans)))
 
 
 def labels_of(exposure: Exposure) -> tuple[str, ...]:
@@ -38,7 +38,8 @@ def labels_of(exposure: Exposure) -> tuple[str, ...]:
 
 def label_set(spans: Spans) -> Labels:
     """The labels under which an incident is found by scoped callers."""
-    return frozenset(labels_on(spans))
+    labels = frozenset(map(visibility_label, visibility_of(spans)))
+    return labels if spans.inherited is None else labels | {EVERY_STUB}
 
 
 def labels_text(labels: Iterable[str]) -> str:
@@ -50,6 +51,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(frozenset[str]).decode
 
 
+@lru_cache(maxsize=1024)
 def encode_labels(labels: Labels | None) -> bytes | None:
     """A set of labels as it is stored: equal sets are equal bytes."""
     return None if labels is None else _encode(sorted(labels))

@@ -90,6 +90,8 @@ def _check_pair(classification: str, determination: str) -> None:
 
 def _merged(head: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     missing = {key: value for key, value in changes.items() if key not in head}
+    if not missing:
+        return {**head, **changes}
     merged: dict[str, Any] = {}
     for key, value in head.items():
         if key == "alerts":
