@@ -95,6 +95,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "generate": ("--incidents", "1", "--seed", "1"),
     "explain": (*OF_CONTOSO, "--incident", "1", "--user", UPN),
     "history": (*OF_CONTOSO, "--incident", "1"),
+    "watch": (*OF_CONTOSO, "--from", "0", "--no-follow"),
     "incident list": OF_CONTOSO,
     "incident show": ("1", *OF_CONTOSO),
     "evidence find": ("a0b1c2d3e4f5061728394a5b6c7d8e9f00112233", *OF_CONTOSO),

@@ -45,6 +45,7 @@ ON_EVERY_STORE = frozenset(
         "application.test_alerts",
         "faults.test_webhook_kills",
         "application.test_explain",
+        "cli.test_watch",
         "application.transfer.test_importing",
         "core.test_audit",
         "core.test_letter_case",

@@ -17,7 +17,7 @@ class Command(NamedTuple):
 GROUPS = {
     SET_UP: ("init", "serve", "demo", "migrate", "config", "--install-completion"),
     DIRECTORY: ("tenant", "app", "role", "user", "device-group"),
-    DATA: ("import", "export", "generate", "incident", "evidence", "history", "explain"),
+    DATA: ("import", "export", "generate", "incident", "evidence", "history", "watch", "explain"),
     OPERATIONS: ("status", "backup", "copy", "token", "keys", "issuer", "webhook"),
 }
 """The first words of the commands, by the group of the help that they stand in, in the order of the help."""
@@ -275,6 +275,12 @@ COMMANDS = (
         "vigie.cli.history:history",
         "Show the changes of an incident: who, when, old and new values.",
         "vigie history --tenant contoso --incident 17",
+    ),
+    Command(
+        "watch",
+        "vigie.cli.watch:watch",
+        "Follow the changes of the incidents of a tenant, one line for each.",
+        "vigie watch --tenant contoso --json",
     ),
     Command(
         "explain",
