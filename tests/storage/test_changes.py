@@ -202,3 +202,15 @@ def test_an_incident_that_is_gone_is_in_no_list(house: House, last: Step) -> Non
     store.take(last)
 
     assert store.listings() == []
+
+
+def test_label_sets_that_no_incident_has_any_more_go_with_the_retired(house: House) -> None:
+    store = Store(house)
+    old = an_incident(an_alert("servers"), incidentId=1, lastUpdateTime=format_instant(NOON))
+    new = an_incident(an_alert("laptops"), incidentId=2, lastUpdateTime=format_instant(Instant(NOON + 2)))
+    store.take(("import", [old, new]))
+    assert store.sets_by_labels().keys() == {"#11", "#12"}
+
+    store.take(("retire", Instant(NOON + 1)))
+
+    assert store.sets_by_labels() == {"#11": {"#11"}}

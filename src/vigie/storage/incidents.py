@@ -30,6 +30,7 @@ from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.counting import Count
 from vigie.storage.listing.planner import Listing
 from vigie.storage.listing.scope import read_scope
+from vigie.storage.listing_rows import forget_unused_sets
 
 _EXPORT_PAGE_COUNT = 20
 _REMOVAL_COUNT = 200
@@ -235,6 +236,8 @@ class IncidentStore:
 
         while removed := await self._database.write(change):
             total += removed
+        if total:
+            await self._database.write(lambda session: forget_unused_sets(session, tenant_id))
         return total
 
     async def all_documents(self, tenant_id: int) -> AsyncIterator[bytes]:

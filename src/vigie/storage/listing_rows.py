@@ -32,6 +32,12 @@ async def remove_listing(session: Session, key: Values) -> None:
     await session.run("remove_listing", key)
 
 
+async def forget_unused_sets(session: Session, tenant_id: int) -> None:
+    """Remove the label sets that no incident has any more, so that scoped lists do not look for them."""
+    await session.run("remove_unused_visibility_labels", {"tenant_id": tenant_id})
+    await session.run("remove_unused_visibility", {"tenant_id": tenant_id})
+
+
 async def _add_visibility(session: Session, values: Values, labels: tuple[str, ...]) -> None:
     await session.run("add_visibility", values)
     await session.run_many("add_visibility_label", [{**values, "label": label} for label in labels])

@@ -153,6 +153,23 @@ SELECT :tenant_id, :label, visibility_id
  WHERE tenant_id = :tenant_id
    AND labels = :labels;
 
+-- name: remove_unused_visibility_labels!
+-- The labels of sets that no incident has any more. The sets themselves go after them.
+DELETE FROM visibility_label
+ WHERE tenant_id = :tenant_id
+   AND NOT EXISTS (SELECT 1
+                     FROM incident_listing
+                    WHERE incident_listing.tenant_id = visibility_label.tenant_id
+                      AND incident_listing.visibility_id = visibility_label.visibility_id);
+
+-- name: remove_unused_visibility!
+DELETE FROM visibility
+ WHERE tenant_id = :tenant_id
+   AND NOT EXISTS (SELECT 1
+                     FROM incident_listing
+                    WHERE incident_listing.tenant_id = visibility.tenant_id
+                      AND incident_listing.visibility_id = visibility.visibility_id);
+
 -- name: remove_incident!
 DELETE FROM incident
  WHERE tenant_id = :tenant_id
