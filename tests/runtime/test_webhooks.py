@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from tests.support.builders import an_incident
+from tests.support.builders import an_alert, an_incident
 from tests.support.commands import done
 from tests.support.house import Clock, House, RunningHouse
 from tests.support.stores import current_kind
@@ -56,6 +56,11 @@ class Watched:
     def is_failing(self, times: int = 1) -> bool:
         """Whether so many attempts in a row have failed."""
         return self.progress.failures >= times
+
+    def has_heard_all(self) -> bool:
+        """Whether every change has been delivered or left out."""
+        feed = self.house.running.installation.change_feed
+        return self.progress.position == self._run(feed.latest(self.webhook.tenant_id))
 
     def changes(self, count: int = 1, **incident: Any) -> list[int]:
         """Put in some incidents, and say their numbers."""
@@ -171,7 +176,7 @@ def test_only_the_kinds_and_severities_that_were_chosen_are_delivered(tmp_path: 
         it.house.takes(an_incident(incidentId=high[0], severity="High", incidentName="another"))
         last = it.changes(severity="High")
         it.receiver.waits_for(2)
-        until(lambda: it.progress.position == 4)
+        until(it.has_heard_all)
 
     assert it.events == [("incident.created", high[0]), ("incident.created", last[0])]
     assert low[0] not in {number for _, number in it.events}
@@ -190,6 +195,21 @@ def test_the_removal_of_an_incident_is_told_whatever_its_severity_was(tmp_path: 
 def remove(house: House, incident: int) -> None:
     database = ("--database", house.running.settings.database.url)
     done("incident", "remove", incident, "--tenant", house.tenant.name, *database, "--yes")
+
+
+def test_a_change_of_a_single_alert_names_it(tmp_path: Path) -> None:
+    with watched(tmp_path) as it:
+        first, second = an_alert(), an_alert()
+        incident = it.house.takes(an_incident(first, incidentId=17))
+        it.house.takes(an_incident(first, second, incidentId=17))
+        it.house.takes(an_incident(second, incidentId=17))
+        until(it.has_heard_all)
+
+    told = [(each.event["type"], each.event["data"]["alertId"]) for each in it.receiver.got]
+    assert ("incident.alertAdded", second["alertId"]) in told
+    assert ("incident.alertRemoved", first["alertId"]) in told
+    assert "incident.removed" not in {kind for kind, _ in told}
+    assert {each.event["data"]["incidentId"] for each in it.receiver.got} == {incident}
 
 
 def test_changes_of_another_tenant_are_not_told(tmp_path: Path) -> None:
@@ -436,6 +456,31 @@ def test_a_database_that_is_away_delays_deliveries_and_ends_none(
         it.receiver.waits_for(1)
 
     assert fails == []
+
+
+def test_an_error_in_the_turn_of_one_is_logged_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    with watched(tmp_path, clock=clock, name="broken") as it, logged(), a_webhook_receiver() as receiver:
+        take = WebhookStore.take
+
+        async def broken(store: WebhookStore, lease: Lease, now: Instant, until: Instant) -> Webhook | None:
+            if lease.webhook_id == it.webhook.webhook_id:
+                raise RuntimeError("broken")
+            return await take(store, lease, now, until)
+
+        monkeypatch.setattr(WebhookStore, "take", broken)
+        hooked(it.house, receiver, name="other")
+        it.changes(3)
+        receiver.waits_for(3)
+        monkeypatch.setattr(WebhookStore, "take", take)
+        clock.forward(seconds=31)
+        it.receiver.waits_for(3)
+
+    logged_errors = capfd.readouterr().err.count("webhook_turn_failed")
+    assert receiver.numbers == it.receiver.numbers == [1, 2, 3]
+    assert logged_errors == 1
 
 
 def test_a_server_without_webhooks_loads_no_http_client(tmp_path: Path) -> None:

@@ -236,6 +236,13 @@ def test_nobody_there_is_a_failure_that_does_not_name_the_url() -> None:
     assert "verysecret" not in result.reason
 
 
+@pytest.mark.parametrize("host", ["xn--a.example", "xn--.example", "a--b.example"])
+def test_an_odd_name_is_a_failure_and_no_error(host: str) -> None:
+    (result,) = post(f"http://{host}:9/", seconds_max=0.5, resolve=Names("127.0.0.1"))
+
+    assert result.outcome is Outcome.UNREACHABLE
+
+
 def test_a_name_that_leads_nowhere_is_said_so() -> None:
     def fail(_host: str, _port: int) -> list[Address]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -75,6 +75,7 @@ class DeliveryTurn:
         self._webhook = webhook
         self._progress = webhook.progress
         self._receiver = receiver
+        self._secret = ""
         self._ends_at = tools.clock() + _TURN_TICKS
 
     async def run(self) -> None:
@@ -149,11 +150,11 @@ class DeliveryTurn:
 
     async def _attempt(self, event: Mapping[str, object], name: str) -> DeliveryResult:
         try:
-            secret = self._tools.decrypt(self._webhook.encrypted_secret)
+            self._secret = self._secret or self._tools.decrypt(self._webhook.encrypted_secret)
         except (KeyFileError, UntrustedFile, OSError) as error:
             return DeliveryResult(outcome=Outcome.NOT_SENT, reason=str(error))
         body = msgspec.json.encode(event)
-        headers = signed_headers(secret, name, self._tools.clock() // TICKS_PER_SECOND, body)
+        headers = signed_headers(self._secret, name, self._tools.clock() // TICKS_PER_SECOND, body)
         return await self._receiver.post(headers, body)
 
     async def _save(self, progress: WebhookProgress) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TURNS_MAX = 32
 """How many webhooks one server delivers to at once."""
 
+_PAUSE_TICKS = 30 * TICKS_PER_SECOND
 _TICKS_PER_HOUR = 3_600 * TICKS_PER_SECOND
 
 
@@ -51,6 +52,8 @@ class WebhookDispatcher:
         # A turn ends with this time after the last sign of life; one attempt may take all but the margin of it.
         self._lease_ticks = (2 * self._settings.timeout_seconds + 1) * TICKS_PER_SECOND
         self._turns: dict[tuple[int, str], asyncio.Task[None]] = {}
+        # Webhooks whose turn ended in an error, until when they are left alone.
+        self._paused: dict[tuple[int, str], Instant] = {}
         self._client: WebhookClient | None = None
         self._tools: DeliveryTools | None = None
         self._outage = ""
@@ -76,30 +79,35 @@ class WebhookDispatcher:
             self._client.close()
 
     async def _begin_turns(self) -> None:
-        due = await self._store.due(self._clock(), TURNS_MAX)
+        now = self._clock()
+        self._paused = {key: until for key, until in self._paused.items() if now < until}
+        due = [key for key in await self._store.due(now, TURNS_MAX) if key not in self._paused]
         if due and self._client is None:
             # On a thread: loading the HTTP client takes longer than a request may wait.
             await asyncio.to_thread(self._load)
-        for tenant_id, webhook_id in due:
-            key = (tenant_id, webhook_id)
+        for key in due:
             if key not in self._turns and len(self._turns) < TURNS_MAX:
-                lease = Lease(tenant_id=tenant_id, webhook_id=webhook_id, name=secrets.token_hex(16))
-                self._turns[key] = asyncio.create_task(self._take_turn(lease), name=webhook_id)
+                lease = Lease(tenant_id=key[0], webhook_id=key[1], name=secrets.token_hex(16))
+                self._turns[key] = asyncio.create_task(self._take_turn(lease))
 
     async def _end_turns(self) -> None:
-        """Wait until a turn has ended, or some time has passed. Raises StoreUnavailable if that is why it ended."""
+        """Wait until a turn has ended, or some time has passed."""
         seconds = self._settings.poll_seconds
         if not self._turns:
             await asyncio.sleep(seconds)
             return
         await asyncio.wait(self._turns.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        ended = [key for key, turn in self._turns.items() if turn.done()]
-        for error in [self._turns.pop(key).exception() for key in ended]:
-            if isinstance(error, StoreUnavailable):
-                raise error
-            if error is not None:
-                log.error("background_task_failed", task="webhook", exc_info=error)
-                await asyncio.sleep(seconds)
+        for key in [key for key, turn in self._turns.items() if turn.done()]:
+            turn = self._turns.pop(key)
+            if not turn.cancelled() and (error := turn.exception()) is not None:
+                self._paused[key] = Instant(self._clock() + _PAUSE_TICKS)
+                self._log_error(key[1], error)
+
+    def _log_error(self, webhook_id: str, error: BaseException) -> None:
+        if isinstance(error, StoreUnavailable):
+            log.warning("webhooks_delayed", webhook=webhook_id, reason=error.detail)
+        else:
+            log.error("webhook_turn_failed", webhook=webhook_id, exc_info=error)
 
     async def _take_turn(self, lease: Lease) -> None:
         from vigie.application.webhook_delivery import DeliveryTurn

@@ -110,8 +110,7 @@ class Receiver:
 
     def __init__(self, client: WebhookClient, url: str, *, allows_private: bool, seconds_max: float) -> None:
         self._client = client
-        self._url = httpx2.URL(url)
-        self._text = url
+        self._url = url
         self._allows_private = allows_private
         self._seconds_max = seconds_max
         self._addresses: list[Address] = []
@@ -136,7 +135,7 @@ class Receiver:
 
     async def _post(self, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         if self._transport is None:
-            self._addresses = await self._client.addresses_of(self._text, allows_private=self._allows_private)
+            self._addresses = await self._client.addresses_of(self._url, allows_private=self._allows_private)
             self._transport = httpx2.AsyncHTTPTransport(
                 verify=await self._client.trust(), trust_env=False, retries=0
             )
@@ -159,14 +158,15 @@ class Receiver:
         headers: Mapping[str, str],
         body: bytes,
     ) -> DeliveryResult:
+        url = httpx2.URL(self._url)
         request = httpx2.Request(
             "POST",
-            self._url.copy_with(host=str(address)),
-            headers={"Host": self._url.netloc.decode("ascii"), **_USUAL_HEADERS, **headers},
+            url.copy_with(host=str(address)),
+            headers={"Host": url.netloc.decode("ascii"), **_USUAL_HEADERS, **headers},
             content=body,
             extensions={
                 # The certificate is checked against the name, although an address is connected to.
-                "sni_hostname": host_of(self._text),
+                "sni_hostname": host_of(self._url),
                 "timeout": {"connect": self._seconds_max / 3, "read": self._seconds_max},
             },
         )
