@@ -110,6 +110,21 @@ def test_evidence_that_moves_to_another_place_is_noted(tenant: ProjectedTenant) 
     tenant.assert_whole()
 
 
+def test_evidence_goes_with_an_alert_that_is_added_moved_or_merged(tenant: ProjectedTenant) -> None:
+    tenant.put(an_incident_with(1, "aa", "bb"), an_incident_with(2, "cc"), an_incident_with(3, "dd"))
+    tenant.catch_up()
+
+    tenant.add(2, an_alert(alertId="aee", entities=[an_entity(sha1="ee")]))
+    tenant.move(["aaa"], 2)
+    tenant.merge(2, 3)
+    tenant.catch_up()
+
+    found = [incidents_with(tenant, each) for each in ("aa", "bb", "cc", "dd", "ee")]
+    kept = found[2][0]
+    assert found == [[kept], [1], [kept], [kept], [kept]]
+    tenant.assert_whole()
+
+
 def test_what_was_there_before_there_was_a_feed_is_built(tenant: ProjectedTenant) -> None:
     tenant.put(*(an_incident_with(number, f"{number:02x}", "aa") for number in range(1, 101)))
     tenant.catch_up()
@@ -200,6 +215,9 @@ numbers = st.integers(min_value=1, max_value=4)
 hashes = st.lists(st.sampled_from(["aa", "bb", "cc"]), max_size=3)
 steps = st.one_of(
     st.tuples(st.just("put"), numbers, hashes),
+    st.tuples(st.just("add"), numbers, hashes.filter(bool)),
+    st.tuples(st.just("move"), numbers, hashes.filter(bool)),
+    st.tuples(st.just("merge"), numbers, numbers),
     st.tuples(st.just("update"), numbers, st.none()),
     st.tuples(st.just("remove"), numbers, st.none()),
     st.tuples(st.just("step"), st.none(), st.none()),
@@ -209,7 +227,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=12))
-@settings(max_examples=30)
+@settings(max_examples=50)
 def test_after_any_sequence_it_is_as_made_from_nothing(
     running_house: RunningHouse, sequence: list[tuple[str, Any, Any]]
 ) -> None:
@@ -218,6 +236,12 @@ def test_after_any_sequence_it_is_as_made_from_nothing(
         match name:
             case "put":
                 tenant.put(an_incident_with(number, *values))
+            case "add":
+                tenant.add(number, an_alert(alertId=f"a{values[0]}", entities=[an_entity(sha1=values[0])]))
+            case "move":
+                tenant.move([f"a{each}" for each in values], number)
+            case "merge":
+                tenant.merge(number, values)
             case "update":
                 tenant.update(number, Update(status=Status.RESOLVED))
             case "remove":

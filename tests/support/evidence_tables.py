@@ -1,18 +1,22 @@
 """The tables of evidence as they are, and as they would be if they were made from nothing at once."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from tests.support.builders import an_audit_context, to_json
+from tests.support.builders import Document, an_audit_context, to_json
 from tests.support.database_access import below
 from tests.support.house import House
 from tests.support.store_changes import updating
+from vigie.application.alerts import AlertService
 from vigie.config.settings import DatabaseSettings
+from vigie.core.access import WHOLE_TENANT, Caller, CallerKind
+from vigie.core.errors import Refusal
 from vigie.core.update import Update
 from vigie.documents.defender.evidence import evidence_in
-from vigie.documents.defender.reading import keep_incident
+from vigie.documents.defender.reading import keep_incident, keep_single_alert
 from vigie.runtime.installation import Installation
 from vigie.storage.evidence import evidence_id_of
 from vigie.storage.evidence_projection import Backlog
@@ -71,6 +75,17 @@ class ProjectedTenant:
         self.settings = house.running.settings.database
         self.installation = house.running.installation
         self.projection = self.installation.evidence_projection
+        self._alerts = AlertService(self.installation.incidents, self.installation.incident_service())
+        self._everybody = Caller(
+            tenant_id=self.tenant_id,
+            tenant_guid=house.tenant.guid,
+            kind=CallerKind.APPLICATION,
+            application_id="",
+            name="tests",
+            granted=(),
+            exposure=WHOLE_TENANT,
+            manages=WHOLE_TENANT,
+        )
 
     def put(self, *incidents: object) -> None:
         """Import these."""
@@ -86,6 +101,24 @@ class ProjectedTenant:
     def remove(self, number: int) -> None:
         """Remove one, if it is there."""
         self.run(self.installation.incidents.remove_incident(self.tenant_id, number, an_audit_context()))
+
+    def add(self, number: int, alert: Document) -> None:
+        """Add an alert, if that can be."""
+        kept = keep_single_alert(to_json({**alert, "incidentId": number}))
+        with suppress(Refusal):
+            self.run(self._alerts.add_alert(self.tenant_id, number, kept, an_audit_context()))
+
+    def move(self, alert_ids: list[str], target: int) -> None:
+        """Move alerts, if that can be."""
+        with suppress(Refusal):
+            self.run(
+                self._alerts.move_alerts(self._everybody, WHOLE_TENANT, alert_ids, target, an_audit_context())
+            )
+
+    def merge(self, *numbers: int) -> None:
+        """Merge incidents, if that can be."""
+        with suppress(Refusal):
+            self.run(self._alerts.merge_incidents(self._everybody, WHOLE_TENANT, numbers, an_audit_context()))
 
     def catch_up(self) -> Backlog:
         """Follow the feed to its end."""
