@@ -29,6 +29,7 @@ from vigie.storage.incident_transaction import IncidentTransaction
 from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.counting import Count
 from vigie.storage.listing.planner import Listing
+from vigie.storage.listing.prepared_pages import PreparedPages
 from vigie.storage.listing.scope import read_scope
 from vigie.storage.listing_rows import forget_unused_sets
 
@@ -68,6 +69,7 @@ class IncidentStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._prepared_pages = PreparedPages(database.dialect)
         self.lookup = database.prepare_lookup("find_incident", "tenant_id", "incident_id")
         """Answers at once the row that `try_visible` takes, or None."""
 
@@ -280,6 +282,10 @@ class IncidentStore:
         It is read as of now, or from a replica that has come as far as `min_position`. A replica that fails before
         the first incidents are there is replaced by the primary; if it fails later, the page is cut.
         """
+        if min_position is None:
+            async with self._page(tenant_id, exposure, request, retained_since, None) as page:
+                yield page
+            return
         try:
             async with AsyncExitStack() as stack:
                 try:
@@ -305,12 +311,19 @@ class IncidentStore:
 
         async with self._database.snapshot(min_position=min_position) as snapshot:
             scope = await read_scope(snapshot, tenant_id, exposure)
-            listing = Listing(tenant_id, scope, request, retained_since, dialect=dialect)
-            counting = Count(tenant_id, scope, request.filter, retained_since, dialect=dialect)
-            count = await _count(snapshot, counting) if request.count else None
-            path = await _shortest_path(snapshot, listing)
+            count = None
+            if request.count:
+                counting = Count(tenant_id, scope, request.filter, retained_since, dialect=dialect)
+                count = await _count(snapshot, counting)
+            statement = None
+            if exposure.whole_tenant:
+                statement = self._prepared_pages.find(tenant_id, request, retained_since)
+            if statement is None:
+                listing = Listing(tenant_id, scope, request, retained_since, dialect=dialect)
+                statement = listing.page(await _shortest_path(snapshot, listing))
             answers = _Answers(snapshot, tenant_id, exposure)
-            batches = answers.completed(snapshot.batches(listing.page(path), answers.visible))
+            read = answers.whole if exposure.whole_tenant else answers.visible
+            batches = answers.completed(snapshot.batches(statement, read))
             yield Page(count=count, batches=batches if min_position is None else await _begun(batches))
 
 
@@ -324,13 +337,21 @@ class _Answers:
         # Filled by the thread that reads, and emptied from the other end by the loop.
         self._absent: deque[int] = deque()
 
+    def whole(self, row: Row) -> bytes:
+        """The document of a row of the whole tenant; nothing, for now, where it is absent."""
+        document: bytes | None = row[0]
+        if document:
+            return document
+        self._absent.append(row[1])
+        return b""
+
     def visible(self, row: Row) -> bytes:
         """What is visible of a row; nothing, for now, where its answer is absent."""
         document, alerts_at, spans, incident_id = row
-        if not document:
-            self._absent.append(incident_id)
-            return b""
-        return document if self._exposure.whole_tenant else self._known(document, alerts_at, spans)
+        if document:
+            return self._known(document, alerts_at, spans)
+        self._absent.append(incident_id)
+        return b""
 
     async def completed(self, batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
         """The same batches, with the answers that were absent."""

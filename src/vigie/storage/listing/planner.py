@@ -21,6 +21,9 @@ from vigie.storage.listing.scope import Scope
 
 _SHORT_SKIP_MAX = 1_000
 
+_WHOLE = "incident.document, incident.incident_id"
+_VISIBLE = "incident.document, incident.alerts_at, incident.spans, incident.incident_id"
+
 # How many rows a path may cost, asked of all of them in turns; twice as many where they are only counted. None is
 # known to be short before it is tried, and a try costs what it may cost: as the limits grow eightfold, all tries
 # before the one that fits cost little beside it.
@@ -69,7 +72,8 @@ class Listing:
     def page(self, path: AccessPath | None = None) -> Statement:
         """The incidents of the page as document, alerts_at, spans and number, along a path, or the first one.
 
-        When the caller left the size to us there is one more, if there is one, to tell that there is.
+        For the whole tenant as document and number alone. When the caller left the size to us there is one more, if
+        there is one, to tell that there is.
         """
         path = path or self.paths[0]
         bound = BindParameters()
@@ -77,13 +81,18 @@ class Listing:
         page = rows.page(self._size, self._query.request.skip)
         # The page is found in `incident_listing` alone: documents are read for its rows and for no others.
         return Statement(
-            f"SELECT incident.document, incident.alerts_at, incident.spans, incident.incident_id"
+            f"SELECT {_WHOLE if self._query.scope.is_whole_tenant else _VISIBLE}"
             f" FROM ({page}) AS page {self._query.dialect.join} incident"
             f" ON incident.tenant_id = {rows.tenant} AND incident.incident_id = page.incident_id"
             f"{rows.page_order()}",
             bound.values,
             is_short=self._is_short(path),
         )
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the page is the first rows of one range of an index, and there is no choice of a path."""
+        return len(self.paths) == 1 and self._is_short(self.paths[0])
 
     def _fits(self, path: AccessPath, rows: int) -> Statement:
         bound = BindParameters()
