@@ -75,6 +75,7 @@ class StreamedAnswer:
             return
         await self._chunks.begin(self._exchange.begin(200, headers))
         await self._send_batch(first)
+        del first
         async for batch in batches:
             await self._send_batch(batch)
 

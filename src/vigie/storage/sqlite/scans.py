@@ -180,9 +180,10 @@ class ThreadedSnapshot:
         step = begin
         while True:
             batches = await self._run_for(rows, step)
-            for batch in batches:
-                if batch:
-                    yield batch
+            # None is kept here while the next are read: one may be as large as an incident.
+            batches = [batch for batch in reversed(batches) if batch]
+            while batches:
+                yield batches.pop()
             if rows.are_read:
                 return
             step = rows.next_batches
