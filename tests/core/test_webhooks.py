@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from vigie.core.changes import ChangeKind, NewChange
+from vigie.core.changes import Change, ChangeKind, NewChange
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.webhooks import (
     DeliveryResult,
@@ -12,6 +13,7 @@ from vigie.core.webhooks import (
     Webhook,
     WebhookProgress,
     WebhookState,
+    delivery_id,
     event_type,
     retry_ticks,
 )
@@ -118,3 +120,20 @@ def test_the_removal_of_an_alert_is_never_taken_for_that_of_its_incident() -> No
     assert event_type(a_change(ChangeKind.REMOVED)) == "incident.removed"
     assert event_type(a_change(ChangeKind.REMOVED, "da1")) == "incident.alertRemoved"
     assert event_type(a_change(ChangeKind.ALERT_ADDED, "da1")) == "incident.alertAdded"
+
+
+def test_a_number_that_is_given_again_after_a_restore_makes_another_id() -> None:
+    change = Change(
+        number=41,
+        at=Instant(5),
+        kind=ChangeKind.UPDATED,
+        incident_id=17,
+        actor="",
+        request_id="",
+        visible_before=None,
+        visible_after=None,
+    )
+
+    ids = {delivery_id("wh_1", change), delivery_id("wh_1", replace(change, at=Instant(6)))}
+
+    assert ids == {"wh_1_41_5", "wh_1_41_6"}

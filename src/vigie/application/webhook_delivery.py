@@ -17,6 +17,7 @@ from vigie.core.webhooks import (
     WebhookState,
     delivery_id,
     event_type,
+    missed_delivery_id,
 )
 from vigie.files.errors import KeyFileError
 from vigie.files.trust import UntrustedFile
@@ -115,13 +116,14 @@ class DeliveryTurn:
 
     async def _deliver_change(self, change: Change) -> bool:
         event = change_event(self._webhook.tenant_guid, change)
-        return await self._deliver(event, str(change.number), change.number)
+        return await self._deliver(event, delivery_id(self._webhook.webhook_id, change), change.number)
 
     async def _tell_missed(self, gone: ChangesGone) -> bool:
         """Say that changes were missed, and go on from the oldest that is kept."""
         position, at = self._progress.position, self._tools.clock()
         event = missed_event(self._webhook.tenant_guid, position, gone.oldest, at)
-        if not await self._deliver(event, f"{position}_gone", gone.oldest - 1):
+        name = missed_delivery_id(self._webhook.webhook_id, position)
+        if not await self._deliver(event, name, gone.oldest - 1):
             return False
         return await self._save(replace(self._progress, missed_at=at))
 
@@ -133,7 +135,7 @@ class DeliveryTurn:
 
     async def _deliver(self, event: Mapping[str, object], name: str, position: int) -> bool:
         """Attempt one delivery, and keep what became of it; True when it was delivered and the turn goes on."""
-        result = await self._attempt(event, delivery_id(self._webhook.webhook_id, name))
+        result = await self._attempt(event, name)
         before, at = self._progress, self._tools.clock()
         if result.outcome is Outcome.DELIVERED:
             after = before.after_delivery(position, at)

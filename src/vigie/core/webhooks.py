@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
-from vigie.core.changes import ChangeKind, NewChange
+from vigie.core.changes import Change, ChangeKind, NewChange
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.core.letter_case import lowered
 
@@ -134,9 +134,17 @@ def retry_ticks(failures_before: int, retry_after_seconds: int, jitter: float) -
     return round(max(usual, min(retry_after_seconds, RETRY_AFTER_SECONDS_MAX)) * TICKS_PER_SECOND)
 
 
-def delivery_id(webhook_id: str, name: str) -> str:
-    """The id of a delivery, such as that of a change by its number: the same at every attempt."""
-    return f"{webhook_id}_{name}"
+def delivery_id(webhook_id: str, change: Change) -> str:
+    """The id of the delivery of a change: the same at every attempt.
+
+    The time is in it, because a database that was restored from a backup gives numbers again.
+    """
+    return f"{webhook_id}_{change.number}_{change.at}"
+
+
+def missed_delivery_id(webhook_id: str, position: int) -> str:
+    """The id of the delivery that says that changes behind a position are not kept any more."""
+    return f"{webhook_id}_{position}_gone"
 
 
 def event_type(change: NewChange) -> str:
