@@ -12,6 +12,7 @@ from tests.support.database_access import below
 from tests.support.evidence_tables import ProjectedTenant
 from tests.support.house import House, RunningHouse, eventually
 from vigie.core.enums import Status
+from vigie.core.errors import StoreUnavailable
 from vigie.core.evidence import Evidence, EvidenceKind
 from vigie.core.instants import Instant
 from vigie.core.update import Update
@@ -261,3 +262,21 @@ def test_a_server_follows_the_feed_in_the_background(tenant: ProjectedTenant) ->
 
     assert eventually(lambda: not tenant.run(tenant.projection.backlog(tenant.tenant_id)), within_seconds=15)
     assert tenant.tables() == tenant.from_nothing()
+
+
+def test_a_tenant_whose_rows_are_damaged_keeps_no_other_from_being_followed(
+    tenant: ProjectedTenant, house: House
+) -> None:
+    other = ProjectedTenant(House(house.running))
+    tenant.put(an_incident_with(1, "aa"))
+    tenant.catch_up()
+    damaged = "x'ff'" if tenant.settings.url.startswith("sqlite") else r"'\xff'::bytea"
+    below(tenant.settings).run(
+        f"UPDATE evidence_of_incident SET evidence = {damaged} WHERE tenant_id = {tenant.tenant_id}"
+    )
+    tenant.put(an_incident_with(1, "bb"))
+    other.put(an_incident_with(1, "aa"))
+
+    assert eventually(lambda: incidents_with(other, "aa") == [1], within_seconds=15)
+    with pytest.raises(StoreUnavailable):
+        tenant.catch_up()

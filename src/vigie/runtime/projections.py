@@ -16,20 +16,39 @@ _STEP_SECONDS_MAX = 1.0
 
 
 async def project_evidence(installation: Installation) -> None:
-    """Follow the change feed of every tenant."""
+    """Follow the change feed of every tenant, some changes of each in turn."""
+    put_off: dict[int, float] = {}
+    has_more = False
     while True:
-        await asyncio.sleep(_EVERY_SECONDS)
+        if not has_more:
+            await asyncio.sleep(_EVERY_SECONDS)
         try:
-            behind = [tenant.tenant_id for tenant in await installation.directory.tenants()]
-            while behind:
-                behind = [tenant_id for tenant_id in behind if await _step(installation, tenant_id)]
+            tenants = await installation.directory.tenants()
         except StoreUnavailable as error:
             log.warning("evidence_not_projected", reason=error.detail)
             await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            continue
+        has_more = any([await _follow(installation, tenant.tenant_id, put_off) for tenant in tenants])
+
+
+async def _follow(installation: Installation, tenant_id: int, put_off: dict[int, float]) -> bool:
+    """Follow some changes of a tenant; False when there was nothing to do.
+
+    One whose rows cannot be read is put off for a while, and keeps no other from being followed.
+    """
+    await asyncio.sleep(0)
+    if put_off.get(tenant_id, 0) > time.monotonic():
+        return False
+    try:
+        return await _step(installation, tenant_id)
+    except StoreUnavailable as error:
+        log.warning("evidence_not_projected", reason=error.detail)
+        put_off[tenant_id] = time.monotonic() + _AFTER_FAILURE_SECONDS
+        return False
 
 
 async def _step(installation: Installation, tenant_id: int) -> bool:
-    """Let a tenant's evidence follow some changes, then leave the machine to others; False when none was left."""
+    """Let a tenant's evidence follow some changes, then leave the machine to others."""
     latest = await installation.change_feed.latest(tenant_id)
     began = time.monotonic()
     has_more = await installation.evidence_projection.step(tenant_id)
