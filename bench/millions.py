@@ -34,7 +34,7 @@ from vigie.storage.transfer import (
     RawTables,
     Rows,
 )
-from vigie.storage.visibility import labels_on, labels_text
+from vigie.storage.visibility import label_set, labels_text
 
 TENANT = "Contoso"
 APPLICATION = "reader"
@@ -180,8 +180,8 @@ async def _missing_sets(raw_tables: RawTables, tenant_id: int, incident_count: i
     known = await _sets(raw_tables)
     # As many as have one of every kind, however rare.
     some = many_incidents(min(incident_count, _OF_EVERY_KIND))
-    found = {labels_on(decode_spans(keep_document(each).spans)) for each in some}
-    missing = sorted(labels for labels in found if labels_text(labels) not in known)
+    found = {label_set(decode_spans(keep_document(each).spans)) for each in some}
+    missing = sorted((labels for labels in found if labels_text(labels) not in known), key=labels_text)
     numbered = list(enumerate(missing, len(known) + 1))
     labels = [(tenant_id, label, number) for number, each in numbered for label in each]
     return [
@@ -211,7 +211,7 @@ def _rows_of(tenant_id: int, incidents: list[StoredIncident], sets: dict[str, in
                 each.last_update_at,
                 each.status,
                 each.assigned_to,
-                sets[labels_text(labels_on(decode_spans(each.spans)))],
+                sets[labels_text(label_set(decode_spans(each.spans)))],
             )
             for each in incidents
         ],

@@ -192,5 +192,5 @@ def test_label_sets_are_written_as_the_program_writes_them(tmp_path: Path) -> No
     asyncio.run(seen_by(settings, LAPTOPS))
 
     rows = below(settings.database).rows("SELECT labels FROM visibility ORDER BY visibility_id")
-    sets = [("",), ("#11",), ("#11", ODD_LABEL), ("#12",), ("#11", ">"), ("#12", ">")]
-    assert sorted(labels for (labels,) in rows) == sorted(map(labels_text, sets))
+    sets = [{""}, {"#11"}, {"#11", ODD_LABEL}, {"#12"}, {"#11", ">"}, {"#12", ">"}]
+    assert sorted(labels for (labels,) in rows) == sorted(labels_text(frozenset(each)) for each in sets)

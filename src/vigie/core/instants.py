@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import NewType
 
 Instant = NewType("Instant", int)
@@ -16,7 +17,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_SECOND = (1 - _EPOCH_DAY) * _SECONDS_PER_DAY
 _LAST_SECOND = (date.max.toordinal() - _EPOCH_DAY + 1) * _SECONDS_PER_DAY - 1
 _SHAPE = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,7}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+    r"(\d{4}-\d\d-\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,7}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
 
@@ -28,17 +29,25 @@ def parse_instant(text: str) -> Instant:
     found = _SHAPE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:60]!r} is not a time such as {EXAMPLE_TIME}")
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    if hour > 23 or minute > 59 or second > 59:
+    day, hour, minute, second, fraction, sign, *offset = found.groups()
+    if hour > "23" or minute > "59" or second > "59":
         raise ValueError(f"{text!r} is not a time of day")
     try:
-        days = date(year, month, day).toordinal() - _EPOCH_DAY
+        days = _day_of(day)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a day of the calendar") from error
-    seconds = days * _SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - _offset_seconds(found, text)
+    seconds = days * _SECONDS_PER_DAY + int(hour) * 3600 + int(minute) * 60 + int(second)
+    if sign is not None:
+        seconds -= _offset_seconds(sign, *map(int, offset), text=text)
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
         raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC")
-    return Instant(seconds * TICKS_PER_SECOND + int((found[7] or "").ljust(7, "0")))
+    return Instant(seconds * TICKS_PER_SECOND + (int(fraction.ljust(7, "0")) if fraction else 0))
+
+
+@lru_cache(maxsize=1024)
+def _day_of(text: str) -> int:
+    """The days from 1970 to a date: most times in a file are of few days."""
+    return date.fromisoformat(text).toordinal() - _EPOCH_DAY
 
 
 def format_instant(instant: Instant) -> str:
@@ -59,10 +68,7 @@ def instant_from_unix(seconds: float) -> Instant:
     return Instant(round(seconds * TICKS_PER_SECOND))
 
 
-def _offset_seconds(found: re.Match[str], text: str) -> int:
-    if found[8] is None:
-        return 0
-    hours, minutes = int(found[9]), int(found[10])
+def _offset_seconds(sign: str, hours: int, minutes: int, *, text: str) -> int:
     if hours > 23 or minutes > 59:
         raise ValueError(f"{text!r} has an impossible offset")
-    return (hours * 3600 + minutes * 60) * (-1 if found[8] == "-" else 1)
+    return (hours * 3600 + minutes * 60) * (-1 if sign == "-" else 1)

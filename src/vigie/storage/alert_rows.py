@@ -56,7 +56,7 @@ def _source_of(stored: bytes | None) -> DeviceGroupLabel | None:
 def _columns(alert: StoredAlert) -> dict[str, object]:
     return {
         "alert_id": alert.alert_id,
-        "origin": alert.origin.value,
+        "origin": alert.origin,
         "created_at": alert.created_at,
         "last_update_at": alert.last_update_at,
         "first_activity_at": alert.first_activity_at,

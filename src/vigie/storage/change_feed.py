@@ -137,7 +137,7 @@ async def moment_after(session: Session, tenant_id: int, at: Instant) -> Instant
 
 def _columns(change: NewChange) -> dict[str, object]:
     return {
-        "kind": change.kind.value,
+        "kind": change.kind,
         "incident_id": change.incident_id,
         "alert_id": change.alert_id,
         "visible_before": encode_labels(change.visible_before),

@@ -99,10 +99,10 @@ class IncidentTransaction:
         after = IncidentRow(incident.document, incident.alerts_at, incident.spans, incident.last_update_at)
         if before == after:
             return True
-        await self._write(before, incident)
+        labels = await self._write(before, incident)
         if before is None:
             changes = added(incident.document)
-            self._note(ChangeKind.CREATED, incident.incident_id, None, after.labels())
+            self._note(ChangeKind.CREATED, incident.incident_id, None, labels)
         else:
             split_before, split_after = before.split(), after.split()
             changes = replaced(split_before, split_after)
@@ -138,7 +138,7 @@ class IncidentTransaction:
         key = key_of(self._tenant_id, incident_id)
         document, alerts_at = join_document(after)
         values = {
-            "status": status_of(after.head).value,
+            "status": status_of(after.head),
             "assigned_to": assignee_of(after.head),
             "last_update_at": at,
             "alerts_at": alerts_at,
@@ -160,11 +160,12 @@ class IncidentTransaction:
         )
         self._changes = []
 
-    async def _write(self, before: IncidentRow | None, incident: StoredIncident) -> None:
+    async def _write(self, before: IncidentRow | None, incident: StoredIncident) -> Labels:
+        """Write an incident in the place of what was there: the labels under which it is visible now."""
         key = key_of(self._tenant_id, incident.incident_id)
         values = {
-            "origin": incident.origin.value,
-            "status": incident.status.value,
+            "origin": incident.origin,
+            "status": incident.status,
             "severity": incident.severity,
             "assigned_to": incident.assigned_to,
             "created_at": incident.created_at,
@@ -179,9 +180,11 @@ class IncidentTransaction:
             await self._session.run("remove_alerts", key)
         await self._session.run("put_incident", {**key, **values})
         await add_alerts(self._session, key, incident.alerts)
-        await add_listing(self._session, {**key, **values}, decode_spans(incident.spans))
+        labels = label_set(decode_spans(incident.spans))
+        await add_listing(self._session, {**key, **values}, labels)
         if before is None or before.spans != incident.spans:
             self._changes += await propagate_visibility(self._session, key, incident.spans)
+        return labels
 
     # Alerts
 
@@ -326,7 +329,7 @@ class IncidentTransaction:
             await move_listing(self._session, columns)
         else:
             await remove_listing(self._session, key)
-            await add_listing(self._session, columns, spans)
+            await add_listing(self._session, columns, label_set(spans))
             self._changes += await propagate_visibility(self._session, key, encode_spans(spans))
 
     async def _put_stub(self, before: IncidentRow | None, stub: StoredIncident) -> None:
@@ -336,9 +339,9 @@ class IncidentTransaction:
         self._latest = max(self._latest, stub.last_update_at)
         stub = await with_inherited_visibility(self._session, self._tenant_id, stub)
         after = IncidentRow(stub.document, stub.alerts_at, stub.spans, stub.last_update_at)
-        await self._write(before, stub)
+        labels = await self._write(before, stub)
         await self._record(stub.incident_id, "merge", replaced(before.split(), after.split()))
-        self._note(ChangeKind.MERGED, stub.incident_id, before.labels(), after.labels())
+        self._note(ChangeKind.MERGED, stub.incident_id, before.labels(), labels)
 
     async def _flatten(self, source_id: int, target_id: int) -> None:
         """Let the stubs that earlier merges have made of others lead where this one leads."""

@@ -5,9 +5,10 @@ from asyncio import Future
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+import msgspec
 
 from vigie.core.access import WHOLE_TENANT as EXPOSED_TO_ALL
 from vigie.core.access import DeviceGroupLabel, Exposure
@@ -40,8 +41,7 @@ _READS_MAX = 5
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutCount:
+class PutCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many incidents were new, and how many took the place of an older one of the same number."""
 
     added: int = 0
@@ -51,8 +51,7 @@ class PutCount:
         return PutCount(added=self.added + other.added, replaced=self.replaced + other.replaced)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Incidents as JSON without `@odata.context`, in batches.
 
     One more than the page's size if there are more and the caller left the size to us.

@@ -7,14 +7,13 @@ it is visible to, and an update changes that row in place.
 from collections.abc import Mapping
 from typing import Any
 
-from vigie.core.incident import Spans
+from vigie.core.changes import Labels
 from vigie.storage.database import Session, Values
-from vigie.storage.visibility import labels_on, labels_text
+from vigie.storage.visibility import labels_text
 
 
-async def add_listing(session: Session, incident: Mapping[str, Any], spans: Spans) -> None:
-    """Add the row of an incident, given its columns and its spans."""
-    labels = labels_on(spans)
+async def add_listing(session: Session, incident: Mapping[str, Any], labels: Labels) -> None:
+    """Add the row of an incident, given its columns and the labels under which scoped callers find it."""
     values = {**incident, "labels": labels_text(labels)}
     # One statement where the set is known, as nearly all are.
     if not await session.run("add_listing", values):
@@ -38,6 +37,6 @@ async def forget_unused_sets(session: Session, tenant_id: int) -> None:
     await session.run("remove_unused_visibility", {"tenant_id": tenant_id})
 
 
-async def _add_visibility(session: Session, values: Values, labels: tuple[str, ...]) -> None:
+async def _add_visibility(session: Session, values: Values, labels: Labels) -> None:
     await session.run("add_visibility", values)
     await session.run_many("add_visibility_label", [{**values, "label": label} for label in labels])

@@ -55,5 +55,5 @@ async def propagate_visibility(session: Session, key: Values, spans: bytes | Non
         await session.run("put_spans", {**stub, "spans": after})
         await remove_listing(session, stub)
         columns = {**stub, **times, "status": status, "assigned_to": assigned_to}
-        await add_listing(session, columns, decode_spans(after))
+        await add_listing(session, columns, labels_after)
     return changes

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -10,8 +9,7 @@ import msgspec
 from vigie.storage.database import Row, StoreError
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A table, and the columns that its rows are found by and come in the order of."""
 
     name: str

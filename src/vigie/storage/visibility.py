@@ -1,6 +1,5 @@
 """The labels that make incidents visible: those written with each incident, and those that an exposure has."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -21,11 +20,6 @@ def visibility_label(group: DeviceGroupLabel | None) -> str:
     return f"#{group}" if isinstance(group, int) else f"={group}"
 
 
-def labels_on(spans: Spans) -> tuple[str, ...]:
-    """The labels under which scoped callers find an incident, sorted; any one of them is enough."""
-    return tuple(sorted(label_set(spans)))
-
-
 def labels_of(exposure: Exposure) -> tuple[str, ...]:
     """The labels under which an exposure of device groups finds incidents."""
     stubs = (EVERY_STUB,) if exposure.every_stub else ()
@@ -37,14 +31,15 @@ def labels_of(exposure: Exposure) -> tuple[str, ...]:
 
 
 def label_set(spans: Spans) -> Labels:
-    """The labels under which an incident is found by scoped callers."""
+    """The labels under which scoped callers find an incident; any one of them is enough."""
     labels = frozenset(map(visibility_label, visibility_of(spans)))
     return labels if spans.inherited is None else labels | {EVERY_STUB}
 
 
-def labels_text(labels: Iterable[str]) -> str:
-    """A sorted set of labels as one text, a line each: the migration `incident_listing` makes the same in SQL."""
-    return "\n".join([label.replace("\\", "\\\\").replace("\n", "\\n") for label in labels])
+@lru_cache(maxsize=1024)
+def labels_text(labels: Labels) -> str:
+    """A set of labels as one text, sorted, a line each: the migration `incident_listing` makes the same in SQL."""
+    return "\n".join([label.replace("\\", "\\\\").replace("\n", "\\n") for label in sorted(labels)])
 
 
 _encode = msgspec.msgpack.Encoder().encode

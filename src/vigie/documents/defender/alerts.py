@@ -20,6 +20,24 @@ class _AlertId(msgspec.Struct):
 _decode_id = msgspec.json.Decoder(_AlertId).decode
 
 
+class _Known(msgspec.Struct):
+    """The keys of an alert of which there are columns."""
+
+    alertId: str | None = None  # noqa: N815  the API's own words
+    creationTime: str | None = None  # noqa: N815
+    lastUpdatedTime: str | None = None  # noqa: N815
+    firstActivity: str | None = None  # noqa: N815
+    lastActivity: str | None = None  # noqa: N815
+    resolvedTime: str | None = None  # noqa: N815
+    status: str | None = None
+    severity: str | None = None
+    classification: str | None = None
+    determination: str | None = None
+    serviceSource: str | None = None  # noqa: N815
+    assignedTo: str | None = None  # noqa: N815
+    providerAlertId: str | None = None  # noqa: N815
+
+
 def keep_alert(
     alert: Mapping[str, Any],
     native: bytes,
@@ -28,20 +46,21 @@ def keep_alert(
     named_groups: tuple[DeviceGroupLabel, ...],
 ) -> StoredAlert:
     """What is kept of an alert and its text. A key that is missing, or of another type, is None."""
+    known = _known(alert)
     return StoredAlert(
-        alert_id=_text(alert, "alertId"),
-        created_at=_instant(alert, "creationTime"),
-        last_update_at=_instant(alert, "lastUpdatedTime"),
-        first_activity_at=_instant(alert, "firstActivity"),
-        last_activity_at=_instant(alert, "lastActivity"),
-        resolved_at=_instant(alert, "resolvedTime"),
-        status=_text(alert, "status"),
-        severity=_text(alert, "severity"),
-        classification=_text(alert, "classification"),
-        determination=_text(alert, "determination"),
-        service_source=_text(alert, "serviceSource"),
-        assigned_to=_text(alert, "assignedTo"),
-        provider_alert_id=_text(alert, "providerAlertId"),
+        alert_id=known.alertId,
+        created_at=_instant(known.creationTime),
+        last_update_at=_instant(known.lastUpdatedTime),
+        first_activity_at=_instant(known.firstActivity),
+        last_activity_at=_instant(known.lastActivity),
+        resolved_at=_instant(known.resolvedTime),
+        status=known.status,
+        severity=known.severity,
+        classification=known.classification,
+        determination=known.determination,
+        service_source=known.serviceSource,
+        assigned_to=known.assignedTo,
+        provider_alert_id=known.providerAlertId,
         own_groups=own_groups,
         named_groups=named_groups,
         native=native,
@@ -60,13 +79,15 @@ def alert_id_of(native: bytes) -> str | None:
     return alert_id if isinstance(alert_id, str) else None
 
 
-def _text(alert: Mapping[str, Any], key: str) -> str | None:
-    value = alert.get(key)
-    return value if isinstance(value, str) else None
+def _known(alert: Mapping[str, Any]) -> _Known:
+    try:
+        return msgspec.convert(alert, _Known)
+    except msgspec.ValidationError:
+        texts = {key: value for key, value in alert.items() if isinstance(value, str)}
+        return msgspec.convert(texts, _Known)
 
 
-def _instant(alert: Mapping[str, Any], key: str) -> Instant | None:
-    text = _text(alert, key)
+def _instant(text: str | None) -> Instant | None:
     if text is None:
         return None
     try:
