@@ -52,6 +52,15 @@ def test_the_secret_is_nowhere_in_the_database_and_its_key_is_for_nobody_else() 
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_people_are_told_that_nothing_is_left_out() -> None:
+    said = run("webhook", "add", URL, *OF_CONTOSO, "--severity", "High").out
+
+    assert [line.split()[1] for line in said.splitlines() if line.startswith(("kinds", "severities"))] == [
+        "all",
+        "High",
+    ]
+
+
 def test_a_second_webhook_uses_the_same_key() -> None:
     key = Path(".vigie/webhook-secrets.key")
     done("webhook", "add", URL, *OF_CONTOSO)

@@ -81,7 +81,7 @@ async def add_webhook(
     print_status(
         "the secret is shown only once: give it to the receiver, which checks the signatures with it"
     )
-    emit_fields(common, {**_definition(webhook), "secret": secret})
+    emit_fields(common, _shown(common, {**_definition(webhook), "secret": secret}))
 
 
 async def list_webhooks(*, tenant: TenantOption, common: Common = PLAIN) -> None:
@@ -108,7 +108,7 @@ async def retry_webhook(
         await installation.webhooks.resume(chosen, from_now=from_now)
         latest = await installation.change_feed.latest(found.tenant_id)
         resumed = await installation.webhooks.get(found, chosen.webhook_id)
-    emit_fields(common, _fields(resumed, latest))
+    emit_fields(common, _shown(common, _fields(resumed, latest)))
 
 
 async def remove_webhook(
@@ -161,6 +161,13 @@ def _fields(webhook: "Webhook", latest: int) -> dict[str, object]:
         "last_error": progress.last_error or None,
         "missed_changes": _time(progress.missed_at),
     }
+
+
+def _shown(common: Common, fields: dict[str, object]) -> dict[str, object]:
+    """The fields for people: what is not limited says so."""
+    if common.json:
+        return fields
+    return {**fields, **{name: fields[name] or "all" for name in ("kinds", "severities")}}
 
 
 def _time(at: Instant | None) -> str | None:
