@@ -17,11 +17,15 @@ from bench.wrk import HOST, Load, run_slice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """Who is measured in a row, and what is asked of it."""
+    """Who is measured in a row, and what is asked of it.
+
+    `settle` ends what a slice has left to do in the background, before another contender has its turn.
+    """
 
     name: str
     server: Server
     load: Load
+    settle: Callable[[Slice], None] | None = None
 
 
 Turn = Callable[[int], Slice]
@@ -72,7 +76,7 @@ def in_turn(contenders: Sequence[T], number: int) -> list[T]:
 
 def _requests(bench: Bench, row: str, contender: Contender) -> Turn:
     def turn(number: int) -> Slice:
-        return run_slice(
+        measured = run_slice(
             contender.server,
             contender.load,
             row=row,
@@ -80,6 +84,9 @@ def _requests(bench: Bench, row: str, contender: Contender) -> Turn:
             round_number=number,
             seconds=bench.seconds if number else 1,
         )
+        if contender.settle is not None:
+            contender.settle(measured)
+        return measured
 
     return turn
 

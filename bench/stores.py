@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.processes import clean_environment, free_port, running
+from bench.processes import BenchError, clean_environment, free_port, running
 from bench.programs import VIGIE, WORK, Program
 from vigie.config.settings import DatabaseSettings, KeysSettings, Settings
 from vigie.core.access import DeviceGroupLabel
@@ -26,6 +26,7 @@ LARGE_INCIDENTS, LARGE_ALERTS = 200, 15
 READER_COUNT = 100
 SCOPE: frozenset[DeviceGroupLabel] = frozenset({14, 15, 16, 40})
 """The groups of the scoped user: half of them, so that incidents are visible in whole, in part, and not at all."""
+_EVIDENCE_SECONDS_MAX = 1_800
 _LOOKED_THROUGH = 2_000
 _CHOSEN_BYTES = range(7_500, 9_000)
 
@@ -107,6 +108,21 @@ def copied(store: Store) -> Iterator[Store]:
         yield replace(store, folder=Path(folder))
 
 
+def await_evidence(store: Store) -> bool:
+    """Wait until the server of a store has followed every change; False when there was none to follow.
+
+    Raises BenchError when that never ends.
+    """
+    give_up_at = time.monotonic() + _EVIDENCE_SECONDS_MAX
+    if not _is_behind(store):
+        return False
+    while _is_behind(store):
+        if time.monotonic() > give_up_at:
+            raise BenchError(f"the evidence of {store.folder} does not follow its changes")
+        time.sleep(0.05)
+    return True
+
+
 def generated_file(incident_count: int, program: Program = VIGIE) -> Path:
     """Incidents of three alerts as the program's `vigie generate` writes them, kept for the next run."""
     path = WORK / f"incidents-{program.mark}-{incident_count}.ndjson"
@@ -179,8 +195,7 @@ def _project(store: Store) -> None:
     port = free_port()
     command = [str(store.program.path), "serve", "--port", str(port), "--database", store.url]
     with running("vigie", command, port, ready_path="/healthz"):
-        while _is_behind(store):
-            time.sleep(0.2)
+        await_evidence(store)
 
 
 def _is_behind(store: Store) -> bool:

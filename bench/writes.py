@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from bench.callers import token_file
 from bench.driver import Bench, Contender, Turn, measure, take_turns
@@ -24,13 +26,15 @@ from bench.processes import (
 )
 from bench.reads import incident, load_on
 from bench.results import Figure
-from bench.stores import Store, copied, generated_file
+from bench.stores import Store, await_evidence, copied, generated_file
 from bench.vigie_server import serving_store
 from bench.wrk import Load, run_slice
 
 UPDATES, IMPORT, BESIDE = "updates", "import alone", "reads beside an import"
 IMPORT_BESIDE = "import beside a server"
 MEMORY_EARLY, MEMORY_MOST = "memory after a tenth", "memory at most"
+FOLLOWED = ", followed afterwards"
+"""What the names of rows end with, in which servers do what a slice of the row has left to do."""
 QUIET_READS, READS_BESIDE = "no import", "an import beside it"
 
 _MIRROR = "mirror"
@@ -49,7 +53,7 @@ def measure_updates(bench: Bench, stores: Mapping[str, Store], references: Seque
     with ExitStack() as running:
         copies = {name: running.enter_context(copied(store)) for name, store in stores.items()}
         contenders = [
-            Contender(name=name, server=running.enter_context(serving_store(copy)), load=_updating(copy))
+            _updating(bench, name, copy, running.enter_context(serving_store(copy)))
             for name, copy in copies.items()
         ]
         measure(bench, UPDATES, [*references, *contenders])
@@ -58,8 +62,8 @@ def measure_updates(bench: Bench, stores: Mapping[str, Store], references: Seque
             _require_in_history(copy, sum(each.requests for each in slices))
 
 
-def _updating(store: Store) -> Load:
-    return Load(
+def _updating(bench: Bench, name: str, store: Store, server: Server) -> Contender:
+    load = Load(
         method="PATCH",
         target="/api/incidents/%d",
         last=store.incident_count,
@@ -67,6 +71,23 @@ def _updating(store: Store) -> Load:
         tokens=token_file(store),
         body_bytes_min=4_000,
     )
+    return Contender(name=name, server=server, load=load, settle=partial(_follow, bench, store, server))
+
+
+def _follow(bench: Bench, store: Store, server: Server, written: Slice) -> None:
+    """Let a server follow the changes of a slice before others are measured; that has a row of its own."""
+    cpu_before, began_seconds = server.cpu_seconds(), time.monotonic()
+    if await_evidence(store) and written.round:
+        bench.results.add(
+            msgspec.structs.replace(
+                written,
+                row=f"{written.row}{FOLLOWED}",
+                seconds=time.monotonic() - began_seconds,
+                cpu_seconds=server.cpu_seconds() - cpu_before,
+                p50_us=0,
+                p99_us=0,
+            )
+        )
 
 
 def _require_in_history(store: Store, answered: int) -> None:
@@ -166,7 +187,12 @@ def measure_imports_beside(bench: Bench, stores: Mapping[str, Store]) -> None:
             importer = running.enter_context(_importing(copy, generated_file(bench.imports, copy.program)))
             load = replace(load_on(copy, vigie, incident(copy.chosen.whole)), delay_ms=_DELAY_MS)
             for beside, is_importing in ((QUIET_READS, False), (READS_BESIDE, True)):
-                contender = Contender(name=f"{name}, {beside}", server=vigie, load=load)
+                contender = Contender(
+                    name=f"{name}, {beside}",
+                    server=vigie,
+                    load=load,
+                    settle=partial(_follow, bench, copy, vigie),
+                )
                 turns[contender.name] = partial(
                     _beside_once, bench, contender, importer if is_importing else None, name
                 )
@@ -190,16 +216,17 @@ def _beside_once(
         return read()
     with importer.let_run() as imported:
         reads = read()
-    bench.results.add(
-        _imported(
-            IMPORT_BESIDE,
-            name,
-            number,
-            imported.count,
-            seconds=imported.seconds,
-            cpu_seconds=imported.cpu_seconds,
-        )
+    written = _imported(
+        IMPORT_BESIDE,
+        name,
+        number,
+        imported.count,
+        seconds=imported.seconds,
+        cpu_seconds=imported.cpu_seconds,
     )
+    bench.results.add(written)
+    if contender.settle is not None:
+        contender.settle(written)
     return reads
 
 
@@ -230,10 +257,22 @@ class _Importer:
         finally:
             if self.process.poll() is not None:
                 raise BenchError("the import was over too soon; give it more incidents with --imports")
-            self.process.send_signal(signal.SIGSTOP)
+            self.stop()
             imported.seconds = time.monotonic() - began_seconds
             imported.count = _count_mirrored(self.store) - count
             imported.cpu_seconds = self._cpu_seconds() - spent
+
+    def stop(self) -> None:
+        """Stop it between two transactions: it would keep the lock, and its server could not write."""
+        with closing(sqlite3.connect(self.store.path, timeout=0, isolation_level=None)) as connection:
+            while True:
+                self.process.send_signal(signal.SIGSTOP)
+                with suppress(sqlite3.OperationalError):
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("ROLLBACK")
+                    return
+                self.process.send_signal(signal.SIGCONT)
+                time.sleep(0.002)
 
     def _cpu_seconds(self) -> float:
         return Server(name="import", pid=self.process.pid, url="").cpu_seconds()
@@ -247,9 +286,10 @@ def _importing(store: Store, file: Path) -> Iterator[_Importer]:
         # Starting a program is not importing.
         while not _count_mirrored(store):
             time.sleep(0.05)
-        process.send_signal(signal.SIGSTOP)
+        importer = _Importer(process=process, store=store)
+        importer.stop()
         try:
-            yield _Importer(process=process, store=store)
+            yield importer
         finally:
             process.kill()
 
