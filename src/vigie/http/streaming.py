@@ -44,6 +44,7 @@ class StreamedAnswer:
         self._grace_seconds = grace_seconds
         self._waited_seconds = 0.0
         self._sent_bytes = 0
+        self._holds_small_batches = True
         self._chunks = ChunkWriter(exchange.send)
         self.rest: list[bytes] = []
         """What is left to send with the end of the answer."""
@@ -60,15 +61,19 @@ class StreamedAnswer:
         if self._exchange.scope["http_version"] == "1.0" and self._exchange.method != "HEAD":
             await self._send_at_once(headers, batches)
             return
-        await self.send_as_it_comes(headers, batches)
+        await self._send(headers, batches)
 
     async def send_as_it_comes(
         self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]
     ) -> None:
-        """Send batches that a client waits for one by one: nothing is compressed, or held back for HTTP/1.0.
+        """Send batches that a client waits for one by one: nothing is compressed or held back, however small.
 
         The answer begins with the first batch.
         """
+        self._holds_small_batches = False
+        await self._send(headers, batches)
+
+    async def _send(self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]) -> None:
         first = await anext(batches)
         if self._exchange.method == "HEAD":
             await self._exchange.begin(200, headers)
@@ -94,7 +99,8 @@ class StreamedAnswer:
         if self.rest:
             batch, self.rest = [*self.rest, *batch], []
         size = sum(map(len, batch))
-        if size < _WRITTEN_FROM_BYTES and self._sent_bytes and self._chunks.is_ready:
+        is_small = size < _WRITTEN_FROM_BYTES and self._sent_bytes
+        if is_small and self._holds_small_batches and self._chunks.is_ready:
             self.rest = list(batch)
         elif self._chunks.write(batch, size):
             self._sent_bytes += size
