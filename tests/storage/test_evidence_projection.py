@@ -17,11 +17,9 @@ from vigie.core.evidence import Evidence, EvidenceKind
 from vigie.core.instants import Instant
 from vigie.core.update import Update
 from vigie.runtime.installation import Installation, opened
-from vigie.storage.evidence_projection import Backlog
+from vigie.storage.evidence_projection import VALUES_MAX, Backlog
 
 END_OF_TIME = Instant(10**18)
-LARGE = (2_600, 6_000)
-"""More values than one transaction writes, and than two."""
 
 
 @pytest.fixture
@@ -89,17 +87,33 @@ def test_more_incidents_than_a_page_are_all_found(tenant: ProjectedTenant) -> No
     assert incidents_with(tenant, "aa") == list(range(250, 0, -1))
 
 
-@pytest.mark.parametrize("many", LARGE)
-def test_a_large_incident_is_written_in_slices(tenant: ProjectedTenant, many: int) -> None:
-    addresses = [
-        {"entityType": "Ip", "ipAddress": f"10.{place >> 8}.{place & 255}.1"} for place in range(many)
-    ]
-    alerts = [an_alert(entities=addresses[start : start + 500]) for start in range(0, many, 500)]
+@pytest.mark.parametrize("values_max", [1, 100, VALUES_MAX])
+def test_a_large_incident_is_written_in_slices(tenant: ProjectedTenant, values_max: int) -> None:
+    addresses = [{"entityType": "Ip", "ipAddress": f"10.0.{each}.1"} for each in range(250)]
+    alerts = [an_alert(entities=addresses[start : start + 50]) for start in range(0, 250, 50)]
+
+    def follow() -> None:
+        while tenant.run(tenant.projection.step(tenant.tenant_id, values_max=values_max)):
+            pass
 
     tenant.put(an_incident(incidentId=1, alerts=alerts), an_incident_with(2, "aa"))
-    tenant.assert_whole()
+    follow()
+    assert tenant.tables() == tenant.from_nothing()
 
     tenant.put(an_incident_with(1, "bb"))
+    follow()
+    assert tenant.tables() == tenant.from_nothing()
+
+
+def test_more_values_than_one_transaction_writes(tenant: ProjectedTenant) -> None:
+    addresses = [
+        {"entityType": "Ip", "ipAddress": f"10.{each >> 8}.{each & 255}.1"} for each in range(12_500)
+    ]
+    alerts = [an_alert(entities=addresses[start : start + 500]) for start in range(0, 12_500, 500)]
+    assert len(addresses) > VALUES_MAX
+
+    tenant.put(an_incident(incidentId=1, alerts=alerts), an_incident_with(2, "aa"))
+
     tenant.assert_whole()
 
 

@@ -28,10 +28,11 @@ CONSUMER = "evidence"
 _BUILD_FROM, _BUILT = "evidence: build from", "evidence: built"
 """While all is made from nothing: the number from which the feed is followed then, and the incident reached."""
 
-_CHANGES_COUNT = 200
-_INCIDENTS_COUNT = 100
-_VALUES_MAX = 2_500
-"""How many values one transaction writes at most: some ten milliseconds, for which people's changes may wait."""
+_READ_COUNT = 500
+"""How many changes, or incidents, are read at once."""
+
+VALUES_MAX = 10_000
+"""How many values one transaction writes at most: some 50 ms, for which people's changes may wait."""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +51,14 @@ class _Batch(msgspec.Struct, kw_only=True):
     consumer: str
     before: int
     after: int
+    values_max: int
     incidents: dict[int, EvidenceOfIncident] = {}
+    values_count: int = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it is enough for one transaction."""
-        values = sum(len(each.places) for each in self.incidents.values())
-        return values >= _VALUES_MAX or len(self.incidents) >= _INCIDENTS_COUNT
+    def add(self, incident_id: int, evidence: EvidenceOfIncident) -> None:
+        """Add what an incident has."""
+        self.incidents[incident_id] = evidence
+        self.values_count += len(evidence.values)
 
 
 class EvidenceProjection:
@@ -85,33 +87,37 @@ class EvidenceProjection:
             pass
         return await self.backlog(tenant_id)
 
-    async def step(self, tenant_id: int) -> bool:
-        """Follow some changes, or build some incidents; False when there was nothing to do."""
+    async def step(self, tenant_id: int, *, values_max: int = VALUES_MAX) -> bool:
+        """Follow some changes, or build some incidents; False when there was nothing to do.
+
+        One transaction writes `values_max` values at most: the more, the less is written in all, and the longer
+        others wait.
+        """
         position = await self._feed.position(tenant_id, CONSUMER)
         if position is None:
-            return await self._build(tenant_id)
+            return await self._build(tenant_id, values_max)
         if position == await self._feed.latest(tenant_id):
             return False
         try:
-            changes = await self._feed.changes_after(tenant_id, position, _CHANGES_COUNT)
+            changes = await self._feed.changes_after(tenant_id, position, _READ_COUNT)
         except ChangesGone:
             await self._begin_again(tenant_id, position)
             return True
-        await self._project(
-            tenant_id, CONSUMER, position, [(change.incident_id, change.number) for change in changes]
-        )
+        batch = _Batch(consumer=CONSUMER, before=position, after=position, values_max=values_max)
+        await self._project(tenant_id, batch, [(change.incident_id, change.number) for change in changes])
         return bool(changes)
 
-    async def _build(self, tenant_id: int) -> bool:
+    async def _build(self, tenant_id: int, values_max: int) -> bool:
         """Make some more from nothing, by the incidents' numbers; the feed is followed from where that began."""
         start = await self._feed.position(tenant_id, _BUILD_FROM)
         built = await self._feed.position(tenant_id, _BUILT)
         if start is None or built is None:
             return await self._begin(tenant_id)
-        values = {"tenant_id": tenant_id, "after": built, "count": _INCIDENTS_COUNT}
+        values = {"tenant_id": tenant_id, "after": built, "count": _READ_COUNT}
         rows = await self._database.rows("incidents_to_project", values)
         if rows:
-            await self._project(tenant_id, _BUILT, built, [(number, number) for (number,) in rows])
+            batch = _Batch(consumer=_BUILT, before=built, after=built, values_max=values_max)
+            await self._project(tenant_id, batch, [(number, number) for (number,) in rows])
         else:
             await self._end(tenant_id, start, built)
         return True
@@ -151,16 +157,13 @@ class EvidenceProjection:
 
         await self._database.write(change)
 
-    async def _project(
-        self, tenant_id: int, consumer: str, before: int, incidents: Iterable[tuple[int, int]]
-    ) -> None:
+    async def _project(self, tenant_id: int, batch: _Batch, incidents: Iterable[tuple[int, int]]) -> None:
         """Write what incidents have now, as many as go together; with each stands where the consumer is then."""
-        batch = _Batch(consumer=consumer, before=before, after=before)
         for incident_id, position in incidents:
             if incident_id not in batch.incidents:
-                if batch.is_full:
+                if batch.values_count >= batch.values_max:
                     break
-                batch.incidents[incident_id] = await self._read(tenant_id, incident_id)
+                batch.add(incident_id, await self._read(tenant_id, incident_id))
             batch.after = position
         await self._write(tenant_id, batch)
 
@@ -183,7 +186,7 @@ class EvidenceProjection:
             if not await advance(session, tenant_id, batch.consumer, batch.before, batch.before):
                 return True
             incidents = batch.incidents.items()
-            if not await replace_evidence(session, tenant_id, incidents, count_max=_VALUES_MAX):
+            if not await replace_evidence(session, tenant_id, incidents, count_max=batch.values_max):
                 return False
             return await advance(session, tenant_id, batch.consumer, batch.before, batch.after)
 
