@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import gmtime, strftime
 
-from bench import against, growth, life, postgres, reads, writes
+from bench import against, appends, changes, life, postgres, reads, writes
 from bench.driver import Bench
 from bench.gate import judge
 from bench.goals import GOALS_AGAINST
@@ -44,7 +44,8 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "size": life.size,
     "c-loop": life.c_loop,
     "postgres": postgres.by_id,
-    "changes": growth.changes,
+    "changes": changes.changes,
+    "appends": appends.appends,
 }
 
 ROWS_AGAINST: dict[str, Callable[[Bench], None]] = {
@@ -90,9 +91,7 @@ def _options() -> argparse.Namespace:
     commands.add_parser("gate", help="the same two ratios, held against half of the goals")
     report = commands.add_parser("report", help="bring docs/performance.md up to the results of a run")
     report.add_argument("file", type=Path, help="the results, as `all` wrote them")
-    older = commands.add_parser(
-        "against", help="an older revision, built beside this one, in turns with it: twenty minutes"
-    )
+    older = commands.add_parser("against", help="an older revision, built beside this one, in turns with it")
     older.add_argument("revision", help="as git names it")
     for each, rows in ((everything, ROWS), (older, ROWS_AGAINST)):
         each.add_argument("--rows", nargs="+", choices=list(rows), default=list(rows))

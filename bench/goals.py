@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench import against, growth, life, postgres, reads, writes
+from bench import against, appends, changes, life, postgres, reads, writes
 from bench.figures import (
     Measure,
     Slice,
@@ -17,6 +17,7 @@ from bench.figures import (
     spread,
     throughput,
 )
+from bench.in_process import ON_POSTGRES
 from bench.results import Results
 
 LOAD_BEFORE_MAX = 1.0
@@ -219,11 +220,20 @@ GOALS: tuple[Goal, ...] = (
     ),
     *(
         Goal(
-            path=f"{row}: 1,000 changes among {growth.MANY_CHANGES:,} against among {growth.FEW_CHANGES:,}, CPU",
-            value=_times(row, growth.among(growth.MANY_CHANGES), growth.among(growth.FEW_CHANGES)),
+            path=f"change feed{kind}, {changes.among(changes.MANY)} against among {changes.FEW:,}, CPU",
+            value=_times(f"{changes.CHANGES}{kind}", changes.among(changes.MANY), changes.among(changes.FEW)),
             at_most=2.0,
         )
-        for row in (growth.CHANGES, growth.CHANGES_ON_POSTGRES)
+        for kind in ("", ON_POSTGRES)
+    ),
+    *(
+        Goal(
+            path=f"append an alert{kind}, {large}, against one of 3, CPU",
+            value=_times(f"{appends.APPENDS}{kind}", large, appends.TO_SMALL),
+            at_most=1.5,
+        )
+        for kind in ("", ON_POSTGRES)
+        for large in (appends.TO_LARGE, appends.TO_LARGE_ABSENT)
     ),
     Goal(
         path="p99 of reads while an import runs against without",

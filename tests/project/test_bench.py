@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,15 @@ from time import monotonic, sleep
 import msgspec
 import pytest
 from bench import against
+from bench.appends import measure_appends
+from bench.changes import measure_changes
 from bench.driver import Bench, Contender, answer_of, check_same, in_turn, take_turns
 from bench.figures import Slice, cpu, is_noisy, ratio, ratios, spread, throughput
 from bench.floods import judged
 from bench.gate import Ratios, ratios_of
 from bench.goals import GOALS, GOALS_AGAINST, Verdict, was_noisy
-from bench.growth import measure_changes
 from bench.imports import imports_table, modules_in
+from bench.in_process import in_files
 from bench.list_loop import serving_rows
 from bench.nginx import serving_files
 from bench.processes import BenchError, Server, family_of, free_port, running
@@ -314,7 +317,8 @@ def test_two_revisions_are_measured_in_one_run() -> None:
 def test_changes_are_read_in_turns_from_databases_of_their_own(tmp_path: Path) -> None:
     bench = a_bench(tmp_path, seconds=0)
 
-    measure_changes(bench, (1_000, 3_000))
+    with in_files() as databases:
+        measure_changes(bench, databases, (1_000, 3_000))
 
     slices = bench.results.slices
     assert {(each.row, each.contender) for each in slices} == {
@@ -322,6 +326,20 @@ def test_changes_are_read_in_turns_from_databases_of_their_own(tmp_path: Path) -
         ("change feed", "1,000 changes among 3,000"),
     }
     assert all(each.requests > 0 and each.cpu_seconds > 0 for each in slices)
+
+
+def test_alerts_are_added_in_turns_to_incidents_of_both_sizes(tmp_path: Path) -> None:
+    bench = a_bench(tmp_path)
+
+    with in_files() as databases:
+        measure_appends(bench, databases)
+
+    added = Counter(each.contender for each in bench.results.slices for _ in range(each.requests))
+    assert added == {
+        "to an incident of 3": 40,
+        "to an incident of 150": 40,
+        "to an incident of 150 whose answer is absent": 40,
+    }
 
 
 # Goals
