@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.client import HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -31,12 +31,16 @@ class EventStream:
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(30)
-        self.socket.connect((place.hostname, place.port))
         lines = [f"GET {path} HTTP/1.1", f"Host: {place.netloc}", f"Authorization: Bearer {token}"]
         lines += ["Accept: text/event-stream", *([f"Last-Event-ID: {last_id}"] if last_id else []), "", ""]
-        self.socket.sendall("\r\n".join(lines).encode())
-        self.response = HTTPResponse(self.socket, method="GET")
-        self.response.begin()
+        with ExitStack() as stack:
+            stack.callback(self.socket.close)
+            self.socket.connect((place.hostname, place.port))
+            self.socket.sendall("\r\n".join(lines).encode())
+            self.response = HTTPResponse(self.socket, method="GET")
+            stack.callback(self.response.close)
+            self.response.begin()
+            stack.pop_all()
         self.status = self.response.status
 
     def __enter__(self) -> Self:

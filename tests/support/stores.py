@@ -46,6 +46,7 @@ ON_EVERY_STORE = frozenset(
         "faults.test_webhook_kills",
         "application.test_explain",
         "cli.test_watch",
+        "faults.test_change_streams",
         "application.transfer.test_importing",
         "core.test_audit",
         "core.test_letter_case",
