@@ -14,7 +14,8 @@ _IDLE_SHARE, _BUSY_SHARE = 0.9, 0.1
 """The share of time that a projection takes: less while a tenant is changed, by an import or by people."""
 _IDLE_VALUES_MAX, _BUSY_VALUES_MAX = 10_000, 2_000
 """What one transaction writes: some 50 ms, which saves half of what is written to disk, or 10 ms."""
-_STEP_SECONDS_MAX = 1.0
+_STEP_SECONDS_MAX = 0.2
+"""More than that is spent waiting for others, an import for example, and not work."""
 
 
 async def project_evidence(installation: Installation) -> None:
