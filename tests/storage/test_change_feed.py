@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.builders import Document, an_alert, an_audit_context, an_incident, to_json
+from tests.support.builders import Document, a_device, an_alert, an_audit_context, an_incident, to_json
 from tests.support.house import House
 from tests.support.store_changes import updating
 from vigie.application.change_feed import told_to
@@ -165,6 +165,18 @@ def test_nothing_is_told_of_those_who_changed_what_leaves_a_view(feed: Feed) -> 
 
     assert left is not None
     assert (left.kind, left.actor, left.request_id) == (ChangeKind.REMOVED, "", "")
+
+
+def test_who_sees_an_alert_no_more_hears_that_it_changed(feed: Feed) -> None:
+    moving, of_laptops, of_servers = an_alert("laptops"), an_alert("laptops"), an_alert("servers")
+    incident = an_incident(moving, of_laptops, of_servers, incidentId=1)
+    feed.put(incident)
+    moved = {**moving, "devices": [a_device("servers")], "entities": []}
+    feed.put({**incident, "alerts": [moved, of_laptops, of_servers]})
+
+    for exposure in (LAPTOPS, SERVERS):
+        assert feed.told(exposure, after=1) == [("alertChanged", 1)]
+    assert feed.told(Exposure(device_groups=frozenset({13})), after=1) == []
 
 
 def test_a_stub_follows_its_target(feed: Feed) -> None:

@@ -367,13 +367,19 @@ class IncidentTransaction:
             self._note(ChangeKind.UPDATED, incident_id, labels_before, labels)
         # Behind that change the incident is visible as it is now.
         visible = {each.alert_id: labels_of_alert(each) for each in reversed(incident.alerts)}
-        for kind, ids in ((ChangeKind.ALERT_ADDED, found.added), (ChangeKind.ALERT_CHANGED, found.changed)):
-            for alert_id in ids:
-                self._note(kind, incident_id, labels, labels, alert=(alert_id, visible[alert_id]))
-        if found.removed:
-            gone = {each.alert_id: labels_of_alert(each) for each in map(keep_single_alert, before.alerts())}
-            for alert_id in found.removed:
-                self._note(ChangeKind.REMOVED, incident_id, labels, labels, alert=(alert_id, gone[alert_id]))
+        for alert_id in found.added:
+            alert = (alert_id, visible[alert_id])
+            self._note(ChangeKind.ALERT_ADDED, incident_id, labels, labels, alert=alert)
+        if not (found.changed or found.removed):
+            return
+        earlier = {each.alert_id: labels_of_alert(each) for each in map(keep_single_alert, before.alerts())}
+        for alert_id in found.changed:
+            # Where it was visible, too: it may have left the view of those who go on seeing the incident.
+            alert = (alert_id, visible[alert_id] | earlier.get(alert_id, frozenset()))
+            self._note(ChangeKind.ALERT_CHANGED, incident_id, labels, labels, alert=alert)
+        for alert_id in found.removed:
+            alert = (alert_id, earlier[alert_id])
+            self._note(ChangeKind.REMOVED, incident_id, labels, labels, alert=alert)
 
     def _note(
         self,
