@@ -22,7 +22,7 @@ from vigie.storage.postgres.schema import migrate
 Kind = Literal["sqlite", "postgres"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
 
-OPENS_A_STORE = ("House", "RunningHouse", "settings_in", "database_in", "opened")
+OPENS_A_STORE = ("House", "RunningHouse", "settings_in", "database_in", "opened", "Changed")
 """A module that imports one of these goes through the store."""
 
 OF_POSTGRES = "storage.postgres."
@@ -37,10 +37,13 @@ ON_EVERY_STORE = frozenset(
         "storage.test_evidence_projection",
         "storage.test_listing",
         "storage.test_migrations",
+        "storage.test_old_store",
         "storage.test_statements",
         "storage.test_stubs",
         "application.test_evidence",
         # Transactions that are cut off.
+        "faults.test_change_kills",
+        "faults.test_full_disk",
         "faults.test_projection_kills",
         "application.test_alerts",
         "faults.test_webhook_kills",

@@ -4,6 +4,7 @@ import asyncio
 
 from vigie.core.errors import StoreUnavailable
 from vigie.observability.event_log import log
+from vigie.runtime.back_off import BackOff
 from vigie.runtime.installation import Installation
 
 _EVERY_SECONDS = 0.5
@@ -11,6 +12,7 @@ _EVERY_SECONDS = 0.5
 
 async def put_answers_back(installation: Installation) -> None:
     """Put answers back for as long as it runs, one in a transaction, so that others can write between."""
+    back_off = BackOff(_EVERY_SECONDS)
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         try:
@@ -19,3 +21,6 @@ async def put_answers_back(installation: Installation) -> None:
                     pass
         except StoreUnavailable as error:
             log.warning("answers_not_put_back", reason=error.detail)
+            await asyncio.sleep(back_off.fail())
+        else:
+            back_off.succeed()

@@ -5,10 +5,11 @@ import time
 
 from vigie.core.errors import StoreUnavailable
 from vigie.observability.event_log import log
+from vigie.runtime.back_off import BackOff
 from vigie.runtime.installation import Installation
 
 _EVERY_SECONDS = 1.0
-_AFTER_FAILURE_SECONDS = 60.0
+_AFTER_FAILURE_SECONDS = 2.0
 
 _IDLE_SHARE, _BUSY_SHARE = 0.9, 0.1
 """The share of time that a projection takes: less while a tenant is changed, by an import or by people."""
@@ -22,6 +23,7 @@ async def project_evidence(installation: Installation) -> None:
     """Follow the change feed of every tenant, some changes of each in turn."""
     followers: dict[int, _Follower] = {}
     has_more = False
+    back_off = BackOff(_AFTER_FAILURE_SECONDS)
     while True:
         if not has_more:
             await asyncio.sleep(_EVERY_SECONDS)
@@ -29,8 +31,9 @@ async def project_evidence(installation: Installation) -> None:
             tenants = await installation.directory.tenants()
         except StoreUnavailable as error:
             log.warning("evidence_not_projected", reason=error.detail)
-            await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            await asyncio.sleep(back_off.fail())
             continue
+        back_off.succeed()
         followers = {
             each.tenant_id: followers.get(each.tenant_id) or _Follower(installation, each.tenant_id)
             for each in tenants
@@ -47,6 +50,7 @@ class _Follower:
         self._tenant_id = tenant_id
         self._latest: int | None = None
         self._put_off_until = 0.0
+        self._back_off = BackOff(_AFTER_FAILURE_SECONDS)
 
     async def follow(self) -> bool:
         """Follow some changes; False when there was nothing to do."""
@@ -54,11 +58,13 @@ class _Follower:
         if self._put_off_until > time.monotonic():
             return False
         try:
-            return await self._step()
+            has_more = await self._step()
         except StoreUnavailable as error:
             log.warning("evidence_not_projected", reason=error.detail)
-            self._put_off_until = time.monotonic() + _AFTER_FAILURE_SECONDS
+            self._put_off_until = time.monotonic() + self._back_off.fail()
             return False
+        self._back_off.succeed()
+        return has_more
 
     async def _step(self) -> bool:
         """Follow some changes, then leave the machine to others."""

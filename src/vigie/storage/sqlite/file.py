@@ -137,7 +137,10 @@ def migrate(path: Path, on_progress: OnProgress) -> bool:
         version = _check_version(connection, path, newest)
         is_behind = version < newest or _unfinished(connection) is not None
         if is_behind and not can_write:
-            raise StoreError(f"the database at {path} is of an older version and cannot be written")
+            raise StoreError(
+                f"the database at {path} is of an older version and cannot be written; let this user write the "
+                "file and its folder, and run `vigie migrate`"
+            )
         if can_write:
             # Not only of a new one: a backup that is put back is one whole file, without a log beside it.
             connection.execute("PRAGMA journal_mode = WAL")
