@@ -20,9 +20,9 @@ _AT = 10**17
 _FILL = """
 WITH RECURSIVE counted (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < {count})
 INSERT INTO change (tenant_id, number, at, kind, incident_id, alert_id, actor, request_id,
-                    visible_before, visible_after, alert_visible)
+                    visible_before, visible_after, alert_visible, is_of_head)
 SELECT {tenant_id}, number, {at} + number, 'updated', number % 100000 + 1, NULL, 'bench', 'request-1',
-       {labels}, {labels}, NULL
+       {labels}, {labels}, NULL, 1
   FROM counted;
 INSERT INTO latest_change (tenant_id, number, first_number, last_update_at)
 VALUES ({tenant_id}, {count}, 1, {at} + {count});

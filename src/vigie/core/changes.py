@@ -30,6 +30,7 @@ class NewChange(msgspec.Struct, frozen=True, kw_only=True):
     `visible_before` and `visible_after` are the labels of the incident; None: it was, or is, not there.
     `alert_visible` are those of the alert; None: the change is of no single alert. A change of kind `removed` with
     an alert is the removal of that alert from the incident.
+    `is_of_head` is for a change that leaves the alerts as they were.
     """
 
     kind: ChangeKind
@@ -38,6 +39,7 @@ class NewChange(msgspec.Struct, frozen=True, kw_only=True):
     visible_before: Labels | None
     visible_after: Labels | None
     alert_visible: Labels | None = None
+    is_of_head: bool = False
 
 
 class Change(NewChange, frozen=True, kw_only=True):

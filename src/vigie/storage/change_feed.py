@@ -143,11 +143,12 @@ def _columns(change: NewChange) -> dict[str, object]:
         "visible_before": encode_labels(change.visible_before),
         "visible_after": encode_labels(change.visible_after),
         "alert_visible": encode_labels(change.alert_visible),
+        "is_of_head": int(change.is_of_head),
     }
 
 
 def _change(row: Row) -> Change:
-    number, at, kind, incident_id, alert_id, actor, request_id, before, after, alert = row
+    number, at, kind, incident_id, alert_id, actor, request_id, before, after, alert, is_of_head = row
     return Change(
         number=number,
         at=at,
@@ -159,4 +160,5 @@ def _change(row: Row) -> Change:
         visible_before=decode_labels(before),
         visible_after=decode_labels(after),
         alert_visible=decode_labels(alert),
+        is_of_head=bool(is_of_head),
     )

@@ -104,7 +104,9 @@ class EvidenceProjection:
             await self._begin_again(tenant_id, position)
             return True
         batch = _Batch(consumer=CONSUMER, before=position, after=position, values_max=values_max)
-        await self._project(tenant_id, batch, [(change.incident_id, change.number) for change in changes])
+        # An update leaves the alerts as they were, and the evidence with them.
+        incidents = [(None if each.is_of_head else each.incident_id, each.number) for each in changes]
+        await self._project(tenant_id, batch, incidents)
         return bool(changes)
 
     async def _build(self, tenant_id: int, values_max: int) -> bool:
@@ -157,10 +159,12 @@ class EvidenceProjection:
 
         await self._database.write(change)
 
-    async def _project(self, tenant_id: int, batch: _Batch, incidents: Iterable[tuple[int, int]]) -> None:
+    async def _project(
+        self, tenant_id: int, batch: _Batch, incidents: Iterable[tuple[int | None, int]]
+    ) -> None:
         """Write what incidents have now, as many as go together; with each stands where the consumer is then."""
         for incident_id, position in incidents:
-            if incident_id not in batch.incidents:
+            if incident_id is not None and incident_id not in batch.incidents:
                 if batch.values_count >= batch.values_max:
                     break
                 batch.add(incident_id, await self._read(tenant_id, incident_id))

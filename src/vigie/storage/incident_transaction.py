@@ -150,7 +150,7 @@ class IncidentTransaction:
         await self._record(incident_id, "update", differences(split.head, after.head))
         self._latest = max(self._latest, at)
         labels = before.labels()
-        self._note(ChangeKind.UPDATED, incident_id, labels, labels)
+        self._note(ChangeKind.UPDATED, incident_id, labels, labels, is_of_head=True)
         return IncidentRow(document, alerts_at, before.spans, at)
 
     async def finish(self) -> None:
@@ -389,6 +389,7 @@ class IncidentTransaction:
         after: Labels | None,
         *,
         alert: tuple[str | None, Labels] | None = None,
+        is_of_head: bool = False,
     ) -> None:
         alert_id, alert_visible = alert or (None, None)
         self._changes.append(
@@ -399,6 +400,7 @@ class IncidentTransaction:
                 visible_before=before,
                 visible_after=after,
                 alert_visible=alert_visible,
+                is_of_head=is_of_head,
             )
         )
 

@@ -52,6 +52,7 @@ def encode_labels(labels: Labels | None) -> bytes | None:
     return None if labels is None else _encode(sorted(labels))
 
 
+@lru_cache(maxsize=1024)
 def decode_labels(stored: bytes | None) -> Labels | None:
     """The set of labels that was stored; None where there was none."""
     return None if stored is None else _decode(stored)

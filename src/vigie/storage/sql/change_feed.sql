@@ -17,12 +17,13 @@ RETURNING number;
 
 -- name: add_change!
 INSERT INTO change (tenant_id, number, at, kind, incident_id, alert_id, actor, request_id,
-                    visible_before, visible_after, alert_visible)
+                    visible_before, visible_after, alert_visible, is_of_head)
 VALUES (:tenant_id, :number, :at, :kind, :incident_id, :alert_id, :actor, :request_id,
-        :visible_before, :visible_after, :alert_visible);
+        :visible_before, :visible_after, :alert_visible, :is_of_head);
 
 -- name: changes_after
-SELECT number, at, kind, incident_id, alert_id, actor, request_id, visible_before, visible_after, alert_visible
+SELECT number, at, kind, incident_id, alert_id, actor, request_id, visible_before, visible_after, alert_visible,
+       is_of_head
   FROM change
  WHERE tenant_id = :tenant_id
    AND number > :after

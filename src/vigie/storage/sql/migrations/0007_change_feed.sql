@@ -1,6 +1,7 @@
 -- The change feed: every change of an incident or an alert, in the order in which they were committed.
 -- `visible_before` and `visible_after` are the labels of the incident before and after, NULL where it was or is not
 -- there; `alert_visible` are those of the alert, NULL where the change is of no single alert.
+-- `is_of_head` is 1 where the alerts are as they were.
 CREATE TABLE change (
     tenant_id      INTEGER NOT NULL REFERENCES tenant ON DELETE CASCADE,
     number         INTEGER NOT NULL,
@@ -13,6 +14,7 @@ CREATE TABLE change (
     visible_before BLOB,
     visible_after  BLOB,
     alert_visible  BLOB,
+    is_of_head     INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, number)
 ) STRICT, WITHOUT ROWID;
 
