@@ -44,6 +44,7 @@ ON_EVERY_STORE = frozenset(
         # Transactions that are cut off.
         "faults.test_change_kills",
         "faults.test_full_disk",
+        "faults.test_pauses",
         "faults.test_projection_kills",
         "application.test_alerts",
         "faults.test_webhook_kills",

@@ -19,6 +19,10 @@ from vigie.identity.tokens.access_tokens import SignedClaims
 TOKEN_BYTES_MAX = 16 * 1024
 
 
+_NO_CHANGE = ""
+"""In the place of a change that has ended: the caller has made none."""
+
+
 class RateLimiter(Protocol):
     """Counts calls by quota and caller."""
 
@@ -110,6 +114,11 @@ class Gate:
         if not self._is_open_to(known):
             raise _wrong_audience(known.claims)
         return known.caller, self._access.read(known.caller)
+
+    async def note_told(self, caller: Caller) -> None:
+        """Let what a caller reads from now on be no older than the changes that it is about to be told of."""
+        if self._positions is not None:
+            await self._positions.end(caller.account, _NO_CHANGE)
 
     @asynccontextmanager
     async def admit_change(self, exchange: Exchange, quota: Quota) -> AsyncIterator[tuple[Caller, Exposure]]:

@@ -1,13 +1,15 @@
 """The last change of each caller over all servers, so that a caller reads its own writes from replicas.
 
 It is stored beside the quotas and read in the same call. A caller must never read what is older than a change of
-its own that was answered. Five rules together make sure of that.
+its own that was answered. Six rules together make sure of that.
 
 - A change is noted when it is admitted, and until it has ended no position is given to readers.
 - Before it is answered, the position behind it is stored: always the greatest, so that a late one does no harm. If
   it cannot be stored, the answer waits until `age_seconds` have passed since the change was made.
 - For a reader without a stored position, the present one is stored. It is read after the call was admitted, and a
   change that ends later stores a later one.
+- Before a reader of the change feed, which is read from the primary, is told of changes, the present position is
+  stored in the same way: what it reads because of them is as new as they are.
 - When the connection is new, no position is used for `age_seconds`: another store may have taken the place of the
   one before, without the last positions that were stored there.
 - Replicas serve nothing that is older than `age_seconds`, on any server: what was changed before that, they have.

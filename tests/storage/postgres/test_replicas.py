@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from tests.support.builders import an_incident
 from tests.support.commands import events_in, run_program, served
+from tests.support.event_streams import EventStream
 from tests.support.house import House, RunningHouse, eventually
 from tests.support.postgres_server import PostgresServer, a_postgres_server, a_standby
 from tests.support.stores import NO_POSTGRES, a_secret_in, binaries
@@ -232,6 +233,26 @@ def test_a_caller_reads_what_it_wrote_and_others_nothing_older_than_the_bound(
         assert node.reads_from_replica(number, writer)
         assert assigned(node, number, writer) == now
         assert node.replicas_up == 1
+
+
+def test_who_is_told_of_a_change_reads_nothing_older(pair: Pair, number: int) -> None:
+    """The feed is read from the primary, and its reader must not find an incident as it was before."""
+    writer, reader, streamer = pair.house.a_token(WRITE_ALL), pair.house.a_token(), pair.house.a_token()
+    for node in pair.nodes:
+        assert node.reads_from_replica(number, reader)
+        assert node.reads_from_replica(number, streamer)
+    feed = "/api/vigie/changes?after="
+    place = pair.nodes[0].house.get(f"{feed}latest", reader).json["next"]
+
+    with paused(pair.cluster.replica):
+        now = pair.rename(number, writer)
+        told = pair.nodes[0].house.get(f"{feed}{place}", reader).json["value"]
+        with EventStream(pair.nodes[0].running.url, f"{feed}{place}", streamer) as stream:
+            (event,) = stream.take(1)
+        seen = {assigned(node, number, token) for node in pair.nodes for token in (reader, streamer)}
+
+    assert [(each["kind"], each["incidentId"]) for each in [*told, event.data]] == [("updated", number)] * 2
+    assert seen == {now}
 
 
 def test_many_writers_read_what_they_wrote_at_every_server(pair: Pair, number: int) -> None:

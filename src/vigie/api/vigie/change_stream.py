@@ -91,6 +91,8 @@ class ChangeStreamer:
         It ends when a request would be refused, or answered with another view; when changes that it was too slow
         for are not kept any more; and when the server stops.
         """
+        if told.changes:
+            await self._gate.note_told(reader.caller)
         yield [b"retry: %d\n\n" % RETRY_MILLISECONDS, *self._events(reader, told)]
         loop = asyncio.get_running_loop()
         said_at = loop.time()
@@ -98,6 +100,7 @@ class ChangeStreamer:
             while await self._goes_on(exchange, reader, watch, told.position):
                 told = await self._read(reader, watch, told.position)
                 if told.changes:
+                    await self._gate.note_told(reader.caller)
                     yield self._events(reader, told)
                 elif loop.time() - said_at >= HEARTBEAT_SECONDS:
                     yield [b": nothing new\n", *self._events(reader, told)]

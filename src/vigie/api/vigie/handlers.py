@@ -80,6 +80,8 @@ class ChangeHandlers:
 
     async def _answer(self, exchange: Exchange, reader: Reader, query: ChangeQuery) -> None:
         told = await self._first_changes(reader, query, exchange.at)
+        if told.changes:
+            await self._gate.note_told(reader.caller)
         answer = {
             "value": [shown(change, reader) for change in told.changes],
             "next": self._places.at(reader, told.position, exchange.at),
