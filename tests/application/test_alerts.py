@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.support.builders import (
     Document,
@@ -22,7 +23,7 @@ from tests.support.house import House, RunningHouse
 from tests.support.store_changes import updating
 from vigie.application.alerts import AlertService
 from vigie.application.change_feed import told_to
-from vigie.core.access import WHOLE_TENANT, Caller, CallerKind, Exposure
+from vigie.core.access import WHOLE_TENANT, Caller, CallerKind, DeviceGroupLabel, Exposure
 from vigie.core.changes import Change
 from vigie.core.errors import (
     AlertNotFound,
@@ -72,8 +73,9 @@ class Alerts:
     def remove(self, number: int) -> None:
         self.run(self.incidents.remove_incident(self.tenant_id, number, an_audit_context()))
 
-    def add(self, number: int, alert: Document) -> None:
+    def add(self, number: int, alert: Document, source_group: DeviceGroupLabel | None = None) -> None:
         kept = keep_single_alert(to_json({**alert, "incidentId": number}))
+        kept = replace(kept, source_group=source_group)
         self.run(self.service.add_alert(self.tenant_id, number, kept, an_audit_context()))
 
     def move(
@@ -231,6 +233,39 @@ def test_an_alert_moves_the_incident_behind_all_that_was_seen(alerts: Alerts) ->
     alerts.add(1, an_alert())
 
     assert alerts.document(1)["lastUpdateTime"] == "2026-03-01T00:00:00.0000001Z"
+
+
+@pytest.mark.parametrize("text", ["", LARGE])
+def test_the_group_of_its_source_hides_an_alert_without_devices(alerts: Alerts, text: str) -> None:
+    first, hidden = an_alert("laptops", description=text), an_alert()
+    alerts.put(an_incident(first, incidentId=1), an_incident(an_alert("laptops"), incidentId=2))
+
+    def is_hidden(number: int) -> bool:
+        shown = ids_of(alerts.document(number, LAPTOPS))
+        return hidden["alertId"] not in shown and alerts.alert(hidden["alertId"], LAPTOPS) is None
+
+    alerts.add(1, hidden, source_group=12)
+    assert is_hidden(1)
+    alerts.put_answers_back()
+    alerts.update(1)
+    assert is_hidden(1)
+    assert ids_of(alerts.document(1, SERVERS)) == [hidden["alertId"]]
+    alerts.move([hidden["alertId"]], 2)
+    alerts.put_answers_back()
+    assert is_hidden(2)
+    assert {each for _, _, each in alerts.told(LAPTOPS)} == {None}
+
+
+def test_who_could_not_see_an_alert_does_not_hear_that_it_is_gone(alerts: Alerts) -> None:
+    incident, hidden = an_incident(an_alert("laptops"), incidentId=1), an_alert()
+    alerts.put(incident)
+    alerts.add(1, hidden, source_group=12)
+    before = alerts.latest()
+
+    alerts.put(incident)
+
+    assert ("removed", 1, hidden["alertId"]) in alerts.told(WHOLE_TENANT, before)
+    assert {each for _, _, each in alerts.told(LAPTOPS, before)} == {None}
 
 
 def test_nothing_is_added_to_a_stub_or_to_nothing(alerts: Alerts) -> None:

@@ -41,11 +41,6 @@ class StoredAlert(msgspec.Struct, frozen=True, kw_only=True):
     source_group: DeviceGroupLabel | None = None
     native: bytes
 
-    @property
-    def visible_by(self) -> tuple[DeviceGroupLabel | None, ...]:
-        """The groups of which any one makes the alert visible; None: every reader may see it."""
-        return deciding_groups(self.own_groups, self.source_group) or (None,)
-
 
 def deciding_groups(
     own: tuple[DeviceGroupLabel, ...], source: DeviceGroupLabel | None

@@ -7,11 +7,9 @@ import msgspec
 
 from vigie.core.access import DeviceGroupLabel
 from vigie.core.alert import StoredAlert
-from vigie.core.changes import Labels
 from vigie.documents.defender.reading import assemble
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Row, Session, Values
-from vigie.storage.visibility import visibility_label
 
 _encode = msgspec.msgpack.encode
 _decode_source: Any = msgspec.msgpack.Decoder(DeviceGroupLabel).decode
@@ -28,11 +26,6 @@ async def add_alerts(
     ]
     if rows:
         await session.run_many("add_alert", rows)
-
-
-def labels_of_alert(alert: StoredAlert) -> Labels:
-    """The labels under which an alert is visible to scoped callers."""
-    return frozenset(map(visibility_label, alert.visible_by))
 
 
 def assembled_from(parts: Sequence[Row]) -> Row | None:

@@ -7,12 +7,13 @@ from vigie.core.changes import Labels
 from vigie.core.incident import Spans, decode_spans
 from vigie.core.instants import Instant
 from vigie.core.redaction import is_visible
+from vigie.documents.defender.alerts import alert_id_of
 from vigie.documents.defender.redaction import visible_alerts
 from vigie.documents.splitting import SplitDocument, split_document
 from vigie.storage.alert_rows import assembled_from
 from vigie.storage.corruption import unavailable_when_damaged, visible
 from vigie.storage.database import Session, Values
-from vigie.storage.visibility import label_set
+from vigie.storage.visibility import label_set, labels_of_alert
 
 
 class IncidentRow(NamedTuple):
@@ -35,6 +36,17 @@ class IncidentRow(NamedTuple):
     def labels(self) -> Labels:
         """The labels under which scoped callers find it. Raises StoreUnavailable if the spans are damaged."""
         return label_set(self.known_spans())
+
+    def labels_of_alerts(self) -> dict[str | None, Labels]:
+        """The labels of the alerts by their ids: of several of one id, those of all of them.
+
+        Raises StoreUnavailable if it is damaged.
+        """
+        found: dict[str | None, Labels] = {}
+        for text, span in zip(self.alerts(), self.known_spans().alerts, strict=True):
+            alert_id = alert_id_of(text)
+            found[alert_id] = found.get(alert_id, frozenset()) | labels_of_alert(span)
+        return found
 
     def split(self) -> SplitDocument:
         """The document in two. Raises StoreUnavailable if it is damaged."""

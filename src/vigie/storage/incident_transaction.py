@@ -25,19 +25,18 @@ from vigie.documents import lossless
 from vigie.documents.defender.alert_differences import alert_differences
 from vigie.documents.defender.alerts import alert_id_of, in_incident
 from vigie.documents.defender.merging import redirected
-from vigie.documents.defender.reading import keep_single_alert
 from vigie.documents.defender.shapes import assignee_of, status_of
 from vigie.documents.differences import added, differences, removed, replaced
 from vigie.documents.splitting import SplitDocument, join_document
 from vigie.storage import change_feed
-from vigie.storage.alert_rows import add_alerts, labels_of_alert
+from vigie.storage.alert_rows import add_alerts
 from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.database import Session, Values
 from vigie.storage.incident_holder import IncidentHolder, find_holder
 from vigie.storage.incident_row import IncidentRow, find_row, key_of, put_answer
 from vigie.storage.listing_rows import add_listing, move_listing, remove_listing
 from vigie.storage.stubs import propagate_visibility, with_inherited_visibility
-from vigie.storage.visibility import label_set, visibility_label
+from vigie.storage.visibility import label_set, labels_of_alert
 
 Head = Mapping[str, Any]
 """An incident's own keys in their order, with an empty list of alerts."""
@@ -106,7 +105,8 @@ class IncidentTransaction:
         else:
             split_before, split_after = before.split(), after.split()
             changes = replaced(split_before, split_after)
-            self._note_replaced(incident, before, after, is_head_new=split_before.head != split_after.head)
+            is_head_new = split_before.head != split_after.head
+            self._note_replaced(incident.incident_id, before, after, is_head_new=is_head_new)
         await self._record(incident.incident_id, "import", changes)
         if len(self._changes) >= _CHANGES_HELD_MAX:
             await self.finish()
@@ -205,7 +205,7 @@ class IncidentTransaction:
             holder.incident_id,
             holder.labels(),
             labels,
-            alert=(alert.alert_id, labels_of_alert(alert)),
+            alert=(alert.alert_id, labels_of_alert(spans[-1])),
         )
 
     async def move_alerts(
@@ -289,8 +289,8 @@ class IncidentTransaction:
         await self._record(target.incident_id, action, {**changes, "alerts": {"added": ids}})
         self._note(ChangeKind.UPDATED, target.incident_id, before, after)
         for alert_id, (_, span) in zip(ids, taken, strict=True):
-            visible = frozenset(map(visibility_label, span.own or (None,)))
-            self._note(ChangeKind.ALERT_MOVED, target.incident_id, after, after, alert=(alert_id, visible))
+            alert = (alert_id, labels_of_alert(span))
+            self._note(ChangeKind.ALERT_MOVED, target.incident_id, after, after, alert=alert)
 
     async def _put_alerts(
         self, holder: IncidentHolder, head: Head, alerts: Iterable[AlertSpan], at: Instant
@@ -358,28 +358,26 @@ class IncidentTransaction:
     # What is written beside
 
     def _note_replaced(
-        self, incident: StoredIncident, before: IncidentRow, after: IncidentRow, *, is_head_new: bool
+        self, incident_id: int, before: IncidentRow, after: IncidentRow, *, is_head_new: bool
     ) -> None:
         """Note an incident that was put in the place of another: its own keys, then each alert that differs."""
-        incident_id, labels_before, labels = incident.incident_id, before.labels(), after.labels()
+        labels_before, labels = before.labels(), after.labels()
         found = alert_differences(before.alerts(), after.alerts())
-        if is_head_new or labels_before != labels or not (found.added or found.changed or found.removed):
+        has_differences = bool(found.added or found.changed or found.removed)
+        if is_head_new or labels_before != labels or not has_differences:
             self._note(ChangeKind.UPDATED, incident_id, labels_before, labels)
-        # Behind that change the incident is visible as it is now.
-        visible = {each.alert_id: labels_of_alert(each) for each in reversed(incident.alerts)}
-        for alert_id in found.added:
-            alert = (alert_id, visible[alert_id])
-            self._note(ChangeKind.ALERT_ADDED, incident_id, labels, labels, alert=alert)
-        if not (found.changed or found.removed):
+        if not has_differences:
             return
-        earlier = {each.alert_id: labels_of_alert(each) for each in map(keep_single_alert, before.alerts())}
-        for alert_id in found.changed:
-            # Where it was visible, too: it may have left the view of those who go on seeing the incident.
-            alert = (alert_id, visible[alert_id] | earlier.get(alert_id, frozenset()))
-            self._note(ChangeKind.ALERT_CHANGED, incident_id, labels, labels, alert=alert)
-        for alert_id in found.removed:
-            alert = (alert_id, earlier[alert_id])
-            self._note(ChangeKind.REMOVED, incident_id, labels, labels, alert=alert)
+        earlier, now = before.labels_of_alerts(), after.labels_of_alerts()
+        # A changed one also where it was visible: it may have left the view of those who still see the incident.
+        told = (
+            *((ChangeKind.ALERT_ADDED, each, now[each]) for each in found.added),
+            *((ChangeKind.ALERT_CHANGED, each, now[each] | earlier[each]) for each in found.changed),
+            *((ChangeKind.REMOVED, each, earlier[each]) for each in found.removed),
+        )
+        # Behind the change of the incident it is visible as it is now.
+        for kind, alert_id, visible in told:
+            self._note(kind, incident_id, labels, labels, alert=(alert_id, visible))
 
     def _note(
         self,

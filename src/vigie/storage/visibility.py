@@ -6,7 +6,7 @@ import msgspec
 
 from vigie.core.access import DeviceGroupLabel, Exposure
 from vigie.core.changes import Labels
-from vigie.core.incident import Spans, visibility_of
+from vigie.core.incident import AlertSpan, Spans, visibility_of
 
 OPEN_TO_EVERY_READER = ""
 EVERY_STUB = ">"
@@ -34,6 +34,11 @@ def label_set(spans: Spans) -> Labels:
     """The labels under which scoped callers find an incident; any one of them is enough."""
     labels = frozenset(map(visibility_label, visibility_of(spans)))
     return labels if spans.inherited is None else labels | {EVERY_STUB}
+
+
+def labels_of_alert(span: AlertSpan) -> Labels:
+    """The labels under which an alert is visible to scoped callers."""
+    return frozenset(map(visibility_label, span.own or (None,)))
 
 
 @lru_cache(maxsize=1024)
