@@ -25,7 +25,22 @@ _PRIVATE_SUFFIXES = ("localhost", "local", "internal", "lan", "home.arpa", "intr
 
 # Services of clouds for the machines inside: what they answer includes credentials.
 _METADATA = tuple(
-    map(ip_address, ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"))
+    map(
+        ip_address,
+        (
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.170.23",
+            "169.254.42.42",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+        ),
+    )
 )
 # What Python of some versions takes for public addresses.
 _RESERVED: Networks = tuple(
