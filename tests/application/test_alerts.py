@@ -15,6 +15,7 @@ from tests.support.builders import (
     a_redirected_stub,
     an_alert,
     an_audit_context,
+    an_entity,
     an_incident,
     to_json,
 )
@@ -338,6 +339,24 @@ def test_who_may_not_manage_an_alert_or_an_incident_may_not_move(alerts: Alerts)
         alerts.merge(1, 2, exposure=both, manages=LAPTOPS)
     with pytest.raises(InvalidInput):
         alerts.move([], 2)
+
+
+@pytest.mark.parametrize("moved", [0, 2])
+def test_alerts_are_not_parted_from_what_hides_their_entities(alerts: Alerts, moved: int) -> None:
+    hidden = a_device("servers")
+    of_hidden = an_entity(hidden, ipAddress="10.1.1.1")
+    naming, other = an_alert("laptops", entities=[of_hidden]), an_alert("laptops")
+    incident = an_incident(naming, other, an_alert("servers", devices=[hidden]), incidentId=1)
+    alerts.put(incident, an_incident(an_alert("laptops"), incidentId=2))
+    after = alerts.latest()
+
+    with pytest.raises(DisallowedOperation):
+        alerts.move([ids_of(incident)[moved]], 2)
+
+    assert alerts.latest() == after
+    alerts.move([ids_of(incident)[0], ids_of(incident)[2]], 2)
+    assert alerts.document(2)["alerts"][1]["entities"] == [of_hidden]
+    assert alerts.document(2, LAPTOPS)["alerts"][1]["entities"] == []
 
 
 # Merging

@@ -19,7 +19,9 @@ from vigie.core.instants import Instant
 from vigie.core.redaction import is_in_part, is_visible
 from vigie.documents.defender.alerts import alert_id_of
 from vigie.documents.defender.merging import commented, merged, redirected, touched
+from vigie.documents.defender.moving import parts_device_from_group
 from vigie.documents.defender.shapes import merged_into, status_of
+from vigie.storage.corruption import unavailable_when_damaged
 from vigie.storage.incident_holder import IncidentHolder
 from vigie.storage.incident_transaction import Head, IncidentTransaction
 from vigie.storage.incidents import IncidentStore
@@ -77,7 +79,8 @@ class AlertService:
 
         An incident whose last alert is moved is merged into the target: without alerts it would be visible to all.
         Raises AlertNotFound and IncidentNotFound for what is hidden as for what is missing, PermissionMissing for
-        what the caller may see but not manage, DisallowedOperation for merged incidents, InvalidInput for too many.
+        what the caller may see but not manage, DisallowedOperation for merged incidents and for alerts that would
+        show what others of their incident hide, InvalidInput for too many.
         """
         if not 1 <= len(set(alert_ids)) <= MOVED_COUNT_MAX:
             raise InvalidInput(f"A move takes 1 to {MOVED_COUNT_MAX} alerts.")
@@ -160,6 +163,7 @@ class _Work:
         if len(places) == len(source.known_spans().alerts):
             await self.merge(source_id, target_id, None)
             return
+        await self._require_separable(source_id, places)
         first = await self._transaction.moment_after(self._at)
         moments = (first, Instant(first + 1))
         heads = (touched(source.own_keys(), at=moments[0]), touched(target.own_keys(), at=moments[1]))
@@ -186,6 +190,16 @@ class _Work:
                     self._require_manageable(row.known_spans().alerts[place])
                     return incident_id, place
         raise AlertNotFound(alert_id)
+
+    async def _require_separable(self, incident_id: int, places: set[int]) -> None:
+        # Whoever moves them: a reader of fewer groups would see what is hidden.
+        row = await self._transaction.find(incident_id)
+        with unavailable_when_damaged():
+            if row is not None and parts_device_from_group(row.document, places):
+                raise DisallowedOperation(
+                    "These alerts cannot be moved by themselves: one names a device whose group only alerts of the "
+                    "other part say. Move those too, or merge the incidents."
+                )
 
     def _require_manageable(self, span: AlertSpan) -> None:
         manages = self._manages
