@@ -10,7 +10,7 @@ from vigie.core.access import Exposure
 from vigie.core.changes import Change, ChangeKind, Labels
 from vigie.core.errors import ChangesGone
 from vigie.storage.change_feed import ChangeFeed
-from vigie.storage.visibility import EVERY_STUB, labels_of
+from vigie.storage.visibility import labels_of
 
 LOOKED_AT_MAX = 5_000
 """How many changes are looked at for one answer; most of them may be hidden from its reader."""
@@ -85,8 +85,8 @@ def told_to(change: Change, exposure: Exposure) -> Change | None:
     """What a reader of this exposure hears of a change; None for nothing.
 
     An incident that comes into the reader's view is created for it, and one that leaves it is removed; who
-    did that is not told. A change of an alert is told where the alert itself is visible. What is left of a merged
-    incident stays as it is while more or fewer groups see it, so that is not told within the view.
+    did that is not told. A change of an alert is told where the alert itself is visible. That more or fewer groups
+    see an incident is not told within the view: it stays as it is there, and says that something is hidden.
     """
     if exposure.whole_tenant:
         return change
@@ -98,11 +98,7 @@ def told_to(change: Change, exposure: Exposure) -> Change | None:
     is_hidden_alert = change.alert_visible is not None and not _sees(labels, change.alert_visible)
     if not is_visible or is_hidden_alert:
         return None
-    if change.kind is ChangeKind.VISIBILITY_CHANGED:
-        if _is_stub(change.visible_before) and _is_stub(change.visible_after):
-            return None
-        return replace(change, kind=ChangeKind.UPDATED, actor="", request_id="")
-    return change
+    return None if change.kind is ChangeKind.VISIBILITY_CHANGED else change
 
 
 @lru_cache(maxsize=1_024)
@@ -112,7 +108,3 @@ def _labels(exposure: Exposure) -> Labels:
 
 def _sees(labels: Labels, visible: Labels | None) -> bool:
     return visible is not None and not labels.isdisjoint(visible)
-
-
-def _is_stub(visible: Labels | None) -> bool:
-    return visible is not None and EVERY_STUB in visible

@@ -364,8 +364,11 @@ class IncidentTransaction:
         labels_before, labels = before.labels(), after.labels()
         found = alert_differences(before.alerts(), after.alerts())
         has_differences = bool(found.added or found.changed or found.removed)
-        if is_head_new or labels_before != labels or not has_differences:
+        if is_head_new or not has_differences:
             self._note(ChangeKind.UPDATED, incident_id, labels_before, labels)
+        elif labels_before != labels:
+            # Not updated: those who see it before and after would hear of an alert that is hidden from them.
+            self._note(ChangeKind.VISIBILITY_CHANGED, incident_id, labels_before, labels)
         if not has_differences:
             return
         earlier, now = before.labels_of_alerts(), after.labels_of_alerts()
