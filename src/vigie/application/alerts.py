@@ -192,7 +192,7 @@ class _Work:
         raise AlertNotFound(alert_id)
 
     async def _require_separable(self, incident_id: int, places: set[int]) -> None:
-        # Whoever moves them: a reader of fewer groups would see what is hidden.
+        # For every caller: a reader of fewer groups would see what is hidden.
         row = await self._transaction.find(incident_id)
         with unavailable_when_damaged():
             if row is not None and parts_device_from_group(row.document, places):
