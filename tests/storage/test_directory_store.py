@@ -19,8 +19,10 @@ from tests.support.builders import (
 )
 from tests.support.database_access import below
 from tests.support.house import READ_ALL, House, RunningHouse, a_name
+from vigie.application.webhooks import add_webhook
 from vigie.core.access import WHOLE_TENANT, DeviceGroupLabel, Exposure, RolePermission, exposure_of
 from vigie.core.directory import DeviceGroup, DirectoryError, Tenant, User
+from vigie.core.incident import LATEST_TIME
 from vigie.core.instants import TICKS_PER_SECOND, Instant
 from vigie.documents.defender.reading import keep_incident
 from vigie.runtime.clock import now
@@ -172,6 +174,48 @@ def test_with_a_tenant_goes_its_directory(directory: DirectoryRepository) -> Non
     assert directory.do(directory.store.find_user(directory.tenant, user.object_id)) is None
     assert directory.do(directory.store.find_application(directory.tenant, application.client_id)) is None
     assert directory.do(directory.store.assignments(directory.tenant, user)) == []
+
+
+def test_a_removed_tenant_leaves_no_row_in_any_table(directory: DirectoryRepository) -> None:
+    installation, tenant_id = directory.house.running.installation, directory.tenant.tenant_id
+    directory.house.takes(an_incident(an_alert("laptops"), an_alert("servers")))
+    directory.do(installation.evidence_projection.catch_up(tenant_id, seconds_max=5))
+    adding = add_webhook(
+        installation.webhooks,
+        directory.tenant,
+        "https://soar.example",
+        name=None,
+        kinds=(),
+        severities=(),
+        allows_private=False,
+        private=(),
+        encrypt=str,
+        at=now(),
+    )
+    directory.do(adding)
+    stored = below(directory.house.running.settings.database)
+    tables = [name for name, columns in stored.columns().items() if "tenant_id" in columns]
+
+    def filled() -> set[str]:
+        counted = {
+            each: stored.rows(f"SELECT count(*) FROM {each} WHERE tenant_id = {tenant_id}") for each in tables
+        }
+        return {each for each, rows in counted.items() if rows != [(0,)]}
+
+    assert filled() >= {
+        "alert",
+        "change",
+        "consumer",
+        "evidence",
+        "incident_listing",
+        "visibility",
+        "webhook",
+    }
+    removing = installation.incidents.remove_incidents_before(tenant_id, LATEST_TIME, an_audit_context())
+    directory.do(removing)
+    directory.do(directory.store.remove_tenant(directory.tenant))
+
+    assert filled() == set()
 
 
 def test_a_new_tenant_never_takes_the_place_of_a_removed_one(directory: DirectoryRepository) -> None:
