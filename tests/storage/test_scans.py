@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
 from vigie.storage.database import LARGE_ROW_BYTES, Statement
-from vigie.storage.sqlite.scans import Scans, ThreadedSnapshot
+from vigie.storage.sqlite.scans import LoopTurn, Scans, ThreadedSnapshot
 
 COUNT = Statement("SELECT count(*) FROM letter", {})
 LETTERS = Statement("SELECT name FROM letter ORDER BY name", {})
@@ -155,6 +155,22 @@ def test_what_is_said_to_be_short_and_is_not_is_stopped_all_the_same(store: Stor
 
 
 # Time
+
+
+def test_what_is_read_on_the_loop_is_a_moment_in_each_turn_together() -> None:
+    turn = LoopTurn()
+
+    def hold_loop() -> None:
+        time.sleep(0.002)
+
+    async def ask() -> list[bool]:
+        found = [turn.is_spent()]
+        hold_loop()
+        found.append(turn.is_spent())
+        await asyncio.sleep(0)
+        return [*found, turn.is_spent()]
+
+    assert asyncio.run(ask()) == [False, True, False]
 
 
 def test_a_scan_over_its_time_is_stopped_and_its_reader_goes_on(store: Store) -> None:

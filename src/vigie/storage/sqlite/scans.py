@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _STEPS_BETWEEN_LOOKS = 10_000
 _LOOK_AT_LOG_SECONDS = 0.25
+_TURN_SECONDS = 0.001
 _BATCH_BYTES = 64 * 1024
 # To hand over to a thread and back costs as much as to read two batches.
 _HANDED_BYTES = 4 * _BATCH_BYTES
@@ -48,6 +49,7 @@ class Scans:
         self._free = asyncio.Semaphore(snapshots_max)
         self._connections: list[sqlite3.Connection] = []
         self._seconds_max = seconds_max
+        self._turn = LoopTurn()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["ThreadedSnapshot"]:
@@ -59,7 +61,7 @@ class Scans:
         try:
             with unavailable_when_it_fails():
                 connection = self._connections.pop() if self._connections else self._connect()
-            snapshot = ThreadedSnapshot(self._threads, connection, self._seconds_max)
+            snapshot = ThreadedSnapshot(self._threads, connection, self._seconds_max, self._turn)
             try:
                 snapshot.watch()
                 self._open.add(snapshot)
@@ -115,8 +117,13 @@ class ThreadedSnapshot:
     """
 
     def __init__(
-        self, threads: ThreadPoolExecutor, connection: sqlite3.Connection, seconds_max: float
+        self,
+        threads: ThreadPoolExecutor,
+        connection: sqlite3.Connection,
+        seconds_max: float,
+        turn: "LoopTurn",
     ) -> None:
+        self._turn = turn
         self._connection = connection
         self._threads = threads
         self._seconds_max = seconds_max
@@ -187,7 +194,7 @@ class ThreadedSnapshot:
             if rows.are_read:
                 return
             step = rows.next_batches
-            if rows.is_on_loop:
+            if rows.is_on_loop and self._turn.is_spent():
                 # The tasks that are ready go before the next batch.
                 await asyncio.sleep(0)
 
@@ -248,6 +255,24 @@ class ThreadedSnapshot:
 
     def _must_stop(self) -> bool:
         return self._is_abandoned or self._is_stopped or perf_counter() > self._deadline_seconds
+
+
+class LoopTurn:
+    """How long the reads of all snapshots have gone on in this turn of the loop, together and not each."""
+
+    def __init__(self) -> None:
+        self._began_seconds: float | None = None
+
+    def is_spent(self) -> bool:
+        """Whether other tasks are to go first; a turn begins with the first that asks."""
+        now_seconds = perf_counter()
+        if self._began_seconds is None:
+            self._began_seconds = now_seconds
+            asyncio.get_running_loop().call_soon(self._end)
+        return now_seconds - self._began_seconds > _TURN_SECONDS
+
+    def _end(self) -> None:
+        self._began_seconds = None
 
 
 async def _settled(running: asyncio.Future[Any]) -> None:
