@@ -18,7 +18,8 @@ from vigie.documents.defender.updating import updated
 from vigie.storage.database import Row
 from vigie.storage.incident_row import IncidentRow
 from vigie.storage.incident_transaction import IncidentTransaction
-from vigie.storage.incidents import IncidentStore, Page
+from vigie.storage.incidents import IncidentStore
+from vigie.storage.listing.reading import Page
 
 _SECONDS_PER_DAY = 86_400
 _REPEATED_WITHIN_TICKS = _SECONDS_PER_DAY * TICKS_PER_SECOND

@@ -31,7 +31,7 @@ from vigie.core.access import WHOLE_TENANT
 from vigie.core.queries import SKIP_MAX, PageRequest
 
 if TYPE_CHECKING:
-    from vigie.storage.incidents import Page
+    from vigie.storage.listing.reading import Page
 
 _TOP = 20
 _ALERT_COLUMNS = ("alertId", "severity", "status", "title")

@@ -1,5 +1,6 @@
 """The rows of alerts, and the answers that are assembled from them."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from vigie.core.access import DeviceGroupLabel
 from vigie.core.alert import StoredAlert
 from vigie.documents.defender.reading import assemble
 from vigie.storage.corruption import unavailable_when_damaged
-from vigie.storage.database import Row, Session, Values
+from vigie.storage.database import LARGE_ROW_BYTES, Row, Session, Values
 
 _encode = msgspec.msgpack.encode
 _decode_source: Any = msgspec.msgpack.Decoder(DeviceGroupLabel).decode
@@ -39,6 +40,14 @@ def assembled_from(parts: Sequence[Row]) -> Row | None:
     with unavailable_when_damaged():
         answer = assemble(head, [(text, _source_of(source)) for _, text, source, _ in alerts])
     return *answer, last_update_at
+
+
+async def assembled_aside(parts: Sequence[Row]) -> Row | None:
+    """As `assembled_from`; on a thread where it would keep others on the loop waiting."""
+    size_bytes = sum(len(text or b"") for _, text, *_ in parts)
+    if size_bytes < LARGE_ROW_BYTES:
+        return assembled_from(parts)
+    return await asyncio.to_thread(assembled_from, parts)
 
 
 def _source_of(stored: bytes | None) -> DeviceGroupLabel | None:

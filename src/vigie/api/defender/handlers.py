@@ -31,7 +31,7 @@ from vigie.http.response_budget import ResponseBudget
 from vigie.http.streaming import SLOWEST_BYTES_PER_SECOND, ClientTooSlow, streaming
 from vigie.odata.options import query_of_next_page
 from vigie.storage.database import LARGE_ROW_BYTES
-from vigie.storage.incidents import Page
+from vigie.storage.listing.reading import Page
 
 API_NAME = "defender"
 INCIDENT_ROUTE = "/api/incidents/{id}"
