@@ -214,9 +214,14 @@ def test_an_endless_head_is_a_failure(receiver: WebhookReceiver) -> None:
     assert result.outcome is Outcome.UNREACHABLE
 
 
-def test_an_answer_that_is_no_http_is_a_failure(receiver: WebhookReceiver) -> None:
+@pytest.mark.parametrize(
+    "answer", [b"220 mail.example ESMTP\r\n\r\n", b"HTTP/1.1 200 OK\r\nmail.example ESMTP\r\n\r\n"]
+)
+def test_an_answer_that_is_no_http_is_a_failure_and_not_repeated(
+    receiver: WebhookReceiver, answer: bytes
+) -> None:
     def greet(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"220 mail.example ESMTP\r\n")
+        handler.wfile.write(answer)
         handler.close_connection = True
 
     receiver.respond = greet
@@ -224,6 +229,8 @@ def test_an_answer_that_is_no_http_is_a_failure(receiver: WebhookReceiver) -> No
     (result,) = post(receiver.url)
 
     assert result.outcome is Outcome.UNREACHABLE
+    assert result.reason.startswith("illegal")
+    assert "ESMTP" not in result.reason
 
 
 def test_nobody_there_is_a_failure_that_does_not_name_the_url() -> None:

@@ -230,7 +230,10 @@ def _unreachable(reason: str) -> DeliveryResult:
 
 
 def _in_words(error: Exception) -> str:
-    """Why nothing came back, without the URL: it may contain a secret."""
+    """Why nothing came back, without the URL, which may contain a secret, and without what was answered."""
+    if isinstance(error, httpx2.RemoteProtocolError):
+        # What came stands behind a colon.
+        return str(error).partition(":")[0] or "its answer is no HTTP"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
