@@ -52,7 +52,6 @@ async def copy(
 ) -> None:
     """Copy a database between SQLite and PostgreSQL, then compare both. No server may use either."""
     from vigie.cli.progress import copy_progress
-    from vigie.runtime.installation import WEBHOOK_KEY_FILE_NAME
     from vigie.storage import transfer
 
     source_option = "--from" if source else "--database"
@@ -68,16 +67,22 @@ async def copy(
         copied = await transfer.copy(origin, destination, on_rows)
         counts = await transfer.compare(origin, destination, on_rows)
     if not settings_of(common).keys.secret_file:
-        print_status(
-            "the signing keys are in a file and were not copied: tokens issued so far are not accepted by the copy"
-        )
-        if counts["webhook"]:
-            print_status(
-                "the signing secrets of webhooks are encrypted with a file beside the database, "
-                f"{WEBHOOK_KEY_FILE_NAME}: put it beside the copy, or add the webhooks again"
-            )
+        _say_what_was_not_copied(has_webhooks=counts["webhook"] > 0)
     print_status("to use the copy, set [database] url to it")
     emit_fields(common, {"copied": copied, **counts})
+
+
+def _say_what_was_not_copied(*, has_webhooks: bool) -> None:
+    from vigie.runtime.installation import WEBHOOK_KEY_FILE_NAME
+
+    print_status(
+        "the signing keys are in a file and were not copied: tokens issued so far are not accepted by the copy"
+    )
+    if has_webhooks:
+        print_status(
+            "the signing secrets of webhooks are encrypted with a file beside the database, "
+            f"{WEBHOOK_KEY_FILE_NAME}: put it beside the copy, or add the webhooks again"
+        )
 
 
 @asynccontextmanager

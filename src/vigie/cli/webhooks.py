@@ -31,6 +31,12 @@ WebhookReference = Annotated[str, Parameter(help="Webhook: its name or id.")]
 _COLUMNS = ("name", "state", "position", "behind", "last_delivery", "failing_since", "last_error", "url")
 
 
+_ALLOWS_NOTHING = (
+    "--allow-private allows nothing, because [webhooks] private_addresses is empty; set it to the addresses that "
+    "webhooks may lead to"
+)
+
+
 async def add_webhook(
     url: Annotated[str, Parameter(help="URL that deliveries are posted to, https://host[:port]/path.")],
     /,
@@ -59,10 +65,7 @@ async def add_webhook(
     async with opened_tenant(common, tenant) as (installation, found):
         private = installation.settings.webhooks.private_networks
         if allow_private and not private:
-            raise CommandFailed(
-                "--allow-private allows nothing, because [webhooks] private_addresses is empty; set it to the "
-                "addresses that webhooks may lead to"
-            )
+            raise CommandFailed(_ALLOWS_NOTHING)
         try:
             webhook, secret = await webhooks.add_webhook(
                 installation.webhooks,
