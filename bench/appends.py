@@ -64,15 +64,17 @@ def _turn(
     incidents = _generated(alert_count)
     tenant_id = databases.runner.run(_new_tenant(installation, name, incidents))
     alerts = iter(_new_alerts(incidents[0], REPEATED_MIN * (bench.rounds + 1)))
-    ids = cycle(incident["incidentId"] for incident in incidents)
+    numbers = [incident["incidentId"] for incident in incidents]
+    ids = cycle(numbers)
     service = AlertService(installation.incidents, installation.incident_service())
 
     async def append(_: Random) -> None:
         await service.add_alert(tenant_id, next(ids), next(alerts), _AUDIT)
 
     async def put_answers(_: Random) -> None:
-        while not is_absent and await installation.incidents.put_next_answer(tenant_id):
-            pass
+        if not is_absent:
+            for number in numbers:
+                await installation.incidents.put_answer(tenant_id, number)
 
     return databases.turn(APPENDS, name, append, prepare=put_answers)
 

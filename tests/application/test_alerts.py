@@ -136,8 +136,8 @@ class Alerts:
         return [number for (number,) in rows]
 
     def put_answers_back(self) -> None:
-        while self.run(self.incidents.put_next_answer(self.tenant_id)):
-            pass
+        for number in self.absent():
+            self.run(self.incidents.put_answer(self.tenant_id, number))
 
     def changes(self, after: int = 0) -> list[Change]:
         return self.run(self.feed.changes_after(self.tenant_id, after, 10_000))

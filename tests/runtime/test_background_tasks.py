@@ -2,21 +2,30 @@
 
 import asyncio
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from tests.support.builders import an_alert, an_audit_context, an_incident, to_json
+from tests.support.database_access import below
 from tests.support.house import settings_in
+from vigie.application.alerts import AlertService
 from vigie.core.errors import IssuerUnavailable
+from vigie.documents.defender.reading import keep_incident, keep_single_alert
 from vigie.identity.federation.tokens import FederatedTokens
 from vigie.observability.access_log import AccessLog
 from vigie.observability.event_log import logging_to
 from vigie.observability.log_writer import LogWriter, written_log
+from vigie.runtime.answers import put_answers_back
 from vigie.runtime.background_tasks import background_tasks
 from vigie.runtime.clock import now
 from vigie.runtime.container import build_components
 from vigie.runtime.installation import opened
+
+LARGE = "x" * 70_000
+"""A text with which an answer is not written again with each alert."""
 
 
 class Overrun(FederatedTokens):
@@ -54,3 +63,27 @@ def test_issuers_are_asked_again_after_one_could_not_be(
         asyncio.run(until_asked_twice())
 
     assert b"issuer_unreachable" in written.getvalue()
+
+
+def test_answers_are_put_back_but_for_a_damaged_one(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    documents = [an_incident(an_alert(description=LARGE), incidentId=number) for number in (1, 2)]
+
+    async def absent_in_the_end() -> list[int]:
+        async with opened(settings, create=True) as installation:
+            tenant = await installation.directory.add_tenant("Contoso", guid=None, domain=None)
+            incidents, tenant_id = installation.incidents, tenant.tenant_id
+            kept = [keep_incident(to_json(each)) for each in documents]
+            await incidents.put_incidents(tenant_id, kept, an_audit_context())
+            service = AlertService(incidents, installation.incident_service())
+            for number in (1, 2):
+                alert = keep_single_alert(to_json(an_alert(incidentId=number)))
+                await service.add_alert(tenant_id, number, alert, an_audit_context())
+            damage = f"CAST('damaged' AS {below(settings.database).bytes_type})"
+            below(settings.database).run(f"UPDATE alert SET native = {damage} WHERE incident_id = 1")
+            # Twice as long as it takes on a slow machine: it goes on for ever.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(put_answers_back(installation), timeout=5)
+            return [await incidents.next_without_answer(tenant_id, after) or 0 for after in (0, 1)]
+
+    assert asyncio.run(absent_in_the_end()) == [1, 0]

@@ -100,13 +100,14 @@ class IncidentStore:
                     return alert
         return None
 
-    async def put_next_answer(self, tenant_id: int) -> bool:
-        """Put back an answer that is absent; False when none is."""
-        rows = await self._database.rows("incidents_without_answer", {"tenant_id": tenant_id, "count": 1})
-        for (incident_id,) in rows:
-            key = key_of(tenant_id, incident_id)
-            await self._database.write(partial(put_answer, key=key))
-        return bool(rows)
+    async def next_without_answer(self, tenant_id: int, after: int) -> int | None:
+        """The next incident behind a number whose answer is absent; None when there is none."""
+        row = await self._database.row("next_without_answer", {"tenant_id": tenant_id, "after": after})
+        return row[0] if row else None
+
+    async def put_answer(self, tenant_id: int, incident_id: int) -> None:
+        """Put an answer back, if it is absent."""
+        await self._database.write(partial(put_answer, key=key_of(tenant_id, incident_id)))
 
     async def visibility(self, tenant_id: int, incident_id: int) -> frozenset[DeviceGroupLabel | None]:
         """The device groups of which any one makes an incident visible; None among them: every reader sees it."""

@@ -71,13 +71,14 @@ UPDATE incident
  WHERE tenant_id = :tenant_id
    AND incident_id = :incident_id;
 
--- name: incidents_without_answer
+-- name: next_without_answer
 SELECT incident_id
   FROM incident
  WHERE tenant_id = :tenant_id
+   AND incident_id > :after
    AND head IS NOT NULL
  ORDER BY incident_id
- LIMIT :count;
+ LIMIT 1;
 
 -- name: put_answer!
 UPDATE incident
