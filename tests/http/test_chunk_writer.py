@@ -28,7 +28,7 @@ async def heard(batches: Batches) -> list[bytes]:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config: Any = uvicorn.Config(
-            app, http=limited_protocol(Limits()), lifespan="off", log_level="error", loop="none"
+            app, http=limited_protocol(Limits()), lifespan="off", log_config=None, loop="none"
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
