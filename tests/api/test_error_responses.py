@@ -16,7 +16,7 @@ from tests.support.paths import DOCS
 from vigie.api.defender.error_responses import ERROR_RESPONSES, INTERNAL_ERROR, error_body
 from vigie.api.oauth.error_responses import OAUTH_ERRORS, TOKEN_ERRORS
 from vigie.core import errors as refusals
-from vigie.core.errors import MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
+from vigie.core.errors import AlertNotFound, MethodNotAllowed, QuotaExceeded, Refusal, StoreUnavailable
 from vigie.core.instants import TICKS_PER_SECOND
 from vigie.core.quotas import Quota, QuotaExcess, Window
 from vigie.http.protocol import Reason
@@ -46,10 +46,13 @@ CODES_OF_THE_API = {
 # The bases of others.
 NEVER_RAISED = (OAuthRefusal, SignInRefused)
 
+# Of the application alone, as long as no API has single alerts.
+OF_NO_API = (AlertNotFound,)
+
 
 def every_refusal(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
     for refusal in base.__subclasses__():
-        if refusal not in NEVER_RAISED:
+        if refusal not in (*NEVER_RAISED, *OF_NO_API):
             yield refusal
         yield from every_refusal(refusal)
 

@@ -26,10 +26,18 @@ from vigie.api.defender.update_body import COMMENT_LENGTH_MAX, TAGS_COUNT_MAX, T
 from vigie.api.oauth.error_responses import TOKEN_ERRORS
 from vigie.api.operations.code_samples import ORIGIN
 from vigie.api.operations.reference import ShownDocument, renderer
+from vigie.api.vigie.handlers import CHANGES_ROUTE
 from vigie.core.access import READ_PERMISSIONS, WRITE_PERMISSIONS, CallerKind
 from vigie.core.classification import SETTABLE
 from vigie.core.enums import Classification
-from vigie.core.errors import BodyTooLarge, IncidentNotFound, Refusal, RouteNotFound
+from vigie.core.errors import (
+    BodyTooLarge,
+    ChangesGone,
+    IncidentNotFound,
+    Refusal,
+    RouteNotFound,
+    ViewChanged,
+)
 from vigie.documents.defender.enum_spellings import CLASSIFICATIONS, DETERMINATIONS, STATUSES
 from vigie.documents.defender.reading import NotAnIncident, keep_document
 from vigie.documents.defender.shapes import IncidentShape
@@ -152,6 +160,8 @@ def test_the_answers_under_api_have_one_media_type_and_the_refusals_one_envelope
             is_refusal = status != "200"
             if name.startswith("HEAD"):
                 assert content == {}
+            elif path.startswith(CHANGES_ROUTE) and not is_refusal:
+                assert list(content) == ["application/json; charset=utf-8", "text/event-stream"]
             elif path.startswith("/api/") and not path.endswith("$metadata"):
                 assert list(content) == [JSON_TYPE]
                 assert (content[JSON_TYPE]["schema"] == ERROR_SCHEMA) == is_refusal
@@ -160,9 +170,9 @@ def test_the_answers_under_api_have_one_media_type_and_the_refusals_one_envelope
 @pytest.mark.parametrize(
     ("name", "never"),
     [
-        ("GET /api/incidents", {IncidentNotFound, BodyTooLarge}),
-        ("GET /api/incidents/{id}", {BodyTooLarge}),
-        ("PATCH /api/incidents/{id}", set()),
+        ("GET /api/incidents", {IncidentNotFound, BodyTooLarge, ChangesGone, ViewChanged}),
+        ("GET /api/incidents/{id}", {BodyTooLarge, ChangesGone, ViewChanged}),
+        ("PATCH /api/incidents/{id}", {ChangesGone, ViewChanged}),
     ],
 )
 def test_a_call_is_refused_with_every_status_there_is_but_those_that_cannot_be(
