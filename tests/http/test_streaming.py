@@ -244,7 +244,9 @@ def pieces_from(connection: socket.socket) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def heavy_process(heavy_house: House) -> Iterator[tuple[int, str]]:
-    """Another process that serves the same store: its number and its URL."""
+    """Another process that serves the same store, and has no evidence left to read: its number and its URL."""
+    projection = heavy_house.running.installation.evidence_projection
+    heavy_house.running.run(projection.catch_up(heavy_house.tenant.tenant_id, seconds_max=60))
     database = heavy_house.running.settings.database.url
     config = heavy_house.running.folder / "vigie.toml"
     config.write_text(f'[keys]\nsecret_file = "{heavy_house.running.settings.keys.secret_file}"\n')

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-_WAIT_SECONDS_MAX = 20.0
+_WAIT_SECONDS_MAX = 60.0
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -335,9 +336,10 @@ def test_nothing_is_lost_or_doubled_by_a_client_that_comes_and_goes(
     wanted = [number for number in range(2, 2 * count + 2) if not groups or number % 2 == 0]
     while len(heard) < len(wanted):
         with stream(home, token, after=0, last_id=last_id) as opened:
-            some = opened.take(min(17, len(wanted) - len(heard)))
+            # Fewer where the server has ended the stream, as it does when its database does not answer.
+            some = list(islice(opened.events(), min(17, len(wanted) - len(heard))))
         heard += [event.data["incidentId"] for event in some]
-        last_id = some[-1].id
+        last_id = some[-1].id if some else last_id
     writer.join()
 
     assert heard == wanted
