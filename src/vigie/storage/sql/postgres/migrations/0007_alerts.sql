@@ -1,4 +1,4 @@
--- A row for each alert, in the form in which it came. `copy` tells apart what data from elsewhere calls by one id: 0
+-- A row for each alert, in the form in which it came. `copy` tells apart what data of another system calls by one id: 0
 -- for the first. `place` is its place among the alerts of the incident.
 -- The step of this name in `storage/migration_steps/` fills the table, some incidents at a time.
 CREATE TABLE alert (
