@@ -269,6 +269,20 @@ def test_who_could_not_see_an_alert_does_not_hear_that_it_is_gone(alerts: Alerts
     assert {each for _, _, each in alerts.told(LAPTOPS, before)} == {None}
 
 
+def test_an_added_alert_says_in_which_incident_it_is(alerts: Alerts) -> None:
+    alerts.put(an_incident(incidentId=7))
+    of_another = an_alert()
+
+    alerts.run(
+        alerts.service.add_alert(
+            alerts.tenant_id, 7, keep_single_alert(to_json(of_another)), an_audit_context()
+        )
+    )
+
+    assert alerts.document(7)["alerts"][1] == {**of_another, "incidentId": 7}
+    assert json.loads(alerts.alert(of_another["alertId"]) or b"")["incidentId"] == 7
+
+
 def test_nothing_is_added_to_a_stub_or_to_nothing(alerts: Alerts) -> None:
     alerts.put(an_incident(incidentId=1), a_redirected_stub(1, incidentId=2))
 

@@ -19,9 +19,14 @@ class SplitDocument(msgspec.Struct, frozen=True):
 
 def split_document(document: bytes, alerts_at: int, spans: Spans) -> SplitDocument:
     """Take a document apart without decoding its alerts."""
-    end = alerts_at + sum(span.length + 1 for span in spans.alerts) - bool(spans.alerts)
+    end = end_of_alerts(alerts_at, spans)
     head = lossless.decode_unchecked(document[:alerts_at] + document[end:])
     return SplitDocument(head, document[alerts_at:end])
+
+
+def end_of_alerts(alerts_at: int, spans: Spans) -> int:
+    """Where the last alert of a document ends, given where the first one starts."""
+    return alerts_at + sum(span.length + 1 for span in spans.alerts) - bool(spans.alerts)
 
 
 def join_document(split: SplitDocument) -> tuple[bytes, int]:

@@ -193,8 +193,12 @@ class IncidentTransaction:
         return await find_holder(self._session, key_of(self._tenant_id, incident_id))
 
     async def add_alert(self, holder: IncidentHolder, alert: StoredAlert, head: Head, at: Instant) -> None:
-        """Add an alert behind the others of an incident, whose own keys become `head`."""
+        """Add an alert behind the others of an incident, whose own keys become `head`.
+
+        Its text says from then on that it is in this one, as that of a moved alert does.
+        """
         key = key_of(self._tenant_id, holder.incident_id)
+        alert = msgspec.structs.replace(alert, native=in_incident(alert.native, holder.incident_id))
         own = sorted_labels(deciding_groups(alert.own_groups, alert.source_group))
         spans = (*holder.known_spans().alerts, AlertSpan(len(alert.native), own, alert.named_groups))
         await add_alerts(self._session, key, [alert], first_place=await self._next_place(key))

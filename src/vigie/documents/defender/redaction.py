@@ -22,7 +22,7 @@ from vigie.documents.defender.shapes import (
     is_stub,
     label_of,
 )
-from vigie.documents.splitting import encode_document, split_document
+from vigie.documents.splitting import encode_document, end_of_alerts, split_document
 
 _Groups = frozenset[DeviceGroupLabel]
 
@@ -84,7 +84,7 @@ def _parsed(document: bytes, alerts_at: int, spans: Spans, exposure: Exposure) -
     if spans.alerts and not alerts:
         return None
     if groups.issuperset(spans.outside):
-        end = alerts_at + sum(span.length + 1 for span in spans.alerts) - bool(spans.alerts)
+        end = end_of_alerts(alerts_at, spans)
         return b"".join((document[:alerts_at], b",".join(alerts), document[end:]))
     hidden = hidden_device_ids(decode_shape(document), groups)
     head = split_document(document, alerts_at, spans).head
