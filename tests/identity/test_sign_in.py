@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from statistics import median
+from collections.abc import Callable, Iterable, Iterator
 from time import process_time
 from typing import Any
 
@@ -203,12 +202,17 @@ def test_a_name_that_nobody_has_or_that_waits_costs_as_much_as_one_that_somebody
         refusal(program, name)
         return process_time() - started
 
-    known = median(seconds(name) for name in names)
-    unknown = median(seconds(f"not-{name}") for name in names)
-    locked = median(seconds(waiting) for _ in names)
+    known, unknown, locked = least(
+        (seconds(name), seconds(f"not-{name}"), seconds(waiting)) for name in names
+    )
 
     assert 0.6 < unknown / known < 1.7
     assert 0.6 < locked / known < 1.7
+
+
+def least(rounds: Iterable[tuple[float, ...]]) -> list[float]:
+    """The least of each, measured in turns: what else the machine does makes some of them dearer, none cheaper."""
+    return [min(each) for each in zip(*rounds, strict=True)]
 
 
 def test_the_first_try_of_all_costs_the_same_for_every_name() -> None:
@@ -220,7 +224,8 @@ def test_the_first_try_of_all_costs_the_same_for_every_name() -> None:
         )
         return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 
-    known, unknown = (median(seconds(kept) for _ in range(3)) for kept in (hash_password("x"), None))
+    kept = hash_password("x")
+    known, unknown = least((seconds(kept), seconds(None)) for _ in range(3))
 
     assert 0.6 < unknown / known < 1.7
 
