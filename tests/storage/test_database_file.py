@@ -228,6 +228,7 @@ def test_a_server_whose_file_is_overwritten_answers_503_and_never_500(filled: st
         for name, value in quotas.items():
             patch.setenv(name, value)
         with served("--port", "0", log=log) as (_, said):
+            assert eventually(lambda: was_checked(log))
             overwrite_pages(300, seed)
             answers = Counter(
                 call(method, f"{said['url']}/api/incidents/{number}", filled)
@@ -285,8 +286,10 @@ def test_a_scoped_caller_hears_of_damage_also_on_a_connection_that_asks_again() 
 
 def test_a_server_whose_file_is_cut_in_half_is_not_ready_and_takes_no_updates(filled: str) -> None:
     number = json.loads(Path("incidents").read_text().splitlines()[-1])["incidentId"]
-    with served("--port", "0", log=Path("serve.log")) as (_, said):
+    log = Path("serve.log")
+    with served("--port", "0", log=log) as (_, said):
         assert call("GET", f"{said['url']}/readyz") == (200, None)
+        assert eventually(lambda: was_checked(log))
         os.truncate(STORE, STORE.stat().st_size // 2)
 
         # What it answers is at most a second old.
@@ -322,6 +325,11 @@ def test_a_start_on_a_damaged_file_says_so_and_what_to_do(filled: str, damage: s
     assert (
         f"restore a backup, or save what can still be read: `sqlite3 {STORE} .recover | sqlite3 FILE`" in line
     )
+
+
+def was_checked(log: Path) -> bool:
+    """Whether a server has looked through its file: what is damaged from now on does not end it."""
+    return any(event["event"] == "database_checked" and event["complete"] for event in events_in(log))
 
 
 def overwrite_pages(count: int, seed: int) -> None:

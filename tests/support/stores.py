@@ -121,6 +121,7 @@ ON_SQLITE_ALONE: Mapping[str, str] = {
     "observability.test_logged_reasons": _NO_ROWS,
     "project.test_api_pages": _NO_CALL,
     "project.test_deploy": _NO_CALL,
+    "runtime.test_file_check": "about the file of an embedded database",
     "storage.test_list_plans": _SQLITE_ITSELF,
     "storage.test_shared_snapshots": _SQLITE_ITSELF,
     "ui.test_pages": "about what pages show; ui.test_page_attacks tries the rows behind them",

@@ -21,6 +21,7 @@ from vigie.identity.keys.key_encryption import (
 )
 from vigie.identity.keys.key_store import DatabaseKeyStore, FileKeyStore, KeyStore
 from vigie.identity.tokens.audiences import Audiences, own_audiences
+from vigie.observability.event_log import log
 from vigie.runtime.resources import RESOURCES
 from vigie.storage.change_feed import ChangeFeed
 from vigie.storage.database import Database, StoreError
@@ -38,7 +39,7 @@ from vigie.storage.webhooks import WebhookStore
 KEY_FILE_NAME = "signing-keys.json"
 WEBHOOK_KEY_FILE_NAME = "webhook-secrets.key"
 
-# One second is enough for a few hundred megabytes; a start does not wait for more.
+# One second is enough for a few hundred megabytes; a server that is stopped at once waits no longer for it.
 _CHECK_SECONDS_MAX = 1.0
 _REPORT_SECONDS = 2.0
 
@@ -87,7 +88,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     def check_whole(self) -> None:
         """Raise StoreError if the SQLite file is damaged, as far as a check of a second can tell."""
         if not self.settings.database.is_shared:
-            check_whole(self.settings.database.path, seconds_max=_CHECK_SECONDS_MAX)
+            is_complete = check_whole(self.settings.database.path, seconds_max=_CHECK_SECONDS_MAX)
+            log.info("database_checked", complete=is_complete)
 
     @property
     def key_file(self) -> Path:

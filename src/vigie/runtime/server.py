@@ -114,7 +114,6 @@ async def serving(
     access_log = AccessLog(writer, enabled=settings.logging.level in ("debug", "info"))
     url = public_url_of(settings, listeners.main.getsockname()[1])
     secured = _secured(installation, url)
-    installation.check_whole()
     components = await build_components(
         installation, url, access_log, answer_age_seconds_max=answer_age_seconds_max, apis=apis
     )
@@ -132,7 +131,24 @@ async def serving(
             writer.end_within(settings.server.drain_seconds)
             stop()
 
-        yield Serving(url=url, issuer=components.issuer, secured=secured, stop=stop_in_time, ended=ended)
+        async with _file_checked(installation, stop_in_time):
+            yield Serving(url=url, issuer=components.issuer, secured=secured, stop=stop_in_time, ended=ended)
+
+
+@asynccontextmanager
+async def _file_checked(installation: Installation, stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Look through the database file beside the first answers, and stop if it is damaged. Raises StoreError."""
+
+    def stop_if_damaged(check: asyncio.Task[None]) -> None:
+        if not check.cancelled() and check.exception() is not None:
+            stop()
+
+    check = asyncio.create_task(asyncio.to_thread(installation.check_whole))
+    check.add_done_callback(stop_if_damaged)
+    try:
+        yield
+    finally:
+        await check
 
 
 def _handshakes_max(settings: Settings) -> int:

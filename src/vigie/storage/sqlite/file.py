@@ -66,8 +66,11 @@ class OpenedFile:
         self._length_bytes = length_bytes
 
 
-def check_whole(path: Path, *, seconds_max: float) -> None:
-    """Look through as much of the file as can be in a time. Raises StoreError if it is damaged."""
+def check_whole(path: Path, *, seconds_max: float) -> bool:
+    """Look through as much of the file as can be in a time; whether that was all of it.
+
+    Raises StoreError if it is damaged.
+    """
     with closing(connect(path, is_read_only=True)) as connection:
         timer = threading.Timer(seconds_max, connection.interrupt)
         timer.start()
@@ -76,7 +79,7 @@ def check_whole(path: Path, *, seconds_max: float) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
-            return
+            return False
         except sqlite3.DatabaseError as error:
             verdict = str(error)
         finally:
@@ -85,6 +88,7 @@ def check_whole(path: Path, *, seconds_max: float) -> None:
     if verdict != "ok":
         reason = " ".join(verdict.split())
         raise StoreError(f"the database at {path} is damaged: {reason}; {HOW_TO_REPAIR.format(path=path)}")
+    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
