@@ -144,7 +144,7 @@ class _Work:
         holder = await self._transaction.holder(incident_id)
         if holder is None or not self._may_know(holder):
             raise IncidentNotFound(incident_id, detail="missing, or hidden from the caller")
-        if self._manages is None or not is_visible(holder.known_spans(), self._manages):
+        if self._manages is None or not is_visible(holder.spans, self._manages):
             raise PermissionMissing("The user may see this incident, but not manage it.")
         _open_head(holder)
         return holder
@@ -160,7 +160,7 @@ class _Work:
     async def move(self, source_id: int, places: set[int], target_id: int) -> None:
         """Move some alerts; all of them: merge."""
         source, target = await self.holder(source_id), await self.holder(target_id)
-        if len(places) == len(source.known_spans().alerts):
+        if len(places) == len(source.spans.alerts):
             await self.merge(source_id, target_id, None)
             return
         await self._require_separable(source_id, places)
@@ -207,7 +207,7 @@ class _Work:
             raise PermissionMissing("The user may see this alert, but not manage it.")
 
     def _may_know(self, holder: IncidentHolder) -> bool:
-        return not self._is_past(holder.last_update_at) and is_visible(holder.known_spans(), self._exposure)
+        return not self._is_past(holder.last_update_at) and is_visible(holder.spans, self._exposure)
 
     def _is_past(self, last_update_at: Instant) -> bool:
         return self._retained_since is not None and last_update_at < self._retained_since

@@ -13,7 +13,6 @@ from vigie.core.audit import AuditContext
 from vigie.core.changes import ChangeKind, Labels, NewChange
 from vigie.core.incident import (
     AlertSpan,
-    Spans,
     StoredIncident,
     decode_spans,
     encode_spans,
@@ -200,14 +199,14 @@ class IncidentTransaction:
         key = key_of(self._tenant_id, holder.incident_id)
         alert = msgspec.structs.replace(alert, native=in_incident(alert.native, holder.incident_id))
         own = sorted_labels(deciding_groups(alert.own_groups, alert.source_group))
-        spans = (*holder.known_spans().alerts, AlertSpan(len(alert.native), own, alert.named_groups))
+        spans = (*holder.spans.alerts, AlertSpan(len(alert.native), own, alert.named_groups))
         await add_alerts(self._session, key, [alert], first_place=await self._next_place(key))
         labels = await self._put_alerts(holder, head, spans, at)
         await self._record(holder.incident_id, "add alert", {"alerts": {"added": [alert.alert_id]}})
         self._note(
             ChangeKind.ALERT_ADDED,
             holder.incident_id,
-            holder.labels(),
+            holder.labels,
             labels,
             alert=(alert.alert_id, labels_of_alert(spans[-1])),
         )
@@ -225,9 +224,9 @@ class IncidentTransaction:
         `heads` are what the own keys of source and target become, and `moments` when each of them is updated.
         """
         taken = await self._take(places, source, target.incident_id)
-        stay = [span for place, span in enumerate(source.known_spans().alerts) if place not in places]
+        stay = [span for place, span in enumerate(source.spans.alerts) if place not in places]
         source_labels = await self._put_alerts(source, heads[0], stay, moments[0])
-        self._note(ChangeKind.UPDATED, source.incident_id, source.labels(), source_labels)
+        self._note(ChangeKind.UPDATED, source.incident_id, source.labels, source_labels)
         ids = [alert_id_of(native) for native, _ in taken]
         await self._record(source.incident_id, "move alerts", {"alerts": {"removed": ids}})
         await self._receive(taken, target, heads[1], moments[1], action="move alerts")
@@ -244,7 +243,7 @@ class IncidentTransaction:
 
         `at` is when the target is updated; the stub says when it is.
         """
-        every = range(len(source.known_spans().alerts))
+        every = range(len(source.spans.alerts))
         before = await self.find(source.incident_id)
         taken = await self._take(every, source, target.incident_id)
         await self._receive(taken, target, target_head, at, action="merge")
@@ -256,7 +255,7 @@ class IncidentTransaction:
     ) -> list[tuple[bytes, AlertSpan]]:
         """Move the rows of alerts; their texts as they are now, each with its groups."""
         key, target = key_of(self._tenant_id, source.incident_id), key_of(self._tenant_id, target_id)
-        spans = source.known_spans().alerts
+        spans = source.spans.alerts
         rows = (await self._session.rows("parts_of_incident", key))[1:]
         next_place = await self._next_place(target)
         taken: list[tuple[bytes, AlertSpan]] = []
@@ -286,8 +285,8 @@ class IncidentTransaction:
         action: str,
     ) -> None:
         """Write an incident whose alerts have become more, with the history and the feed of that."""
-        spans = (*target.known_spans().alerts, *(span for _, span in taken))
-        before, after = target.labels(), await self._put_alerts(target, head, spans, at)
+        spans = (*target.spans.alerts, *(span for _, span in taken))
+        before, after = target.labels, await self._put_alerts(target, head, spans, at)
         changes = differences(target.own_keys(), head)
         ids = [alert_id_of(native) for native, _ in taken]
         await self._record(target.incident_id, action, {**changes, "alerts": {"added": ids}})
@@ -304,23 +303,24 @@ class IncidentTransaction:
         A small answer is put back at once, a large one in the background.
         """
         key = key_of(self._tenant_id, holder.incident_id)
-        spans = msgspec.structs.replace(holder.known_spans(), alerts=tuple(alerts))
+        spans = msgspec.structs.replace(holder.spans, alerts=tuple(alerts))
+        stored_spans, labels = encode_spans(spans), label_set(spans)
         severity = head.get("severity")
         values = {
             "severity": severity if isinstance(severity, str) else None,
             "last_update_at": at,
-            "spans": encode_spans(spans),
+            "spans": stored_spans,
             "document": b"",
             "head": lossless.encode(head),
         }
         await self._session.run("leave_answer_absent", {**key, **values})
-        await self._move_listing(holder, spans, at)
+        await self._move_listing(holder, stored_spans, labels, at)
         self._latest = max(self._latest, at)
         if holder.is_small:
             await put_answer(self._session, key)
-        return label_set(spans)
+        return labels
 
-    async def _move_listing(self, holder: IncidentHolder, spans: Spans, at: Instant) -> None:
+    async def _move_listing(self, holder: IncidentHolder, spans: bytes, labels: Labels, at: Instant) -> None:
         key = key_of(self._tenant_id, holder.incident_id)
         columns = {
             **key,
@@ -329,12 +329,12 @@ class IncidentTransaction:
             "status": holder.status,
             "assigned_to": holder.assigned_to,
         }
-        if label_set(spans) == holder.labels():
+        if labels == holder.labels:
             await move_listing(self._session, columns)
         else:
             await remove_listing(self._session, key)
-            await add_listing(self._session, columns, label_set(spans))
-            self._changes += await propagate_visibility(self._session, key, encode_spans(spans))
+            await add_listing(self._session, columns, labels)
+            self._changes += await propagate_visibility(self._session, key, spans)
 
     async def _put_stub(self, before: IncidentRow | None, stub: StoredIncident) -> None:
         """Put a stub in the place of an incident that has been merged."""
