@@ -140,7 +140,7 @@ class SqliteDatabase:
             )
         return self._scans.snapshot()
 
-    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:  # noqa: ARG002  one writer undoes no other
+    async def write(self, change: Change[T], *, is_retryable: bool = True) -> T:
         """Run a change and return once it is durable. What it raises undoes it and comes out here."""
         if self.is_read_only:
             raise StoreUnavailable(
@@ -149,12 +149,12 @@ class SqliteDatabase:
         if self._writer is None:
             self._writer = Writer(self.path, self._connect_in_place, self._file.check)
         with unavailable_when_it_fails():
-            return await self._writer.run(change)
+            return await self._writer.run(change, is_retryable=is_retryable)
 
     async def close(self) -> None:
         """Finish the changes that wait and close the file."""
         if self._writer is not None:
-            await asyncio.to_thread(self._writer.stop)
+            await self._writer.stop()
         if self._scans is not None:
             self._scans.close()
         self._reader.close()

@@ -30,10 +30,11 @@ _CHECKPOINT_PAGES = 10_000
 class _QueuedChange:
     """A change in the queue, and the future that its caller waits for."""
 
-    def __init__(self, change: Change[Any]) -> None:
+    def __init__(self, change: Change[Any], loop: asyncio.AbstractEventLoop, *, is_retryable: bool) -> None:
         self.change = change
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.is_retryable = is_retryable
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -59,20 +60,31 @@ class Writer:
         self._connect = connect
         self._check_file = check_file
         self._truncation = LogTruncation(path)
+        self._arriving: dict[asyncio.AbstractEventLoop, list[_QueuedChange]] = {}
         self._waiting: queue.SimpleQueue[_QueuedChange | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="vigie-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, change: Change[T]) -> T:
+    async def run(self, change: Change[T], *, is_retryable: bool) -> T:
         """Run a change and return once it is durable."""
-        queued = _QueuedChange(change)
-        self._waiting.put(queued)
+        loop = asyncio.get_running_loop()
+        queued = _QueuedChange(change, loop, is_retryable=is_retryable)
+        arriving = self._arriving.setdefault(loop, [])
+        if not arriving:
+            # Those of one turn of the loop together: the first one alone would have a commit to itself.
+            loop.call_soon(self._hand_over, loop)
+        arriving.append(queued)
         return cast("T", await queued.future)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Finish what waits and end."""
+        self._hand_over(asyncio.get_running_loop())
         self._waiting.put(None)
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        for queued in self._arriving.pop(loop, ()):
+            self._waiting.put(queued)
 
     def _serve(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -141,52 +153,49 @@ def _commit_together(
     try:
         # IMMEDIATE: a transaction that reads first and writes later can fail half-way as busy.
         connection.execute("BEGIN IMMEDIATE")
-        if len(batch) == 1:
-            _run_alone(connection, session, batch[0], check_file)
-        else:
-            for queued in batch:
-                _run_under_savepoint(connection, session, queued)
-            # As late as can be: a file that was replaced meanwhile would take the commit with it.
-            check_file()
-            connection.execute("COMMIT")
+        if not _run_all(connection, session, batch):
+            connection.execute("ROLLBACK")
+            return
+        # As late as can be: a file that was replaced meanwhile would take the commit with it.
+        check_file()
+        connection.execute("COMMIT")
     except (sqlite3.Error, StoreUnavailable):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
 
 
-def _run_alone(
-    connection: sqlite3.Connection,
-    session: SqliteSession,
-    queued: _QueuedChange,
-    check_file: Callable[[], None],
-) -> None:
-    """A change with the transaction to itself needs no savepoint, which remembers every page it changes."""
-    try:
-        queued.result = finish(queued.change(session))
-    # Any error belongs to the caller that waits for this change.
-    except Exception as error:
-        queued.error = error
-        # A full disk ends the transaction by itself.
-        if not connection.in_transaction:
-            raise sqlite3.OperationalError(str(error)) from error
+def _run_all(connection: sqlite3.Connection, session: SqliteSession, batch: list[_QueuedChange]) -> bool:
+    """Run the changes, all of them again under savepoints if one has to be undone; False when that is the only one.
+
+    A savepoint remembers every page that is changed, and hardly any change fails that has written something.
+    """
+    if len(batch) == 1:
+        return _try(connection, session, batch[0])
+    if all(queued.is_retryable for queued in batch):
+        if all(_try(connection, session, queued) for queued in batch):
+            return True
         connection.execute("ROLLBACK")
-    else:
-        check_file()
-        connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+    for queued in batch:
+        connection.execute("SAVEPOINT change")
+        if not _try(connection, session, queued):
+            connection.execute("ROLLBACK TO change")
+        connection.execute("RELEASE change")
+    return True
 
 
-def _run_under_savepoint(
-    connection: sqlite3.Connection, session: SqliteSession, queued: _QueuedChange
-) -> None:
-    connection.execute("SAVEPOINT change")
+def _try(connection: sqlite3.Connection, session: SqliteSession, queued: _QueuedChange) -> bool:
+    """Run a change for its result or its error; False when what it has written must be undone."""
+    written_before = connection.total_changes
+    queued.result = queued.error = None
     try:
         queued.result = finish(queued.change(session))
     # Any error belongs to the caller that waits for this change, and to no other.
     except Exception as error:
         queued.error = error
-        # A full disk ends the whole transaction by itself; then no savepoint is left to return to.
+        # A full disk ends the whole transaction by itself; then nothing is left to go on with.
         if not connection.in_transaction:
             raise sqlite3.OperationalError(str(error)) from error
-        connection.execute("ROLLBACK TO change")
-    connection.execute("RELEASE change")
+        return connection.total_changes == written_before
+    return True
