@@ -244,3 +244,27 @@ def test_a_position_moves_from_where_it_was(feed: Feed) -> None:
     assert feed.run(feed.feed.position(feed.tenant_id, "mirror")) is None
     assert [advance(None, 3), advance(None, 4), advance(3, 5), advance(3, 6)] == [True, False, True, False]
     assert feed.run(feed.feed.position(feed.tenant_id, "mirror")) == 5
+
+
+def test_updates_that_are_committed_together_are_told_in_their_order_and_beside_one_that_fails(
+    feed: Feed,
+) -> None:
+    feed.put(*(an_incident_of(number) for number in range(1, 4)))
+
+    async def failing(transaction: IncidentTransaction) -> None:
+        await updating(2, Update(status=Status.RESOLVED), an_audit_context().at)(transaction)
+        raise ZeroDivisionError
+
+    async def all_at_once() -> list[object]:
+        context = an_audit_context()
+        good = [updating(number, Update(status=Status.RESOLVED), context.at) for number in (3, 1)]
+        changes = [good[0], failing, good[1]]
+        return await asyncio.gather(
+            *(feed.installation.incidents.change(feed.tenant_id, context, each) for each in changes),
+            return_exceptions=True,
+        )
+
+    results = feed.run(all_at_once())
+
+    assert [isinstance(each, ZeroDivisionError) for each in results] == [False, True, False]
+    assert [each.incident_id for each in feed.changes(after=3)] == [3, 1]

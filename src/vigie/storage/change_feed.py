@@ -11,6 +11,8 @@ from vigie.storage.database import Database, Row, Session
 from vigie.storage.visibility import decode_labels, encode_labels
 
 _PRUNED_COUNT = 1_000
+_HELD_COUNT_MAX = 1_000
+"""Changes that wait for their numbers: an import of everything in one transaction must not fill the memory."""
 
 
 class ChangeFeed:
@@ -101,28 +103,18 @@ async def record(
     *,
     last_update_at: Instant,
 ) -> None:
-    """Write the changes of a transaction to the feed.
+    """Add changes to the feed. They get their numbers at the end of the transaction, with all others in it.
 
     `last_update_at` is the last update that readers may see because of them: those to come are later.
     """
-    written = list(changes)
-    if not written:
+    columns = [_columns(change, audit_context) for change in changes]
+    if not columns:
         return
-    counted = await session.row(
-        "count_changes",
-        {"tenant_id": tenant_id, "count": len(written), "last_update_at": last_update_at},
-    )
-    if counted is None:
-        raise RuntimeError("a change was not given a number")
-    first = counted[0] - len(written) + 1
-    who = {"actor": audit_context.actor, "request_id": audit_context.request_id, "at": audit_context.at}
-    await session.run_many(
-        "add_change",
-        [
-            {"tenant_id": tenant_id, "number": number, **who, **_columns(change)}
-            for number, change in enumerate(written, start=first)
-        ],
-    )
+    entries = _entries_of(session, tenant_id)
+    entries.columns += columns
+    entries.last_update_at = max(entries.last_update_at, last_update_at)
+    if len(entries.columns) >= _HELD_COUNT_MAX:
+        await entries.write(session)
 
 
 async def moment_after(session: Session, tenant_id: int, at: Instant) -> Instant:
@@ -131,12 +123,53 @@ async def moment_after(session: Session, tenant_id: int, at: Instant) -> Instant
     It is after every moment that a reader can have seen in the tenant, so that a client that asks for what is newer
     misses nothing, even when a clock steps back.
     """
-    latest = await session.row("latest_change", {"tenant_id": tenant_id})
-    return Instant(max(at, latest[2] + 1 if latest else 0))
+    entries = _entries_of(session, tenant_id)
+    if not entries.is_read:
+        latest = await session.row("latest_change", {"tenant_id": tenant_id})
+        entries.last_update_at = max(entries.last_update_at, latest[2] if latest else Instant(0))
+        entries.is_read = True
+    return Instant(max(at, entries.last_update_at + 1))
 
 
-def _columns(change: NewChange) -> dict[str, object]:
+class _Entries:
+    """What a transaction adds to a tenant's feed, and the last update: also that of the feed, once `is_read`."""
+
+    def __init__(self, tenant_id: int) -> None:
+        self._tenant_id = tenant_id
+        self.columns: list[dict[str, object]] = []
+        self.last_update_at = Instant(0)
+        self.is_read = False
+
+    async def write(self, session: Session) -> None:
+        """Number the changes and write them."""
+        if not self.columns:
+            return
+        columns, self.columns = self.columns, []
+        key = {"tenant_id": self._tenant_id}
+        counted = await session.row(
+            "count_changes", {**key, "count": len(columns), "last_update_at": self.last_update_at}
+        )
+        if counted is None:
+            raise RuntimeError("a change was not given a number")
+        first = counted[0] - len(columns) + 1
+        await session.run_many(
+            "add_change",
+            [{**key, "number": number, **each} for number, each in enumerate(columns, start=first)],
+        )
+
+
+def _entries_of(session: Session, tenant_id: int) -> _Entries:
+    entries = session.deferred.get((_Entries, tenant_id))
+    if not isinstance(entries, _Entries):
+        entries = session.deferred[_Entries, tenant_id] = _Entries(tenant_id)
+    return entries
+
+
+def _columns(change: NewChange, audit_context: AuditContext) -> dict[str, object]:
     return {
+        "actor": audit_context.actor,
+        "request_id": audit_context.request_id,
+        "at": audit_context.at,
         "kind": change.kind,
         "incident_id": change.incident_id,
         "alert_id": change.alert_id,

@@ -24,7 +24,12 @@ class ReplicaFailed(Exception):
 
 
 class Session(Protocol):
-    """Statements by name. Inside a change, all of them or none take effect."""
+    """Statements by name. Inside a change, all of them or none take effect.
+
+    `deferred` is what is written at the end, by `write_deferred`: changes that share a transaction share it.
+    """
+
+    deferred: "dict[object, Deferred]"
 
     async def row(self, statement: str, values: Values) -> Row | None:
         """The first row, None when there is none."""
@@ -37,6 +42,20 @@ class Session(Protocol):
 
     async def run_many(self, statement: str, values: Iterable[Values]) -> None:
         """Run a change once for each set of values."""
+
+
+class Deferred(Protocol):
+    """What changes leave to be written before they are committed."""
+
+    async def write(self, session: Session) -> None:
+        """Write it."""
+
+
+async def write_deferred(session: Session) -> None:
+    """Write what changes have left to the end, which is now."""
+    for each in session.deferred.values():
+        await each.write(session)
+    session.deferred.clear()
 
 
 Change = Callable[[Session], Coroutine[Any, Any, T]]

@@ -41,8 +41,6 @@ Head = Mapping[str, Any]
 """An incident's own keys in their order, with an empty list of alerts."""
 
 _FORGOTTEN_COUNT = 10
-_CHANGES_HELD_MAX = 1_000
-"""Changes that wait for their numbers: an import of everything in one transaction must not fill the memory."""
 
 
 class IncidentTransaction:
@@ -107,8 +105,7 @@ class IncidentTransaction:
             is_head_new = split_before.head != split_after.head
             self._note_replaced(incident.incident_id, before, after, is_head_new=is_head_new)
         await self._record(incident.incident_id, "import", changes)
-        if len(self._changes) >= _CHANGES_HELD_MAX:
-            await self.finish()
+        await self.finish()
         return before is not None
 
     async def remove(self, incident_id: int) -> bool:
@@ -153,7 +150,7 @@ class IncidentTransaction:
         return IncidentRow(document, alerts_at, before.spans, at)
 
     async def finish(self) -> None:
-        """Give the changes their numbers, and note the last update that readers may see because of them."""
+        """Hand the changes to the feed, and note the last update that readers may see because of them."""
         await change_feed.record(
             self._session, self._tenant_id, self._changes, self._audit_context, last_update_at=self._latest
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from vigie.storage.database import Row, Session, Values
+from vigie.storage.database import Deferred, Row, Session, Values
 
 
 class Undone(Exception):
@@ -28,6 +28,7 @@ class QueuedChange:
         loop = asyncio.get_running_loop()
         self.has_begun = False
         self.tenant_id: int | None = None
+        self.deferred: dict[object, Deferred] = {}
         self._enqueue = enqueue
         self._is_queued = False
         # Three moments, in this order: the transaction has begun, the change has ended, the transaction has too.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import asyncpg
 
-from vigie.storage.database import Row, Values
+from vigie.storage.database import Deferred, Row, Values
 from vigie.storage.postgres.statement import Numbered, named, numbered, received
 
 
@@ -12,6 +12,7 @@ class PostgresSession:
     """Named statements on one connection, the program's unless `texts` are given."""
 
     def __init__(self, connection: asyncpg.Connection, texts: Mapping[str, str] | None = None) -> None:
+        self.deferred: dict[object, Deferred] = {}
         self._connection = connection
         self._texts = texts
 

@@ -9,7 +9,7 @@ import threading
 from typing import TypeVar
 
 from vigie.core.errors import StoreUnavailable
-from vigie.storage.database import Change
+from vigie.storage.database import Change, write_deferred
 from vigie.storage.postgres.change_queue import QueuedChange, TenantQueue, Undone
 from vigie.storage.postgres.failures import (
     is_outage,
@@ -148,6 +148,7 @@ async def _run(change: Change[T], queued: QueuedChange) -> T:
     """Run a change once; what it raises comes out when it is undone."""
     try:
         result = await change(queued)
+        await write_deferred(queued)
     except Undone:
         raise
     except Exception as error:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from vigie.storage.database import Row, Values
+from vigie.storage.database import Deferred, Row, Values
 from vigie.storage.statements import statements
 
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class SqliteSession:
     """Named statements on one connection, the program's unless `texts` are given. Its coroutines never suspend."""
 
     def __init__(self, connection: sqlite3.Connection, texts: Mapping[str, str] | None = None) -> None:
+        self.deferred: dict[object, Deferred] = {}
         self._connection = connection
         self._positional = _by_name if texts is None else lambda statement: _positional(texts[statement])
 

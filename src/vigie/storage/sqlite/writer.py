@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from vigie.core.errors import StoreUnavailable
-from vigie.storage.database import Change
+from vigie.storage.database import Change, write_deferred
 from vigie.storage.sqlite.connection import SqliteSession, finish
 from vigie.storage.sqlite.wal_size import LogTruncation
 
@@ -170,16 +170,21 @@ def _run_all(connection: sqlite3.Connection, session: SqliteSession, batch: list
 
     A savepoint remembers every page that is changed, and hardly any change fails that has written something.
     """
-    if len(batch) == 1:
-        return _try(connection, session, batch[0])
-    if all(queued.is_retryable for queued in batch):
+    if len(batch) == 1 or all(queued.is_retryable for queued in batch):
         if all(_try(connection, session, queued) for queued in batch):
+            finish(write_deferred(session))
             return True
+        if len(batch) == 1:
+            return False
+        session.deferred.clear()
         connection.execute("ROLLBACK")
         connection.execute("BEGIN IMMEDIATE")
     for queued in batch:
         connection.execute("SAVEPOINT change")
-        if not _try(connection, session, queued):
+        if _try(connection, session, queued):
+            finish(write_deferred(session))
+        else:
+            session.deferred.clear()
             connection.execute("ROLLBACK TO change")
         connection.execute("RELEASE change")
     return True
