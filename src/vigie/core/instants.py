@@ -1,8 +1,7 @@
 """Moments in time: whole ticks of 100 ns since 1970 UTC, and the one way to and from their written form."""
 
 import re
-from datetime import date
-from functools import lru_cache
+from datetime import date, datetime
 from typing import NewType
 
 Instant = NewType("Instant", int)
@@ -13,11 +12,12 @@ TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
 EXAMPLE_TIME = "2026-02-11T07:41:09.3066667Z"
 
 _SECONDS_PER_DAY = 86_400
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  of UTC, as all that it is compared with
+_EPOCH_DAY = _EPOCH.toordinal()
 _FIRST_SECOND = (1 - _EPOCH_DAY) * _SECONDS_PER_DAY
 _LAST_SECOND = (date.max.toordinal() - _EPOCH_DAY + 1) * _SECONDS_PER_DAY - 1
 _SHAPE = re.compile(
-    r"(\d{4}-\d\d-\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,7}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+    r"(\d{4}-\d\d-\d\dT(\d\d):(\d\d):(\d\d))(?:\.(\d{1,7}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
 
@@ -29,25 +29,19 @@ def parse_instant(text: str) -> Instant:
     found = _SHAPE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:60]!r} is not a time such as {EXAMPLE_TIME}")
-    day, hour, minute, second, fraction, sign, *offset = found.groups()
+    whole, hour, minute, second, fraction, sign, *offset = found.groups()
     if hour > "23" or minute > "59" or second > "59":
         raise ValueError(f"{text!r} is not a time of day")
     try:
-        days = _day_of(day)
+        since_epoch = datetime.fromisoformat(whole) - _EPOCH
     except ValueError as error:
         raise ValueError(f"{text!r} is not a day of the calendar") from error
-    seconds = days * _SECONDS_PER_DAY + int(hour) * 3600 + int(minute) * 60 + int(second)
+    seconds = since_epoch.days * _SECONDS_PER_DAY + since_epoch.seconds
     if sign is not None:
         seconds -= _offset_seconds(sign, *map(int, offset), text=text)
-    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
-        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC")
+        if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+            raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC")
     return Instant(seconds * TICKS_PER_SECOND + (int(fraction.ljust(7, "0")) if fraction else 0))
-
-
-@lru_cache(maxsize=1024)
-def _day_of(text: str) -> int:
-    """The days from 1970 to a date: most times in a file are of few days."""
-    return date.fromisoformat(text).toordinal() - _EPOCH_DAY
 
 
 def format_instant(instant: Instant) -> str:

@@ -3,12 +3,14 @@
 INSERT INTO alert (tenant_id, incident_id, place, alert_id, copy, origin, created_at, last_update_at,
                    first_activity_at, last_activity_at, resolved_at, status, severity, classification, determination,
                    service_source, assigned_to, provider_alert_id, own_groups, named_groups, source_group, native)
-SELECT :tenant_id, :incident_id, :place, :alert_id, coalesce(max(copy) + 1, 0), :origin, :created_at, :last_update_at,
-       :first_activity_at, :last_activity_at, :resolved_at, :status, :severity, :classification, :determination,
-       :service_source, :assigned_to, :provider_alert_id, :own_groups, :named_groups, :source_group, :native
-  FROM alert
- WHERE tenant_id = :tenant_id
-   AND alert_id = :alert_id;
+VALUES (:tenant_id, :incident_id, :place, :alert_id,
+        (SELECT coalesce(max(copy) + 1, 0)
+           FROM alert
+          WHERE tenant_id = :tenant_id
+            AND alert_id = :alert_id),
+        :origin, :created_at, :last_update_at, :first_activity_at, :last_activity_at, :resolved_at, :status, :severity,
+        :classification, :determination, :service_source, :assigned_to, :provider_alert_id, :own_groups, :named_groups,
+        :source_group, :native);
 
 -- name: remove_alerts!
 DELETE FROM alert

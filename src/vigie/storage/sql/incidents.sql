@@ -196,10 +196,12 @@ SELECT incident_id
 -- name: add_history!
 -- The next entry of an incident's history. It outlives the incident.
 INSERT INTO history (tenant_id, incident_id, entry, at, action, actor, request_id, changes)
-SELECT :tenant_id, :incident_id, coalesce(max(entry), 0) + 1, :at, :action, :actor, :request_id, :changes
-  FROM history
- WHERE tenant_id = :tenant_id
-   AND incident_id = :incident_id;
+VALUES (:tenant_id, :incident_id,
+        (SELECT coalesce(max(entry), 0) + 1
+           FROM history
+          WHERE tenant_id = :tenant_id
+            AND incident_id = :incident_id),
+        :at, :action, :actor, :request_id, :changes);
 
 -- name: history
 -- All entries of one incident.

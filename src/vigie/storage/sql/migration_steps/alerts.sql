@@ -20,12 +20,14 @@ SELECT incident_id, document, alerts_at, spans
 INSERT INTO alert (tenant_id, incident_id, place, alert_id, copy, origin, created_at, last_update_at,
                    first_activity_at, last_activity_at, resolved_at, status, severity, classification, determination,
                    service_source, assigned_to, provider_alert_id, own_groups, named_groups, native)
-SELECT :tenant_id, :incident_id, :place, :alert_id, coalesce(max(copy) + 1, 0), 'defender', :created_at,
-       :last_update_at, :first_activity_at, :last_activity_at, :resolved_at, :status, :severity, :classification,
-       :determination, :service_source, :assigned_to, :provider_alert_id, :own_groups, :named_groups, :native
-  FROM alert
- WHERE tenant_id = :tenant_id
-   AND alert_id = :alert_id;
+VALUES (:tenant_id, :incident_id, :place, :alert_id,
+        (SELECT coalesce(max(copy) + 1, 0)
+           FROM alert
+          WHERE tenant_id = :tenant_id
+            AND alert_id = :alert_id),
+        'defender', :created_at, :last_update_at, :first_activity_at, :last_activity_at, :resolved_at, :status,
+        :severity, :classification, :determination, :service_source, :assigned_to, :provider_alert_id, :own_groups,
+        :named_groups, :native);
 
 -- name: alerts_added!
 UPDATE alerts_to_add
