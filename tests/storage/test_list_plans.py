@@ -157,6 +157,17 @@ class Filled:
             (probe.path for probe in listing.probes() if self.number(probe.statement)), listing.paths[0]
         )
 
+    def statements(self, listing: Listing) -> Iterator[Statement]:
+        """What is run for a page, one after the other; the page is the last."""
+        search = listing.search()
+        try:
+            statement = next(search)
+            while True:
+                yield statement
+                statement = search.send(self.connection.execute(statement.text, statement.values).fetchall())
+        except StopIteration as found:
+            yield found.value
+
     def plan(self, statement: Statement) -> list[tuple[int, int, str]]:
         """The steps of a plan as number, number of the step they belong to, text."""
         rows = self.connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.values)
@@ -166,7 +177,7 @@ class Filled:
         """How many steps of SQLite's machine a page costs, with all that is looked at before."""
 
         def read() -> None:
-            page = listing.page(self.path(listing))
+            *_, page = self.statements(listing)
             assert len(self.connection.execute(page.text, page.values).fetchall()) <= 101
 
         return self._steps_of(read)
@@ -412,3 +423,51 @@ def test_a_count_costs_the_shortest_range_of_what_matches(small: Filled, large: 
 
         probes_steps = FIRST_PROBES_STEPS if exposure.whole_tenant else SCOPED_PROBES_STEPS
         assert after <= 1.5 * max(before, probes_steps), scope
+
+
+# What is skipped
+
+SKIPPED_COUNT = 10_000
+
+ALL_MATCH = (("", ""), ("", "lastUpdateTime asc"), ("lastUpdateTime le {updated[700]}", ""))
+"""Filters and orders by which all that a scope sees is merged, and no row is looked at in vain."""
+
+SKIPPED = (
+    *(
+        (filter_, orderby, scope)
+        for filter_, orderby in ALL_MATCH
+        for scope in EXPOSURES
+        if scope != "no group"
+    ),
+    ("", "lastUpdateTime desc, status, createdTime desc", "the whole tenant"),
+    ("status ne 'Redirected'", "", "the whole tenant"),
+    ("lastUpdateTime le {updated[700]} and status ne 'Active'", "lastUpdateTime asc", "the whole tenant"),
+)
+
+
+@pytest.mark.parametrize(("filter_", "orderby", "scope"), SKIPPED)
+def test_what_is_skipped_in_a_merged_order_costs_a_few_steps_of_each(
+    large: Filled, filter_: str, orderby: str, scope: str
+) -> None:
+    query = ClientQuery(client="", filter=filter_, orderby=orderby, skip=SKIPPED_COUNT, index="")
+
+    steps = large.steps(large.listing(query, EXPOSURES[scope]))
+
+    assert steps <= 10 * SKIPPED_COUNT
+
+
+@pytest.mark.parametrize(("filter_", "orderby", "scope"), SKIPPED)
+def test_what_is_skipped_is_counted_along_indexes_alone(
+    large: Filled, filter_: str, orderby: str, scope: str
+) -> None:
+    query = ClientQuery(client="", filter=filter_, orderby=orderby, skip=SKIPPED_COUNT, index="")
+
+    *counted, _ = large.statements(large.listing(query, EXPOSURES[scope]))
+
+    texts = [text for statement in counted for _, _, text in large.plan(statement)]
+    read = [text for text in texts if "incident_listing" in text]
+    assert read
+    assert all(
+        re.match(r"SEARCH incident_listing USING COVERING INDEX .* \(tenant_id=\?", text) for text in read
+    )
+    assert not [text for text in texts if "TEMP B-TREE" in text]

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.support.builders import Document, a_device, an_alert, an_entity, an_incident
 from tests.support.house import House, RunningHouse
@@ -21,7 +23,7 @@ from vigie.core.instants import Instant, format_instant, parse_instant
 from vigie.core.queries import DEFAULT_ORDER, Order, PageRequest
 from vigie.documents.defender.reading import keep_document
 from vigie.documents.defender.redaction import visible_document
-from vigie.storage.database import Row
+from vigie.storage.database import Row, Statement
 from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.counting import Count
 from vigie.storage.listing.planner import Listing
@@ -328,6 +330,60 @@ def test_many_pages_are_read_at_once(house: House) -> None:
     assert house.running.run(ask()) == [30] * 40
 
 
+# What is skipped
+
+
+def incidents_of_few_moments(count: int) -> list[Document]:
+    """The later ones mostly active, the earlier ones mostly resolved; and many in the middle at one moment."""
+    rng = Random(count)
+    documents = []
+    for number in range(1, count + 1):
+        is_late = number > count // 2
+        weights = (0.8, 0.05, 0.15, 0) if is_late else (0.1, 0.005, 0.8, 0.095)
+        moment = 0 if count // 3 < number < count // 2 else number // 20 - count // 40
+        document = {
+            **an_incident(an_alert(devices=[a_device(rng.choice(GROUPS[:2]))])),
+            "incidentId": number,
+            "createdTime": format_instant(Instant(NOON - rng.randrange(50))),
+            "lastUpdateTime": format_instant(Instant(NOON + moment)),
+            "status": rng.choices(list(Status), weights)[0],
+            "assignedTo": rng.choice(ASSIGNEES[:4]),
+        }
+        documents.append(document)
+    rng.shuffle(documents)
+    return documents
+
+
+UNASSIGNED = Comparison(ASSIGNED, Operator.EQ, None)
+
+FAR_DOWN = (
+    PageRequest(),
+    PageRequest(order=(Order(UPDATED),)),
+    PageRequest(order=(Order(UPDATED), Order(STATUS, is_descending=True), Order(CREATED))),
+    PageRequest(filter=Comparison(STATUS, Operator.NE, "InProgress")),
+    PageRequest(filter=Comparison(UPDATED, Operator.LT, Instant(NOON + 40))),
+    PageRequest(filter=Comparison(UPDATED, Operator.GE, Instant(NOON - 40)), order=(Order(UPDATED),)),
+    PageRequest(filter=Comparison(UPDATED, Operator.EQ, NOON)),
+    PageRequest(filter=Or((UNASSIGNED, Comparison(ASSIGNED, Operator.EQ, "ana")))),
+)
+
+
+@pytest.mark.parametrize("request_", FAR_DOWN)
+@pytest.mark.parametrize("exposure", [WHOLE_TENANT, Exposure(device_groups=frozenset({11, 12}))])
+def test_a_page_far_down_is_what_is_worked_out_without_a_database(
+    house: House, exposure: Exposure, request_: PageRequest
+) -> None:
+    documents = incidents_of_few_moments(2_000)
+    tenant_id = put(house, documents)
+    expected = listed(documents, exposure, request_, retained_since=Instant(NOON - 45))
+
+    for skip in (1_001, 1_250, 1_500, 1_890):
+        request = replace(request_, skip=skip, top=3)
+        page = answers_of(house, tenant_id, exposure, request, Instant(NOON - 45)).pages[0]
+
+        assert page == expected[skip:][:3]
+
+
 # Access paths
 
 
@@ -409,6 +465,8 @@ def test_no_value_is_ever_part_of_the_text(request: PageRequest, scope: Scope) -
         *(statement for probe in counting.probes() for statement in (probe.statement, probe.count)),
         visible_sets(987_654_321, ("", "=';--")),
     ]
+    far_down = Listing(987_654_321, scope, replace(request, skip=5_000), NOON)
+    statements += [each for each in (next(far_down.search(), None),) if isinstance(each, Statement)]
 
     for statement in statements:
         assert "987654" not in statement.text

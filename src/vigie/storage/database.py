@@ -1,7 +1,7 @@
 """The interface of both databases: they answer named statements, and run a change as a whole or not at all."""
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -73,6 +73,10 @@ class Statement(msgspec.Struct, frozen=True):
     is_short: bool = False
 
 
+Search = Generator[Statement, list[Row], T]
+"""Runs one statement after the other, each chosen by the rows of those before, and returns what it finds."""
+
+
 class Snapshot(Protocol):
     """One view of the database for several long reads. Raises QueryTooSlow when its time is up."""
 
@@ -84,6 +88,9 @@ class Snapshot(Protocol):
 
     async def rows(self, statement: str, values: Values) -> list[Row]:
         """Every row of a named statement. For results that are known to be short."""
+
+    async def search(self, search: Search[T]) -> T:
+        """What a search finds; it is given all rows of each of its statements."""
 
     def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, a few at a time."""

@@ -1,6 +1,6 @@
 """A filter as SQL over the columns of `incident_listing`: values are bound, and only names of ours are text."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 
@@ -25,7 +25,7 @@ _SYMBOLS = {
     Operator.LE: "<=",
 }
 
-Columns = Mapping[Property, str]
+ColumnOf = Callable[[Property], str]
 Texts = frozenset[str | None]
 """Values of a status or an assignee; None is unassigned."""
 
@@ -42,6 +42,10 @@ class BindParameters(msgspec.Struct):
         name = f"v{len(self.values)}"
         self.values[name] = value.value if isinstance(value, Status) else value
         return f":{name}"
+
+    def copy(self) -> "BindParameters":
+        """The same values, to which others may be added."""
+        return BindParameters(dict(self.values))
 
 
 def conditions_of(expression: Expression | None, retained_since: Instant | None) -> Iterator[Expression]:
@@ -96,10 +100,12 @@ def all_of(
 
     Rows are looked up by properties that are `searched`, and only tested by the others.
     """
-    columns = {
-        each: name if each in searched else dialect.unindexed(each, name) for each, name in COLUMNS.items()
-    }
-    return " AND ".join([_text(bound, each, columns) for each in conditions] or ["1 = 1"])
+
+    def column_of(property_: Property) -> str:
+        name = COLUMNS[property_]
+        return name if property_ in searched else dialect.unindexed(property_, name)
+
+    return " AND ".join([_text(bound, each, column_of) for each in conditions] or ["1 = 1"])
 
 
 def _is_bound(property_: Property, condition: Expression) -> bool:
@@ -131,16 +137,16 @@ def _values_of(property_: Property, condition: Expression) -> Texts | None:
     return None
 
 
-def _text(bound: BindParameters, expression: Expression, columns: Columns) -> str:
+def _text(bound: BindParameters, expression: Expression, column_of: ColumnOf) -> str:
     match expression:
         case And(parts):
-            return "(" + " AND ".join([_text(bound, part, columns) for part in parts] or ["1 = 1"]) + ")"
+            return "(" + " AND ".join([_text(bound, part, column_of) for part in parts] or ["1 = 1"]) + ")"
         case Or(parts):
-            return "(" + " OR ".join([_text(bound, part, columns) for part in parts] or ["1 = 0"]) + ")"
+            return "(" + " OR ".join([_text(bound, part, column_of) for part in parts] or ["1 = 0"]) + ")"
         case Not(part):
-            return f"(NOT {_text(bound, part, columns)})"
+            return f"(NOT {_text(bound, part, column_of)})"
         case Comparison():
-            return _comparison(bound, expression, columns[expression.property])
+            return _comparison(bound, expression, column_of(expression.property))
 
 
 def _comparison(bound: BindParameters, comparison: Comparison, column: str) -> str:

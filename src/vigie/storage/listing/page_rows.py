@@ -57,6 +57,16 @@ class PageRows:
         """Whether they are read in the order of the list, and not sorted."""
         return self._walks.in_order
 
+    @property
+    def counted_branches(self) -> Walk:
+        """The branches that the order is merged from, where every row of them matches; none elsewhere."""
+        walk = self._walks.walks[0]
+        return () if len(walk) == 1 or self._tests(walk, "merged") else walk
+
+    def range_of(self, branch: Branch, conditions: Iterable[Expression]) -> str:
+        """The rows of a branch that meet conditions, in no order."""
+        return self._from(branch, conditions)
+
     def page(self, size: int, skip: int) -> str:
         """The rows of the page, in order."""
         matching = [self._matching(walk) for walk in self._walks.walks]
@@ -125,7 +135,8 @@ class PageRows:
 
     def _walked(self, walk: Walk) -> str:
         """All rows of a walk, in the order of the list; those that match are still to be told apart."""
-        branches = [self._branch(branch, self._inside(walk)) for branch in walk]
+        inside = self._inside(walk)
+        branches = [self._branch(branch, inside) for branch in walk]
         if len(walk) == 1:
             return branches[0] + self._sorted(walk[0])
         return (

@@ -12,12 +12,13 @@ import msgspec
 from vigie.core.conditions import Property
 from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
-from vigie.storage.database import Statement
+from vigie.storage.database import Search, Statement
 from vigie.storage.listing.access_paths import AccessPath, paths_of
 from vigie.storage.listing.dialect import SQLITE, Dialect
 from vigie.storage.listing.filter_sql import BindParameters, bounds_of, conditions_of
 from vigie.storage.listing.page_rows import PageRows, Query
 from vigie.storage.listing.scope import Scope
+from vigie.storage.listing.skipping import near_page
 
 _SHORT_SKIP_MAX = 1_000
 
@@ -69,30 +70,42 @@ class Listing:
             for path in self.paths:
                 yield PlanProbe(path=path, statement=self._fits(path, rows))
 
+    def search(self) -> Search[Statement]:
+        """Find the statement of the page: along the shortest path, and past what is skipped."""
+        path = self.paths[0]
+        for probe in self.probes():
+            ((is_short,),) = yield probe.statement
+            if is_short:
+                path = probe.path
+                break
+        return self._page((yield from near_page(self._query, path)), path)
+
     def page(self, path: AccessPath | None = None) -> Statement:
         """The incidents of the page as document, alerts_at, spans and number, along a path, or the first one.
 
         For the whole tenant as document and number alone. When the caller left the size to us there is one more, if
         there is one, to tell that there is.
         """
-        path = path or self.paths[0]
+        return self._page(self._query, path or self.paths[0])
+
+    def _page(self, query: Query, path: AccessPath) -> Statement:
         bound = BindParameters()
-        rows = PageRows(self._query, path, bound)
-        page = rows.page(self._size, self._query.request.skip)
+        rows = PageRows(query, path, bound)
+        page = rows.page(self._size, query.request.skip)
         # The page is found in `incident_listing` alone: documents are read for its rows and for no others.
         return Statement(
-            f"SELECT {_WHOLE if self._query.scope.is_whole_tenant else _VISIBLE}"
-            f" FROM ({page}) AS page {self._query.dialect.join} incident"
+            f"SELECT {_WHOLE if query.scope.is_whole_tenant else _VISIBLE}"
+            f" FROM ({page}) AS page {query.dialect.join} incident"
             f" ON incident.tenant_id = {rows.tenant} AND incident.incident_id = page.incident_id"
             f"{rows.page_order()}",
             bound.values,
-            is_short=self._is_short(path),
+            is_short=_is_short(query, path),
         )
 
     @property
     def is_short(self) -> bool:
         """Whether the page is the first rows of one range of an index, and there is no choice of a path."""
-        return len(self.paths) == 1 and self._is_short(self.paths[0])
+        return len(self.paths) == 1 and _is_short(self._query, self.paths[0])
 
     def _fits(self, path: AccessPath, rows: int) -> Statement:
         bound = BindParameters()
@@ -101,15 +114,16 @@ class Listing:
         text = page_rows.fits(rows, window) if page_rows.in_order else page_rows.range_fits(2 * rows)
         return Statement(text, bound.values)
 
-    def _is_short(self, path: AccessPath) -> bool:
-        """Whether the page is, but for a little that is skipped, the first rows of what is read along one index."""
-        request, scope, conditions = self._query.request, self._query.scope, self._query.conditions
-        time = request.order[0].property
-        if path is AccessPath.BY_SCOPE:
-            is_one_index = scope.set_ids is not None and len(scope.set_ids) == 1
-            is_one_index &= time is Property.LAST_UPDATE_TIME
-        else:
-            is_one_index = path is AccessPath.IN_ORDER and scope.is_whole_tenant
-            is_one_index &= time in (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
-        is_near = request.skip <= _SHORT_SKIP_MAX and len(request.order) == 1
-        return is_near and is_one_index and bounds_of(time, conditions) == conditions
+
+def _is_short(query: Query, path: AccessPath) -> bool:
+    """Whether the page is, but for a little that is skipped, the first rows of what is read along one index."""
+    request, scope, conditions = query.request, query.scope, query.conditions
+    time = request.order[0].property
+    if path is AccessPath.BY_SCOPE:
+        is_one_index = scope.set_ids is not None and len(scope.set_ids) == 1
+        is_one_index &= time is Property.LAST_UPDATE_TIME
+    else:
+        is_one_index = path is AccessPath.IN_ORDER and scope.is_whole_tenant
+        is_one_index &= time in (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
+    is_near = request.skip <= _SHORT_SKIP_MAX and len(request.order) == 1
+    return is_near and is_one_index and bounds_of(time, conditions) == conditions

@@ -15,7 +15,6 @@ from vigie.storage.alert_rows import assembled_aside
 from vigie.storage.corruption import visible
 from vigie.storage.database import Database, ReplicaFailed, Row, Snapshot
 from vigie.storage.incident_row import key_of
-from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.counting import Count
 from vigie.storage.listing.planner import Listing
 from vigie.storage.listing.prepared_pages import PreparedPages
@@ -94,7 +93,7 @@ class PageReader:
                 statement = self._prepared_pages.find(tenant_id, request, retained_since)
             if statement is None:
                 listing = Listing(tenant_id, scope, request, retained_since, dialect=dialect)
-                statement = listing.page(await _shortest_path(snapshot, listing))
+                statement = await snapshot.search(listing.search())
             answers = _Answers(snapshot, tenant_id, exposure)
             read = answers.whole if exposure.whole_tenant else answers.visible
             batches = answers.completed(snapshot.batches(statement, read))
@@ -158,13 +157,6 @@ async def _begun(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[list[byte
             yield batch
 
     return all_of_them()
-
-
-async def _shortest_path(snapshot: Snapshot, listing: Listing) -> AccessPath:
-    for probe in listing.probes():
-        if await snapshot.number(probe.statement):
-            return probe.path
-    return listing.paths[0]
 
 
 async def _count(snapshot: Snapshot, counting: Count) -> int:

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
+from typing import TypeVar, cast
 
 import asyncpg
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement, Values
+from vigie.storage.database import LARGE_ROW_BYTES, Row, Search, Statement, Values
 from vigie.storage.postgres.failures import is_connection_lost, unavailable_when_it_fails
 from vigie.storage.postgres.session import PostgresSession
 from vigie.storage.postgres.statement import numbered, received
+
+T = TypeVar("T")
 
 SCANS_MAX = 12
 """Connections of one server for them, to each database that it reads from."""
@@ -125,6 +128,21 @@ class ConnectionSnapshot:
         """Every row of a named statement."""
         async with self._timed():
             return await PostgresSession(self._connection).rows(statement, values)
+
+    async def search(self, search: Search[T]) -> T:
+        """What a search finds."""
+        try:
+            statement = next(search)
+            while True:
+                statement = search.send(await self._all_rows(statement))
+        except StopIteration as found:
+            return cast(T, found.value)
+
+    async def _all_rows(self, statement: Statement) -> list[Row]:
+        query = numbered(statement.text)
+        async with self._timed():
+            rows = await self._connection.fetch(query.text, *query.arguments(statement.values))
+            return [tuple(row) for row in rows]
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, in batches of about 80 KiB; the rows behind them stay in the database."""

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import chain
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from vigie.core.errors import QueryTooSlow, StoreUnavailable
-from vigie.storage.database import LARGE_ROW_BYTES, Row, Statement, Values
+from vigie.storage.database import LARGE_ROW_BYTES, Row, Search, Statement, Values
 from vigie.storage.sqlite.failures import unavailable_when_it_fails
 from vigie.storage.statements import statements
 
@@ -169,6 +169,22 @@ class ThreadedSnapshot:
         """Every row of a named statement."""
         text = statements()[statement]
         return await self._run(lambda: self._connection.execute(text, values).fetchall())
+
+    async def search(self, search: Search[T]) -> T:
+        """What a search finds: one that runs any statement is handed to a thread, as a whole."""
+        try:
+            first = next(search)
+        except StopIteration as found:
+            return cast(T, found.value)
+        return await self._run(lambda: self._found(search, first))
+
+    def _found(self, search: Search[T], statement: Statement) -> T:
+        while True:
+            rows = self._connection.execute(statement.text, statement.values).fetchall()
+            try:
+                statement = search.send(rows)
+            except StopIteration as found:
+                return cast(T, found.value)
 
     async def batches(self, statement: Statement, read: Callable[[Row], bytes]) -> AsyncIterator[list[bytes]]:
         """What `read` makes of each row, in batches of about 64 KiB; the rows behind them stay in the database.
