@@ -19,6 +19,7 @@ PROMISED = {
     "A user who sees only the device group 'Workstations EU': fewer alerts.": 200,
     "The five unresolved incidents that were updated last:": 200,
     "An application with write permission updates an incident:": 200,
+    "What changed, the first three changes of all:": 200,
     "An unknown incident id: 404.": 404,
     "An application without any permission: 403.": 403,
 }

@@ -81,6 +81,14 @@ def test_the_evidence_of_an_incident_is_shown_alert_by_alert() -> None:
     assert run("incident", "show", "2", "--evidence", *OF_CONTOSO, "--as-user", UPN).code == 1
 
 
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_value_is_refused(value: str) -> None:
+    refused = run("evidence", "find", value, *OF_CONTOSO)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "VALUE must not be empty" in refused.refusal
+
+
 def test_a_kind_that_there_is_not_is_one_line() -> None:
     ended = run("evidence", "find", "aa", *OF_CONTOSO, "--kind", "file")
 

@@ -104,6 +104,12 @@ def test_it_ends_with_the_last_change_if_it_is_not_to_follow(database: str) -> N
     assert [json.loads(line)["number"] for line in ended.out.splitlines()] == [2, 3]
 
 
+def test_what_is_to_end_needs_a_beginning(database: str) -> None:
+    assert run("watch", "--database", database, "--no-follow").refusal == (
+        "vigie: --no-follow needs --from: without it the changes to come are shown; see `vigie watch --help`"
+    )
+
+
 def test_a_number_that_cannot_be_is_refused(database: str) -> None:
     take(database, 1)
 

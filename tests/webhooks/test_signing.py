@@ -92,3 +92,34 @@ def test_the_documented_code_takes_a_delivery_and_no_other(
     assert not documented(new_secret(), headers, BODY)
     assert not documented(secret, {**headers, "webhook-id": "wh_1_42"}, BODY)
     assert not documented(secret, signed_headers(secret, "wh_1_41", now - 301, BODY), BODY)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"webhook-timestamp": "abc"},
+        {"webhook-timestamp": "²"},
+        {"webhook-signature": "v1,\xe9"},
+        {"webhook-signature": ""},
+    ],
+)
+def test_the_documented_code_refuses_what_strangers_send(
+    documented: Callable[[str, dict[str, str], bytes], bool], changes: dict[str, str]
+) -> None:
+    secret = new_secret()
+    headers = signed_headers(secret, "wh_1_41", int(time.time()), BODY)
+
+    assert not documented(secret, headers | changes, BODY)
+    for name in headers:
+        assert not documented(secret, {each: headers[each] for each in headers if each != name}, BODY)
+
+
+def test_the_documented_delivery_has_the_signature_of_the_documented_secret() -> None:
+    text = (DOCS / "webhooks.md").read_text(encoding="utf-8")
+    (secret,) = re.findall(r'"secret": "(whsec_[^"]+)"', text)
+    sent = dict(re.findall(r"^(webhook-\w+): (.*)$", text, re.M))
+    (body,) = re.findall(r'^\{"type":.*$', text, re.M)
+
+    signed = signed_headers(secret, sent["webhook-id"], int(sent["webhook-timestamp"]), body.encode())
+
+    assert signed == sent

@@ -85,6 +85,8 @@ def suggestion_lines(url: str, sample: Sample, store: Path) -> Iterator[str]:
         f'{_CURL} -X PATCH {responder} -H "Content-Type: application/json" '
         f"""-d '{{"status": "InProgress", "comment": "On it."}}' {incident}"""
     )
+    yield "# What changed, the first three changes of all:"
+    yield f"{_CURL} -G {token} {url}/api/vigie/changes --data-urlencode 'limit=3'"
     yield "# An unknown incident id: 404."
     yield f"{_CURL} {token} {url}/api/incidents/{_UNKNOWN_ID}"
     yield "# An application without any permission: 403."

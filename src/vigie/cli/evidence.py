@@ -24,7 +24,7 @@ _KINDS = {kind.value: kind for kind in EvidenceKind}
 
 
 async def find_evidence(
-    value: Annotated[str, Parameter(name="VALUE", help="What to look for, in any spelling.")],
+    value: Annotated[str, Parameter(name="VALUE", help="What to look for, whole, in any spelling.")],
     /,
     *,
     tenant: TenantOption,
@@ -37,6 +37,8 @@ async def find_evidence(
     """Find the alerts in which a device, an account, an address or other evidence was seen."""
     from vigie.runtime.clock import now
 
+    if not value.strip():
+        raise WrongUsage("VALUE must not be empty")
     wanted = None if kind is None else _kind_of(kind)
     async with opened_tenant(common, tenant) as (installation, found):
         exposure = await exposure_of_reader(installation, found, as_user)

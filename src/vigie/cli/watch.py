@@ -42,15 +42,19 @@ async def watch(
             help="Begin with this change; 0: the oldest that is kept; default: the next one to come.",
         ),
     ] = None,
-    no_follow: Annotated[bool, Parameter(help="End with the last change there is.")] = False,
+    no_follow: Annotated[bool, Parameter(help="End with the last change there is; needs --from.")] = False,
     common: Common = PLAIN,
 ) -> None:
     """Follow the changes of a tenant's incidents."""
+    if no_follow and first is None:
+        raise WrongUsage("--no-follow needs --from: without it the changes to come are shown")
     async with opened(common, create=False) as installation:
         found = await _tenant(installation, tenant)
         feed = installation.change_feed
         position = await _position(feed, found.tenant_id, first)
         end = await feed.latest(found.tenant_id) if no_follow else None
+        if end is None and sys.stderr.isatty():
+            print_status(f"changes of {found.name} behind number {position}, as they come; Ctrl-C ends this")
         try:
             async for change in _changes_after(feed, found.tenant_id, position, end, _stop_on_signals()):
                 _emit(common, change)

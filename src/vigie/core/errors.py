@@ -145,13 +145,16 @@ class AlertNotFound(Refusal):
 
 
 class ChangesGone(Refusal):
-    """Changes that were asked for and are not kept any more: the consumer came too late, and has to begin anew.
+    """Changes that were asked for and are not in the feed any more, or never were: the consumer has to begin anew.
 
     `oldest` is the oldest change that is kept.
     """
 
     def __init__(self, oldest: int) -> None:
-        super().__init__(f"Changes in between are not kept any more. {_BEGIN_ANEW}")
+        super().__init__(
+            "That place is not in the feed: changes behind it are not kept any more, or a backup was restored. "
+            f"{_BEGIN_ANEW}"
+        )
         self.oldest = oldest
 
 
