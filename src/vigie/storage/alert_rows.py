@@ -22,9 +22,7 @@ async def add_alerts(
     session: Session, key: Values, alerts: Iterable[StoredAlert], *, first_place: int = 0
 ) -> None:
     """Add the rows of alerts to an incident, from a place on."""
-    rows = [
-        {**key, "place": place, **_columns(alert)} for place, alert in enumerate(alerts, start=first_place)
-    ]
+    rows = [_row(key, place, alert) for place, alert in enumerate(alerts, start=first_place)]
     if rows:
         await session.run_many("add_alert", rows)
 
@@ -55,24 +53,12 @@ def _source_of(stored: bytes | None) -> DeviceGroupLabel | None:
     return label
 
 
-def _columns(alert: StoredAlert) -> dict[str, object]:
+def _row(key: Values, place: int, alert: StoredAlert) -> dict[str, object]:
     return {
-        "alert_id": alert.alert_id,
-        "origin": alert.origin,
-        "created_at": alert.created_at,
-        "last_update_at": alert.last_update_at,
-        "first_activity_at": alert.first_activity_at,
-        "last_activity_at": alert.last_activity_at,
-        "resolved_at": alert.resolved_at,
-        "status": alert.status,
-        "severity": alert.severity,
-        "classification": alert.classification,
-        "determination": alert.determination,
-        "service_source": alert.service_source,
-        "assigned_to": alert.assigned_to,
-        "provider_alert_id": alert.provider_alert_id,
+        **msgspec.structs.asdict(alert),
+        **key,
+        "place": place,
         "own_groups": _encode(alert.own_groups) if alert.own_groups else None,
         "named_groups": _encode(alert.named_groups) if alert.named_groups else None,
         "source_group": None if alert.source_group is None else _encode(alert.source_group),
-        "native": alert.native,
     }

@@ -100,8 +100,9 @@ _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN_BYTES: Final = 20
 _SHOWN_PLACES: Final = 3
 _BEGINS_AS_INCIDENT: Final = re.compile(rb'\{\s*"incidentId"\s*:')
-_CUT_MARK: Final = re.compile(rb"(?:\.\.\.|\xe2\x80\xa6)[\s\]}]*\Z")
+_CUT_MARKS: Final = (b"...", "…".encode())
 _CUT_MARK_BEGINS: Final = (b".", b"\xe2")
+_BEHIND_CUT_MARK: Final = b" \t\n\r\f\v]}"
 _CUT_MARK_BYTES: Final = 1024
 
 _ACCEPTED: Final = (
@@ -334,14 +335,14 @@ def _take_nested(cursor: JsonCursor, nesting: Nesting, path: str, bytes_max: int
 
 
 def _ends_in_cut(text: bytes) -> bool:
-    return _CUT_MARK.search(text[-_CUT_MARK_BYTES:]) is not None
+    return text[-_CUT_MARK_BYTES:].rstrip(_BEHIND_CUT_MARK).endswith(_CUT_MARKS)
 
 
 def _is_cut(cursor: JsonCursor) -> bool:
     """Whether nothing follows but dots for what was left out, and perhaps what closes the rest."""
     cursor.hold(_CUT_MARK_BYTES)
     ahead = cursor.chunk[cursor.at :]
-    return len(ahead) < _CUT_MARK_BYTES and _CUT_MARK.match(ahead) is not None
+    return len(ahead) < _CUT_MARK_BYTES and ahead.rstrip(_BEHIND_CUT_MARK) in _CUT_MARKS
 
 
 def _found(text: bytes | None, line: int, path: str, bytes_max: int) -> Finding:
