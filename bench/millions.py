@@ -23,9 +23,11 @@ from vigie.documents import lossless
 from vigie.documents.defender.reading import keep_document
 from vigie.documents.differences import added
 from vigie.runtime.installation import opened
+from vigie.storage.alert_rows import alert_row
 from vigie.storage.postgres.raw_tables import postgres_raw_tables
 from vigie.storage.sqlite.raw_tables import sqlite_raw_tables
 from vigie.storage.transfer import (
+    ALERTS,
     HISTORY,
     INCIDENTS,
     LISTINGS,
@@ -200,6 +202,12 @@ def _rows_of(tenant_id: int, incidents: list[StoredIncident], sets: dict[str, in
         _INCIDENT_COLUMNS,
         [(tenant_id, *(getattr(each, name) for name in _INCIDENT_COLUMNS[1:])) for each in incidents],
     )
+    alerts = [
+        {**alert_row({"tenant_id": tenant_id, "incident_id": each.incident_id}, place, alert), "copy": 0}
+        for each in incidents
+        for place, alert in enumerate(each.alerts)
+    ]
+    yield ALERTS, tuple(alerts[0]), [tuple(each.values()) for each in alerts]
     yield (
         LISTINGS,
         _LISTING_COLUMNS,

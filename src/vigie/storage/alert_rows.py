@@ -22,7 +22,7 @@ async def add_alerts(
     session: Session, key: Values, alerts: Iterable[StoredAlert], *, first_place: int = 0
 ) -> None:
     """Add the rows of alerts to an incident, from a place on."""
-    rows = [_row(key, place, alert) for place, alert in enumerate(alerts, start=first_place)]
+    rows = [alert_row(key, place, alert) for place, alert in enumerate(alerts, start=first_place)]
     if rows:
         await session.run_many("add_alert", rows)
 
@@ -53,7 +53,8 @@ def _source_of(stored: bytes | None) -> DeviceGroupLabel | None:
     return label
 
 
-def _row(key: Values, place: int, alert: StoredAlert) -> dict[str, object]:
+def alert_row(key: Values, place: int, alert: StoredAlert) -> dict[str, object]:
+    """The columns of an alert, without its copy number."""
     return {
         **msgspec.structs.asdict(alert),
         **key,
