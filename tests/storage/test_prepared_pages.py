@@ -20,13 +20,16 @@ SHORT = (
     "$filter=lastUpdateTime ge {}",
     "$filter=lastUpdateTime ge {} and lastUpdateTime lt {}&$top=10",
     "$filter=createdTime eq {} or createdTime eq {}&$orderby=createdTime desc",
+    "$filter=status eq 'Active'",
+    "$filter=lastUpdateTime ge {} and status ne 'Redirected'",
+    "$filter=lastUpdateTime ge {} and assignedTo eq 'ann@contoso.example'",
 )
 LONG = (
     "$skip=5000",
-    "$filter=status eq 'Active'",
     "$filter=createdTime ge {}",
+    "$filter=status eq 'Active' and createdTime ge {}",
     "$filter=not (lastUpdateTime lt {})",
-    "$filter=lastUpdateTime ge {} and assignedTo eq 'ann@contoso.example'",
+    "$filter=lastUpdateTime ge {} and assignedTo ne null",
 )
 MOMENTS = (
     ("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"),

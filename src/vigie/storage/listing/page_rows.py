@@ -58,10 +58,11 @@ class PageRows:
         return self._walks.in_order
 
     @property
-    def counted_branches(self) -> Walk:
-        """The branches that the order is merged from, where every row of them matches; none elsewhere."""
+    def matching_branches(self) -> Walk:
+        """The branches that the order is merged from, if all of their rows match; none if some are read in vain."""
+        is_one_walk = self.in_order and len(self._walks.walks) == 1
         walk = self._walks.walks[0]
-        return () if len(walk) == 1 or self._tests(walk, "merged") else walk
+        return walk if is_one_walk and not self._tests(walk, "merged") else ()
 
     def range_of(self, branch: Branch, conditions: Iterable[Expression]) -> str:
         """The rows of a branch that meet conditions, in no order."""

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from vigie.core.conditions import Property
+from vigie.core.enums import Status
 from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.storage.database import Search, Statement
 from vigie.storage.listing.access_paths import AccessPath, paths_of
 from vigie.storage.listing.dialect import SQLITE, Dialect
-from vigie.storage.listing.filter_sql import BindParameters, bounds_of, conditions_of
+from vigie.storage.listing.filter_sql import BindParameters, conditions_of
 from vigie.storage.listing.page_rows import PageRows, Query
 from vigie.storage.listing.scope import Scope
 from vigie.storage.listing.skipping import near_page
@@ -117,13 +117,8 @@ class Listing:
 
 def _is_short(query: Query, path: AccessPath) -> bool:
     """Whether the page is, but for a little that is skipped, the first rows of what is read along one index."""
-    request, scope, conditions = query.request, query.scope, query.conditions
-    time = request.order[0].property
-    if path is AccessPath.BY_SCOPE:
-        is_one_index = scope.set_ids is not None and len(scope.set_ids) == 1
-        is_one_index &= time is Property.LAST_UPDATE_TIME
-    else:
-        is_one_index = path is AccessPath.IN_ORDER and scope.is_whole_tenant
-        is_one_index &= time in (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
-    is_near = request.skip <= _SHORT_SKIP_MAX and len(request.order) == 1
-    return is_near and is_one_index and bounds_of(time, conditions) == conditions
+    is_near = query.request.skip <= _SHORT_SKIP_MAX and len(query.request.order) == 1
+    if not is_near or (path is AccessPath.IN_ORDER) is not query.scope.is_whole_tenant:
+        return False
+    branches_max = len(Status) if query.scope.is_whole_tenant else 1
+    return 0 < len(PageRows(query, path, BindParameters()).matching_branches) <= branches_max

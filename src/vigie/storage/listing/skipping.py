@@ -66,7 +66,10 @@ class _Branches:
         self._near = tuple(each for each in query.conditions if _is_of(each, near))
         self._far = tuple(each for each in query.conditions if _is_of(each, far))
         self._others = tuple(each for each in query.conditions if not _is_of(each, near | far))
-        self._ranges = [rows.range_of(branch, self._others) for branch in rows.counted_branches]
+        branches = rows.matching_branches
+        # One alone is skipped along as it is.
+        merged = branches if len(branches) > 1 else ()
+        self._ranges = [rows.range_of(branch, self._others) for branch in merged]
 
     def __len__(self) -> int:
         return len(self._ranges)
