@@ -36,10 +36,11 @@ def join_document(split: SplitDocument) -> tuple[bytes, int]:
 
 def encode_document(incident: dict[str, Any], alerts: list[bytes]) -> tuple[bytes, int]:
     """The document, and where its first alert starts: around the alerts the other keys keep their order."""
-    keys = [key for key in incident if key != CONTEXT_KEY]
-    split = keys.index("alerts")
-    before = lossless.encode({key: incident[key] for key in keys[:split]})[:-1]
-    after = lossless.encode({key: incident[key] for key in keys[split + 1 :]})[1:]
-    head = before + (b"," if split else b"") + b'"alerts":['
-    tail = (b"]," if len(after) > 1 else b"]") + after
-    return head + b",".join(alerts) + tail, len(head)
+    array = b"[%b]" % b",".join(alerts)
+    whole = {**incident, "alerts": msgspec.Raw(array)}
+    whole.pop(CONTEXT_KEY, None)
+    document = lossless.encode(whole)
+    keys = list(whole)
+    behind = keys[keys.index("alerts") + 1 :]
+    tail = lossless.encode({key: whole[key] for key in behind}) if behind else b"}"
+    return document, len(document) - len(tail) - len(array) + 1

@@ -131,9 +131,9 @@ class IncidentTransaction:
 
         The caller has refused a merged incident: spans and redirect stay as they are.
         """
-        key = key_of(self._tenant_id, incident_id)
         document, alerts_at = join_document(after)
-        values = {
+        columns = {
+            **key_of(self._tenant_id, incident_id),
             "status": status_of(after.head),
             "assigned_to": assignee_of(after.head),
             "last_update_at": at,
@@ -141,8 +141,8 @@ class IncidentTransaction:
             "spans": before.spans,
             "document": document,
         }
-        await self._session.run("update_incident", {**key, **values})
-        await move_listing(self._session, {**key, **values})
+        await self._session.run("update_incident", columns)
+        await move_listing(self._session, columns)
         await self._record(incident_id, "update", differences(split.head, after.head))
         self._latest = max(self._latest, at)
         labels = before.labels()
