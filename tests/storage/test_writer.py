@@ -90,6 +90,25 @@ def test_changes_of_one_turn_of_the_loop_are_committed_together(tmp_path: Path) 
     assert asyncio.run(scene()) == []
 
 
+def test_changes_are_made_after_what_some_have_left_to_the_end_could_not_be_written(tmp_path: Path) -> None:
+    class Unwritable:
+        async def write(self, _session: Session) -> None:
+            raise ZeroDivisionError
+
+    async def leaving(session: Session) -> None:
+        await Change("undone")(session)
+        session.deferred["nothing"] = Unwritable()
+
+    async def scene() -> tuple[list[str | None], str]:
+        async with a_database(tmp_path) as database:
+            with pytest.raises(ZeroDivisionError):
+                await database.write(leaving)
+            later = await database.write(Change("later"))
+            return [await value(database, name) for name in ("undone", "later")], later
+
+    assert asyncio.run(scene()) == ([None, "1"], "later")
+
+
 def test_changes_that_have_only_come_are_done_before_a_database_is_closed(tmp_path: Path) -> None:
     async def scene() -> str:
         async with a_database(tmp_path) as database:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from vigie.core.errors import StoreUnavailable
 from vigie.storage.database import Change, write_deferred
 from vigie.storage.sqlite.connection import SqliteSession, finish
 from vigie.storage.sqlite.wal_size import LogTruncation
@@ -93,7 +92,8 @@ class Writer:
                 # Opened with the first change: a server that only reads has no writer to the file.
                 connection = connection or _prepared(self._connect())
                 _commit_together(connection, SqliteSession(connection), batch, self._check_file)
-            except (sqlite3.Error, StoreUnavailable) as error:
+            # Whatever it was, it belongs to the changes of this batch; the thread has to go on.
+            except Exception as error:  # noqa: BLE001
                 for queued in batch:
                     queued.error = queued.error or error
             # After the commit, never before: a caller that is answered must find its change after a power cut.
@@ -146,10 +146,7 @@ def _commit_together(
     batch: list[_QueuedChange],
     check_file: Callable[[], None],
 ) -> None:
-    """Run every change in one transaction; one that fails is undone alone.
-
-    Raises sqlite3.Error or StoreUnavailable when all of them are undone.
-    """
+    """Run every change in one transaction; one that fails is undone alone. What is raised undoes them all."""
     try:
         # IMMEDIATE: a transaction that reads first and writes later can fail half-way as busy.
         connection.execute("BEGIN IMMEDIATE")
@@ -159,7 +156,7 @@ def _commit_together(
         # As late as can be: a file that was replaced meanwhile would take the commit with it.
         check_file()
         connection.execute("COMMIT")
-    except (sqlite3.Error, StoreUnavailable):
+    except Exception:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
