@@ -40,7 +40,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     Of a list that only grew (comments do) what was `added` is enough: else every entry would hold all of it.
     """
     # What is the same object needs no look: nearly all that an update has left as it was.
-    pairs = [(key, one, other) for key, one in before.items() if (other := after.get(key, _ABSENT)) is not one]
+    pairs = [
+        (key, one, other) for key, one in before.items() if (other := after.get(key, _ABSENT)) is not one
+    ]
     if not before.keys() >= after.keys():
         pairs += [(key, _ABSENT, other) for key, other in after.items() if key not in before]
     return {key: _difference(one, other) for key, one, other in pairs if not _same(one, other)}

@@ -27,7 +27,7 @@ class Spelling(Generic[Member]):
 
     def canonical(self, text: str) -> str | None:
         """The word, or alias, that this is in any letter case."""
-        return canonical(text, self._all)
+        return text if text in self._all else canonical(text, self._all)
 
     def member(self, text: str) -> Member | None:
         """The member of a word, or of an alias, in any letter case."""

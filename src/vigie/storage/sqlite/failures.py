@@ -1,18 +1,29 @@
 """The errors of SQLite: an outage of the file or its disk, or an internal error."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from vigie.core.errors import StoreUnavailable
 
+_MISUSE = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 
-@contextmanager
-def unavailable_when_it_fails() -> Iterator[None]:
+
+class _UnavailableWhenItFails:
+    # Every read and change enters it, and a generator would cost more than what it guards.
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _MISUSE):
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+_UNAVAILABLE_WHEN_IT_FAILS = _UnavailableWhenItFails()
+
+
+def unavailable_when_it_fails() -> AbstractContextManager[None]:
     """Raise StoreUnavailable for what the file or the disk refuses; a misuse of ours stays the error that it is."""
-    try:
-        yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise
-    except sqlite3.DatabaseError as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+    return _UNAVAILABLE_WHEN_IT_FAILS
