@@ -1,7 +1,8 @@
 """Whatever is imported, updated and removed: what lists read always says what the rows say."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -62,6 +63,13 @@ class Store:
             case "retire":
                 retire = self._incidents.remove_incidents_before(self._tenant_id, what, an_audit_context())
                 self._house.running.run(retire)
+
+    def put(self, document: Document, on_written: Callable[[], object]) -> None:
+        """Import an incident, and hear when it is written."""
+        kept = [keep_incident(to_json(document))]
+        self._house.running.run(
+            self._incidents.put_incidents(self._tenant_id, kept, an_audit_context(), on_written=on_written)
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Every incident, by its columns."""
@@ -217,3 +225,14 @@ def test_label_sets_that_no_incident_has_any_more_go_with_the_retired(house: Hou
     store.take(("retire", Instant(NOON + 1)))
 
     assert store.sets_by_labels() == {"#11": {"#11"}}
+
+
+def test_that_incidents_are_written_is_told_once_and_before_others_see_them(house: House) -> None:
+    store = Store(house)
+    seen: list[int] = []
+
+    with ThreadPoolExecutor() as another:
+        store.put(an_incident(), lambda: seen.append(len(another.submit(store.rows).result())))
+
+    assert seen == [0]
+    assert len(store.rows()) == 1

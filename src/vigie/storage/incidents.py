@@ -157,11 +157,12 @@ class IncidentStore:
         audit_context: AuditContext,
         *,
         on_put: Callable[[PutCount], None] | None = None,
+        on_written: Callable[[], object] | None = None,
     ) -> PutCount:
         """Add or replace incidents, all or none of them, and create the device groups they are met in.
 
         The incidents are drawn by the thread that writes. `on_put` hears there of each one, before anything
-        is durable.
+        is durable, and `on_written` when nothing is left but to commit: of a change that is tried again, each time.
         """
 
         async def change(session: Session) -> PutCount:
@@ -175,6 +176,8 @@ class IncidentStore:
                 if on_put is not None:
                     on_put(count)
             await transaction.finish()
+            if on_written is not None:
+                session.deferred[on_written] = _Announcement(on_written)
             return total
 
         is_retryable = isinstance(incidents, Sequence) and on_put is None
@@ -263,6 +266,16 @@ class IncidentStore:
         return self._pages.page(
             tenant_id, exposure, request, retained_since=retained_since, min_position=min_position
         )
+
+
+class _Announcement:
+    """The word that all is written, which is given behind all that is deferred."""
+
+    def __init__(self, on_written: Callable[[], object]) -> None:
+        self._on_written = on_written
+
+    async def write(self, _: Session, /) -> None:
+        self._on_written()
 
 
 def _entry(row: Row) -> HistoryEntry:

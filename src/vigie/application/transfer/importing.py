@@ -4,6 +4,7 @@ import asyncio
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -142,13 +143,16 @@ class Import:
         return not (self._refused_count or self.unread_files_count)
 
     async def put_valid(self, incidents: IncidentStore, tenant_id: int) -> None:
-        """Store every valid incident, in batches; those stored before an interruption stay."""
+        """Store every valid incident, in batches; those stored before an interruption stay.
+
+        While a batch is committed the next one is read.
+        """
         batch = self._next_batch()
         while batch:
-            writing = asyncio.create_task(incidents.put_incidents(tenant_id, batch, self._audit_context))
-            # Hands the batch to the writer's thread; the next one is read meanwhile.
-            await asyncio.sleep(0)
+            writing, is_written = self._begin_writing(incidents, tenant_id, batch)
             try:
+                # Only then: two threads that both decode and bind keep each other waiting.
+                await is_written.wait()
                 batch = self._next_batch()
             finally:
                 self._count(await writing)
@@ -179,6 +183,18 @@ class Import:
             await feed.give(batch, writing)
             self._on_tally(self.tally)
             is_last = not batch
+
+    def _begin_writing(
+        self, incidents: IncidentStore, tenant_id: int, batch: Sequence[StoredIncident]
+    ) -> "tuple[asyncio.Task[PutCount], asyncio.Event]":
+        """Begin to store a batch: the task, and what tells that only the disk is waited for, or that it failed."""
+        is_written = asyncio.Event()
+        tell = partial(asyncio.get_running_loop().call_soon_threadsafe, is_written.set)
+        writing = asyncio.create_task(
+            incidents.put_incidents(tenant_id, batch, self._audit_context, on_written=tell)
+        )
+        writing.add_done_callback(lambda _: is_written.set())
+        return writing, is_written
 
     def _count(self, put: PutCount) -> None:
         self._put_count += put
