@@ -16,7 +16,6 @@ from vigie.storage.listing.access_paths import AccessPath
 from vigie.storage.listing.filter_sql import COLUMNS, BindParameters, all_of
 from vigie.storage.listing.page_rows import PageRows, Query
 
-_MERGED_ROWS_MAX = 1_000
 _SAMPLED_ROWS = 1_000
 _ROUNDS_MAX = 4
 
@@ -27,8 +26,8 @@ _NO_ROWS: tuple[Expression, ...] = (Or(()),)
 
 def near_page(query: Query, path: AccessPath) -> Search[Query]:
     """The same page, asked for from a moment on that is shortly before it."""
-    skip = query.request.skip
-    if skip <= _MERGED_ROWS_MAX or not (branches := _Branches(query, path)):
+    skip, merged_rows_max = query.request.skip, query.dialect.merged_rows_max
+    if skip <= merged_rows_max or not (branches := _Branches(query, path)):
         return query
     # The first rows tell how the branches meet: the next shares are as what the round before has passed.
     rows, passed = _SAMPLED_ROWS, [0] * len(branches)
@@ -41,7 +40,7 @@ def near_page(query: Query, path: AccessPath) -> Search[Query]:
         passed = [number for _, _, number in sorted(counted)]
         branches.begin_at(Instant(moment))
         rows = skip = skip - sum(passed)
-        if skip <= _MERGED_ROWS_MAX:
+        if skip <= merged_rows_max:
             break
     return branches.rest(skip)
 
