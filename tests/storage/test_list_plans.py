@@ -18,6 +18,7 @@ from tests.support.many_incidents import UNITS, fill, moments_in
 from vigie.api.defender.query_options import parse_page_request
 from vigie.core.access import WHOLE_TENANT, Exposure
 from vigie.core.conditions import Comparison, Operator, Property
+from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.runtime.installation import opened
 from vigie.storage.database import Statement
@@ -385,6 +386,21 @@ def test_a_page_costs_the_same_where_there_are_twenty_times_as_many(
         has_one_path = exposure.whole_tenant or len(large.listing(query, exposure).paths) == 1
         probes_steps = FIRST_PROBES_STEPS if has_one_path else SCOPED_PROBES_STEPS
         assert after <= 1.5 * max(before, probes_steps), scope
+
+
+@pytest.mark.parametrize("orderby", ["lastUpdateTime desc", "lastUpdateTime asc"])
+def test_what_is_newer_than_several_moments_costs_as_much_as_what_is_newer_than_the_last(
+    large: Filled, orderby: str
+) -> None:
+    newer, older = "lastUpdateTime gt {updated[7]}", "lastUpdateTime ge {updated[700]}"
+    one, *several = (
+        large.listing(ClientQuery(client="", filter=filter_, orderby=orderby, index=LAST_UPDATE))
+        for filter_ in (newer, f"{newer} and {older}", f"{older} and {newer}")
+    )
+    query = ClientQuery(client="", filter=newer, orderby=orderby, index=LAST_UPDATE)
+    retained = Listing(large.tenant_id, WHOLE, large.request(query), Instant(1))
+
+    assert [large.steps(each) for each in (*several, retained)] == [large.steps(one)] * 3
 
 
 def test_what_is_newer_is_one_path_in_a_scope_of_few_label_sets(large: Filled) -> None:

@@ -403,7 +403,7 @@ def test_a_page_far_down_is_what_is_worked_out_without_a_database(
     tenant_id = put(house, documents)
     expected = listed(documents, exposure, request_, retained_since=Instant(NOON - 45))
 
-    for skip in (1_001, 1_250, 1_500, 1_890):
+    for skip in (150, 1_001, 1_250, 1_500, 1_890):
         request = replace(request_, skip=skip, top=3)
         page = answers_of(house, tenant_id, exposure, request, Instant(NOON - 45)).pages[0]
         counted = counted_page(house, tenant_id, exposure, request, Instant(NOON - 45))
@@ -504,6 +504,8 @@ def test_no_value_is_ever_part_of_the_text(request: PageRequest, scope: Scope) -
 
 RECENT = Comparison(Property.LAST_UPDATE_TIME, Operator.GE, Instant(1))
 ACTIVE = Comparison(Property.STATUS, Operator.EQ, "Active")
+FROM_ANA, FROM_BOB = (Comparison(ASSIGNED, Operator.GE, name) for name in ("ana", "bob"))
+AT_ONE_OF_TWO = Or(tuple(Comparison(UPDATED, Operator.EQ, Instant(moment)) for moment in (3, 7)))
 
 
 @pytest.mark.parametrize(
@@ -524,6 +526,14 @@ ACTIVE = Comparison(Property.STATUS, Operator.EQ, "Active")
         (WHOLE, PageRequest(order=(Order(Property.STATUS),)), True),
         (WHOLE, PageRequest(order=(Order(Property.ASSIGNED_TO),)), False),
         (WHOLE, PageRequest(filter=ACTIVE, order=(Order(Property.ASSIGNED_TO),)), False),
+        (WHOLE, PageRequest(filter=FROM_ANA, order=(Order(ASSIGNED),)), True),
+        (WHOLE, PageRequest(filter=And((FROM_ANA, FROM_BOB)), order=(Order(ASSIGNED),)), False),
+        (WHOLE, PageRequest(filter=And((UNASSIGNED, FROM_ANA))), False),
+        (WHOLE, PageRequest(filter=Or((And((UNASSIGNED, FROM_ANA)), And((UNASSIGNED, FROM_BOB))))), False),
+        (WHOLE, PageRequest(filter=And((RECENT, Comparison(UPDATED, Operator.GT, NOON)))), True),
+        (WHOLE, PageRequest(filter=And((RECENT, Comparison(UPDATED, Operator.LT, NOON)))), True),
+        (WHOLE, PageRequest(filter=And((RECENT, AT_ONE_OF_TWO))), False),
+        (WHOLE, PageRequest(filter=AT_ONE_OF_TWO), True),
         (WHOLE, PageRequest(order=(*DEFAULT_ORDER, Order(Property.STATUS))), False),
         (Scope(), PageRequest(), False),
         (Scope(set_ids=(1,)), PageRequest(), True),

@@ -15,6 +15,7 @@ from vigie.storage.listing.filter_sql import (
     all_of,
     bounds_of,
     conditions_of,
+    narrowed,
     values_left,
 )
 from vigie.storage.listing.scope import Scope
@@ -55,7 +56,7 @@ class Count:
         self._tenant_id = tenant_id
         self._scope = scope
         self._dialect = dialect
-        self._conditions = tuple(conditions_of(filter_, retained_since))
+        self._conditions = tuple(conditions_of(*narrowed(filter_, retained_since)))
         self._ranges = tuple(self._find_ranges())
 
     def probes(self) -> Iterator[CountProbe]:

@@ -29,6 +29,10 @@ ColumnOf = Callable[[Property], str]
 Texts = frozenset[str | None]
 """Values of a status or an assignee; None is unassigned."""
 
+_TIMES = (Property.LAST_UPDATE_TIME, Property.CREATED_TIME)
+_LOWER = (Operator.GT, Operator.GE)
+_ENDS = (*_LOWER, Operator.LT, Operator.LE)
+
 EVERY_STATUS: Texts = frozenset(each.value for each in Status)
 
 
@@ -57,6 +61,43 @@ def conditions_of(expression: Expression | None, retained_since: Instant | None)
             yield from conditions_of(part, None)
     elif expression is not None:
         yield expression
+
+
+def narrowed(
+    expression: Expression | None, retained_since: Instant | None
+) -> tuple[Expression | None, Instant | None]:
+    """A filter and a retention that leave the same, with one bound for each end of a time.
+
+    SQLite searches by one of several, and reads in vain what the others leave out.
+    """
+    others: list[Expression] = []
+    ends: dict[tuple[Property, bool], Comparison] = {}
+    for each in conditions_of(expression, None):
+        match each:
+            case Comparison(property_, operator, int()) if property_ in _TIMES and operator in _ENDS:
+                end = (property_, operator in _LOWER)
+                ends[end] = min(each, ends.get(end, each), key=_left_by)
+            case _:
+                others.append(each)
+    lower = ends.get((Property.LAST_UPDATE_TIME, True))
+    if retained_since is not None and lower is not None:
+        retention = Comparison(Property.LAST_UPDATE_TIME, Operator.GE, retained_since)
+        if _left_by(lower) <= _left_by(retention):
+            retained_since = None
+        else:
+            del ends[Property.LAST_UPDATE_TIME, True]
+    parts = (*others, *ends.values())
+    return (And(parts) if len(parts) > 1 else next(iter(parts), None)), retained_since
+
+
+def is_one_range(property_: Property, conditions: Iterable[Expression]) -> bool:
+    """Whether conditions leave one range of a property, or single values, and no row of that is read in vain."""
+    about = [each for each in conditions if property_ in properties_of([each])]
+    ends = [
+        each.operator in _LOWER for each in about if isinstance(each, Comparison) and each.operator in _ENDS
+    ]
+    is_range = len(ends) == len(set(ends)) == len(about)
+    return is_range or (len(about) == 1 and bool(bounds_of(property_, about)))
 
 
 def bounds_of(property_: Property, conditions: Iterable[Expression]) -> tuple[Expression, ...]:
@@ -106,6 +147,12 @@ def all_of(
         return name if property_ in searched else dialect.unindexed(property_, name)
 
     return " AND ".join([_text(bound, each, column_of) for each in conditions] or ["1 = 1"])
+
+
+def _left_by(end: Comparison) -> tuple[int, bool]:
+    """How much one end of a time leaves, to be compared with others of the same end."""
+    moment = int(end.value or 0)
+    return (-moment if end.operator in _LOWER else moment, end.operator in (Operator.GE, Operator.LE))
 
 
 def _is_bound(property_: Property, condition: Expression) -> bool:

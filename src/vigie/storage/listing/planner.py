@@ -9,18 +9,22 @@ from collections.abc import Iterator
 
 import msgspec
 
+from vigie.core.conditions import Property
 from vigie.core.enums import Status
 from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.storage.database import Search, Statement
 from vigie.storage.listing.access_paths import AccessPath, paths_of
 from vigie.storage.listing.dialect import SQLITE, Dialect
-from vigie.storage.listing.filter_sql import BindParameters, conditions_of
+from vigie.storage.listing.filter_sql import BindParameters, conditions_of, is_one_range, narrowed
 from vigie.storage.listing.page_rows import PageRows, Query
 from vigie.storage.listing.scope import Scope
 from vigie.storage.listing.skipping import near_page
 
 _SHORT_SKIP_MAX = 1_000
+
+# A status is always searched by one value: conditions that leave none of its rows are found out before any is read.
+_SEARCHED = (Property.LAST_UPDATE_TIME, Property.CREATED_TIME, Property.ASSIGNED_TO)
 
 _WHOLE = "incident.document, incident.incident_id"
 _VISIBLE = "incident.document, incident.alerts_at, incident.spans, incident.incident_id"
@@ -50,7 +54,9 @@ class Listing:
         *,
         dialect: Dialect = SQLITE,
     ) -> None:
-        conditions = tuple(conditions_of(request.filter, retained_since))
+        filter_, retained_since = narrowed(request.filter, retained_since)
+        request = msgspec.structs.replace(request, filter=filter_)
+        conditions = tuple(conditions_of(filter_, retained_since))
         self._query = Query(
             tenant_id=tenant_id, scope=scope, request=request, conditions=conditions, dialect=dialect
         )
@@ -119,6 +125,8 @@ def _is_short(query: Query, path: AccessPath) -> bool:
     """Whether the page is, but for a little that is skipped, the first rows of what is read along one index."""
     is_near = query.request.skip <= _SHORT_SKIP_MAX and len(query.request.order) == 1
     if not is_near or (path is AccessPath.IN_ORDER) is not query.scope.is_whole_tenant:
+        return False
+    if not all(is_one_range(each, query.conditions) for each in _SEARCHED):
         return False
     branches_max = len(Status) if query.scope.is_whole_tenant else 1
     return 0 < len(PageRows(query, path, BindParameters()).matching_branches) <= branches_max

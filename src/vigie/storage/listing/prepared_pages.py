@@ -11,6 +11,7 @@ from vigie.core.instants import Instant
 from vigie.core.queries import PageRequest
 from vigie.storage.database import Statement
 from vigie.storage.listing.dialect import Dialect
+from vigie.storage.listing.filter_sql import narrowed
 from vigie.storage.listing.planner import Listing
 from vigie.storage.listing.scope import WHOLE
 
@@ -30,10 +31,12 @@ class PreparedPages:
 
     def find(self, tenant_id: int, request: PageRequest, retained_since: Instant | None) -> Statement | None:
         """The statement of a page of the whole tenant, if it is short; None for every other."""
+        filter_, retained_since = narrowed(request.filter, retained_since)
         moments: list[Instant] = []
         since = None if retained_since is None else _place_of(retained_since, moments)
-        if request.filter is not None:
-            request = msgspec.structs.replace(request, filter=_with_places(request.filter, moments))
+        if filter_ is not None:
+            filter_ = _with_places(filter_, moments)
+        request = msgspec.structs.replace(request, filter=filter_)
         key = (tenant_id, request, since)
         planned = self._planned.get(key) or self._plan(key)
         if planned is None or not moments:

@@ -30,7 +30,7 @@ def near_page(query: Query, path: AccessPath) -> Search[Query]:
     if skip <= merged_rows_max or not (branches := _Branches(query, path)):
         return query
     # The first rows tell how the branches meet: the next shares are as what the round before has passed.
-    rows, passed = _SAMPLED_ROWS, [0] * len(branches)
+    rows, passed = min(skip, _SAMPLED_ROWS), [0] * len(branches)
     for _ in range(_ROUNDS_MAX):
         counted = yield branches.count(_shares(rows, passed))
         _, moment, _ = counted[0]
