@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import resource
 import signal
 import socket
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from vigie.runtime.tls_setup import Secured
 
 _SWITCH_INTERVAL_SECONDS = 0.0005
+# 32 updates at once are 1,750 objects: by Python's 700 all of them would be looked through 30 times in a thousand
+# updates, and no garbage found.
+_COLLECTED_FROM_OBJECTS = 5_000
 _KEEP_ALIVE_SECONDS = 60
 _BACKLOG = 2048
 _FILES_BESIDE_CONNECTIONS = 100
@@ -85,6 +89,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are finished within `[server] drain_seconds`."""
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    gc.set_threshold(_COLLECTED_FROM_OBJECTS)
     async with serving(installation, listeners, writer) as running:
         # Before it is said to be ready: a supervisor that hears that may stop it at once.
         stop_on_signals(running)
