@@ -472,7 +472,13 @@ def test_what_is_skipped_in_a_merged_order_costs_a_few_steps_of_each(
     assert steps <= 10 * SKIPPED_COUNT
 
 
-@pytest.mark.parametrize(("filter_", "orderby", "scope"), SKIPPED)
+HUNDRED_ASSIGNEES = f"assignedTo in (null, {', '.join(map(repr, map(str, range(99))))})"
+"""As many branches as there can be."""
+
+
+@pytest.mark.parametrize(
+    ("filter_", "orderby", "scope"), [*SKIPPED, (HUNDRED_ASSIGNEES, "", "the whole tenant")]
+)
 def test_what_is_skipped_is_counted_along_indexes_alone(
     large: Filled, filter_: str, orderby: str, scope: str
 ) -> None:

@@ -361,6 +361,10 @@ def incidents_of_few_moments(count: int) -> list[Document]:
     return documents
 
 
+def of_assignees(*names: str | None) -> Expression:
+    return Or(tuple(Comparison(ASSIGNED, Operator.EQ, name) for name in names))
+
+
 UNASSIGNED = Comparison(ASSIGNED, Operator.EQ, None)
 
 
@@ -500,6 +504,16 @@ def test_no_value_is_ever_part_of_the_text(request: PageRequest, scope: Scope) -
         assert str(NOON)[:8] not in statement.text
         assert not set("'\"#\x00") & set(statement.text)
         assert statement.text.isascii()
+
+
+def test_a_list_of_ten_times_as_many_assignees_is_ten_times_as_much_to_plan() -> None:
+    few, many = (
+        Listing(1, WHOLE, PageRequest(filter=of_assignees(*map(str, range(10, 10 + count))), skip=5_000))
+        for count in (9, 90)
+    )
+
+    for one, other in ((few.page(), many.page()), (next(few.search()), next(many.search()))):
+        assert len(other.text) <= 12 * len(one.text)
 
 
 RECENT = Comparison(Property.LAST_UPDATE_TIME, Operator.GE, Instant(1))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from vigie.core.conditions import Expression, Operator, Property
+from vigie.core.conditions import Expression, Operator, Or, Property
 from vigie.core.queries import PageRequest
 from vigie.storage.listing.access_paths import (
     ASSIGNED,
@@ -176,7 +176,12 @@ class PageRows:
             *is_set,
             *([self._any_status()] if self._is_range_of_updates() else []),
             *([all_of(self._bound, branch.key)] if branch.key else []),
-            all_of(self._bound, conditions, self._walks.searched, dialect=self._dialect),
+            all_of(
+                self._bound,
+                [each for each in conditions if not _is_implied(each, branch.key)],
+                self._walks.searched,
+                dialect=self._dialect,
+            ),
             *visible,
         ]
         return f"FROM incident_listing {self._index} WHERE {' AND '.join(wanted)}"
@@ -224,6 +229,11 @@ class PageRows:
                 column = f"{table}{COLUMNS[term.property]}"
                 column = self._dialect.unindexed(term.property, column) if is_unindexed else column
                 yield self._dialect.directed(column, term, may_be_null=may_be_null)
+
+
+def _is_implied(condition: Expression, key: Key) -> bool:
+    """Whether the key says as much: a list of a hundred values must not be repeated in the branch of each."""
+    return condition in key or (isinstance(condition, Or) and any(part in key for part in condition.parts))
 
 
 def _fixed_in(key: Key) -> frozenset[Property]:

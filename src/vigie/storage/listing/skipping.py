@@ -4,7 +4,7 @@ Each branch is asked for the row behind its share of what is to be skipped. The 
 so what comes before the first of these rows is skipped. It is counted, and the rest is looked for from there on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isqrt
 
 import msgspec
@@ -32,13 +32,16 @@ def near_page(query: Query, path: AccessPath) -> Search[Query]:
     # The first rows tell how the branches meet: the next shares are as what the round before has passed.
     rows, passed = min(skip, _SAMPLED_ROWS), [0] * len(branches)
     for _ in range(_ROUNDS_MAX):
-        counted = yield branches.count(_shares(rows, passed))
-        _, moment, _ = counted[0]
-        if moment is None:
+        shares = _shares(rows, passed)
+        longer = yield branches.behind(shares)
+        if not longer:
             # No branch is longer than its share, so all there is would be skipped.
             return msgspec.structs.replace(query, conditions=_NO_ROWS)
-        passed = [number for _, _, number in sorted(counted)]
-        branches.begin_at(Instant(moment))
+        behind = {place: (Instant(moment), number) for place, moment, number in longer}
+        moment = branches.first(moment for moment, _ in behind.values())
+        counted = yield branches.count(behind, moment)
+        passed = [shares[place] - number if place in behind else number for place, number in sorted(counted)]
+        branches.begin_at(moment)
         rows = skip = skip - sum(passed)
         if skip <= merged_rows_max:
             break
@@ -73,41 +76,46 @@ class _Branches:
     def __len__(self) -> int:
         return len(self._ranges)
 
-    def count(self, shares: Sequence[int]) -> Statement:
-        """For each branch: its place, the moment of the first row behind a share, and how many come before it.
+    def first(self, moments: Iterable[Instant]) -> Instant:
+        """The moment that comes first in the order of the list."""
+        return max(moments) if self._is_descending else min(moments)
 
-        What the share of a branch has behind that moment is counted and taken off, as it is less. A branch that is
-        not longer than its share is counted as a whole. The moment is None if none is longer.
-        """
+    def behind(self, shares: Sequence[int]) -> Statement:
+        """For each branch that is longer than its share: its place, and what the first row behind that has."""
         bound = self._bound.copy()
         near, far = all_of(bound, self._near), all_of(bound, self._far)
         # Incidents of one moment in the direction of the index, whatever that of the list.
-        order, first, before, since, until, smaller = (
-            (f"{_AT} DESC, incident_id", "max", ">", "<=", ">=", "<")
-            if self._is_descending
-            else (f"{_AT}, incident_id DESC", "min", "<", ">=", "<=", ">")
+        order = f"{_AT} DESC, incident_id" if self._is_descending else f"{_AT}, incident_id DESC"
+        rows = [
+            f"SELECT * FROM (SELECT {place} AS place, {_AT}, incident_id {range_}"
+            f" AND {near} AND {far} ORDER BY {order} LIMIT 1 OFFSET {bound.name(share)}) AS longer"
+            for place, (range_, share) in enumerate(zip(self._ranges, shares, strict=True))
+        ]
+        return Statement(" UNION ALL ".join(rows), bound.values)
+
+    def count(self, behind: Mapping[int, tuple[Instant, int]], moment: Instant) -> Statement:
+        """For each branch: its place, and how many come before the moment.
+
+        Where there is a row behind its share, it is how many of the share do not: these are less.
+        """
+        bound = self._bound.copy()
+        near = all_of(bound, self._near)
+        nearest = bound.name(moment)
+        before, since, until, smaller = (
+            (">", "<=", ">=", "<") if self._is_descending else ("<", ">=", "<=", ">")
         )
-        # SQLite would make an index of these few rows for each branch.
-        place = self._query.dialect.unindexed_number("behind.branch")
-        ends, counts = [], []
-        for branch, (range_, share) in enumerate(zip(self._ranges, map(bound.name, shares), strict=True)):
-            ends.append(
-                f"SELECT * FROM (SELECT {branch} AS branch, {_AT} AS moment, incident_id AS number {range_}"
-                f" AND {near} AND {far} ORDER BY {order} LIMIT 1 OFFSET {share}) AS longer"
-            )
-            counts.append(
-                f"SELECT {branch}, nearest.moment, CASE WHEN behind.branch IS NULL"
-                f" THEN (SELECT count(*) {range_} AND {near} AND {_AT} {before} nearest.moment)"
-                f" ELSE {share} - (SELECT count(*) {range_} AND {_AT} {since} nearest.moment"
-                f" AND {_AT} {until} behind.moment"
-                f" AND ({_AT} {before} behind.moment OR incident_id {smaller} behind.number)) END"
-                f" FROM nearest LEFT JOIN behind ON {place} = {branch}"
-            )
-        return Statement(
-            f"WITH behind AS MATERIALIZED ({' UNION ALL '.join(ends)}),"
-            f" nearest AS MATERIALIZED (SELECT {first}(moment) AS moment FROM behind) {' UNION ALL '.join(counts)}",
-            bound.values,
-        )
+        counts = []
+        for place, range_ in enumerate(self._ranges):
+            if place in behind:
+                at, number = map(bound.name, behind[place])
+                condition = (
+                    f"{_AT} {since} {nearest} AND {_AT} {until} {at}"
+                    f" AND ({_AT} {before} {at} OR incident_id {smaller} {number})"
+                )
+            else:
+                condition = f"{near} AND {_AT} {before} {nearest}"
+            counts.append(f"SELECT {place}, (SELECT count(*) {range_} AND {condition})")
+        return Statement(" UNION ALL ".join(counts), bound.values)
 
     def begin_at(self, moment: Instant) -> None:
         """Leave out what comes before a moment."""
