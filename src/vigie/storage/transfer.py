@@ -132,6 +132,8 @@ async def compare(source: RawTables, target: RawTables, on_progress: OnProgress)
         columns = await source.columns(table)
         one, other = [await _sum_of(raw_tables, table, columns) for raw_tables in (source, target)]
         if one != other:
+            # A server that was started meanwhile is the likely reason, and says what to do.
+            await _check_alone(source, target)
             raise StoreError(
                 f"the copy is not what it was made from: {table.name} has {other[0]} rows and digest {other[1]:x}, "
                 f"instead of {one[0]} and {one[1]:x}; stop all servers on both, and copy into a new database"

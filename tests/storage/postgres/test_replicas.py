@@ -675,8 +675,9 @@ def test_a_heartbeat_whose_answer_is_lost_ejects_no_replica(cluster: Cluster, ur
             primary = await open_postgres(urls[0], create=True)
             watching = asyncio.create_task(LagMonitor(address.url(name), [replica], age_seconds_max=6).run())
             assert await becomes(lambda: replica.is_up)
-            address.answers.clear()
+            # Before the answers stop: behind that there is one heartbeat, and no more.
             before = await asyncio.to_thread(heartbeats)
+            address.answers.clear()
             assert await becomes(lambda: heartbeats() > before)
             # As long as two looks take.
             await asyncio.sleep(1.2)
