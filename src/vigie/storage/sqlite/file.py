@@ -71,24 +71,29 @@ def check_whole(path: Path, *, seconds_max: float) -> bool:
 
     Raises StoreError if it is damaged.
     """
-    with closing(connect(path, is_read_only=True)) as connection:
-        timer = threading.Timer(seconds_max, connection.interrupt)
-        timer.start()
-        try:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise
-            return False
-        except sqlite3.DatabaseError as error:
-            verdict = str(error)
-        finally:
-            timer.cancel()
-            timer.join()
+    try:
+        with closing(connect(path, is_read_only=True)) as connection:
+            verdict = _verdict(connection, seconds_max)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return False
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
     if verdict != "ok":
         reason = " ".join(verdict.split())
         raise StoreError(f"the database at {path} is damaged: {reason}; {HOW_TO_REPAIR.format(path=path)}")
     return True
+
+
+def _verdict(connection: sqlite3.Connection, seconds_max: float) -> str:
+    timer = threading.Timer(seconds_max, connection.interrupt)
+    timer.start()
+    try:
+        return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
