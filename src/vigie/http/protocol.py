@@ -4,16 +4,13 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import ClassVar, TypeVar, cast
-from urllib.parse import unquote
+from typing import ClassVar, TypeVar
 from uuid import uuid4
 
 import httptools
 import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-
-from vigie.http.request_cycle import RequestCycle
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +88,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, within limits. Made by `limited_protocol`, one class for each server.
 
     Holds for uvicorn 0.54: `cycle`, `pipeline`, `flow`, `timeout_keep_alive_task` and `_start_asgi_task` are
-    its internals, and `_begin_request` does what its `on_headers_complete` does, with a cycle of our own.
+    its internals.
     """
 
     limits: ClassVar[Limits]
@@ -211,14 +208,15 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._discarded_bytes > self.limits.discarded_bytes:
                 self.refuse(Reason.BODY_UNWANTED)
 
-    # The next three run for every request, as does _start_asgi_task; super() would cost 0.1 µs more on Python 3.11.
+    # The next three run for every request, as does _start_asgi_task; super() would cost each 0.1 µs more on
+    # Python 3.11.
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > self.limits.header_count:
             raise _Refused(Reason.TOO_MANY_HEADERS)
         if len(self.pipeline) >= self.limits.pipelined_count:
             raise _Refused(Reason.PIPELINED)
-        self._begin_request()
+        HttpToolsProtocol.on_headers_complete(self)
         self.connections_open.idle.pop(self, None)
         self._unparsed_bytes = self._discarded_bytes = 0
         self._awaits_body = True
@@ -236,38 +234,6 @@ class LimitedProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_response_complete(self)
         if self.cycle.response_complete:
             self.connections_open.idle[self] = None
-
-    def _begin_request(self) -> None:
-        """Start the request whose head has been read; it waits while one before it is not answered."""
-        scope, parser = self.scope, self.parser
-        scope["method"] = parser.get_method().decode("ascii")
-        if (version := parser.get_http_version()) != "1.1":
-            scope["http_version"] = version
-        if parser.should_upgrade() and self._should_upgrade():
-            return
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
-        before = cast("RequestResponseCycle | None", self.cycle)
-        self.cycle = RequestCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0

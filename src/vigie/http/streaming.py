@@ -75,9 +75,10 @@ class StreamedAnswer:
 
     async def _send(self, headers: list[tuple[bytes, bytes]], batches: AsyncIterator[Pieces]) -> None:
         first = await anext(batches)
-        await self._exchange.begin(200, headers)
         if self._exchange.method == "HEAD":
+            await self._exchange.begin(200, headers)
             return
+        await self._chunks.begin(self._exchange.begin(200, headers))
         await self._send_batch(first)
         del first
         async for batch in batches:
