@@ -27,6 +27,8 @@ class Session(Protocol):
     """Statements by name. Inside a change, all of them or none take effect.
 
     `deferred` is what is written at the end, by `write_deferred`: changes that share a transaction share it.
+    A change leaves something there only behind what it has written itself: one that fails earlier has nothing to be
+    undone.
     """
 
     deferred: "dict[object, Deferred]"
